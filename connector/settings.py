@@ -1,0 +1,278 @@
+"""One typed tree of settings: a TOML file, the environment (``TRIAGED_…``), and a secrets directory.
+
+Later sources win: defaults < TOML file < secrets directory < environment. Nested keys are joined by ``__`` in the
+environment and in the names of secret files (``TRIAGED_LEDGER__URL``, a file ``ledger__url``). Unknown keys are refused.
+Adapters bring their own ``Config`` models, derived from the bases here; :func:`load` receives them and builds the tree.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from connector.errors import ConfigError
+
+FILE_SECTION = "the settings file"
+
+
+class Section(BaseModel):
+    """A frozen table of settings that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(Section):
+    """What every source has. An adapter's ``Config`` derives from it and sets ``type`` to its own literal."""
+
+    type: str
+    deployment: str = Field(description="names the SIEM; sources that share it share event ids")
+    every: timedelta = Field(timedelta(seconds=10), description="how often to poll")
+    jitter: timedelta = Field(timedelta(0), description="a random delay up to this is added to each poll")
+    settle: timedelta = Field(timedelta(seconds=5), description="how far behind the server's clock to stay")
+    lookback: timedelta = Field(timedelta(hours=1), description="how late an event may become searchable")
+    start: Literal["now", "beginning"] = Field("now", description="where a source without a cursor begins")
+    batch: int = Field(1000, ge=1, le=50_000, description="events a batch")
+    targets: tuple[str, ...] | None = Field(None, description="writers that get the verdicts; absent: all")
+
+
+class TargetSettings(Section):
+    """What every writer has."""
+
+    type: str
+    every: timedelta = Field(timedelta(seconds=1), description="how often to look for rows to deliver")
+    batch: int = Field(500, ge=1, description="records a call")
+    max_pending: int = Field(1_000_000, ge=1, description="rows that may wait before the target counts as full")
+    when_full: Literal["park", "pause"] = "pause"
+    max_attempts: int = Field(20, ge=1, description="tries across calls before a record becomes a dead letter")
+
+
+class SoarSettings(Section):
+    """What every SOAR has."""
+
+    type: str
+    every: timedelta = timedelta(seconds=1)
+    batch: int = Field(50, ge=1)
+    max_pending: int = Field(10_000, ge=1)
+    when_full: Literal["park", "pause"] = "park"
+    max_attempts: int = Field(10, ge=1)
+
+
+class HistorySettings(Section):
+    """What every alert history has."""
+
+    type: str
+    every: timedelta = timedelta(minutes=5)
+    batch: int = Field(500, ge=1)
+
+
+class LedgerSettings(Section):
+    """Where the one state lives."""
+
+    url: SecretStr | None = Field(
+        None, description="SQLAlchemy URL; absent: SQLite in data_dir. postgresql+psycopg://… when replicas share work"
+    )
+    lease: timedelta = Field(timedelta(seconds=60), description="how long a claim holds without being renewed")
+
+
+class RetentionSettings(Section):
+    """How long the ledger keeps what. Tombstones outlive verdicts, so that ids keep deduplicating."""
+
+    every: timedelta = timedelta(hours=1)
+    verdicts: timedelta = timedelta(days=90)
+    snapshots: timedelta = timedelta(days=90)
+    tombstones: timedelta = timedelta(days=180)
+    dead_letters: timedelta = timedelta(days=90)
+    snapshot_share: float = Field(0.01, ge=0, le=1, description="share of benign events that are kept as snapshots")
+
+
+class ModelSettings(Section):
+    """Which bundle scores, and with how much."""
+
+    store: Path | None = Field(None, description="the model store; absent: the one that is shipped")
+    bundle: str | None = Field(None, description="name/version; absent: what the store has in production")
+    threads: int = Field(0, ge=0, description="ONNX threads a member; 0: one a core")
+    cache_entries: int = Field(200_000, ge=0, description="scores kept by fingerprint")
+
+
+class PolicySettings(Section):
+    """Which policy decides."""
+
+    path: Path | None = Field(None, description="a policy TOML; absent: the one that is shipped")
+    playbooks: Path | None = Field(None, description="a folder of CACAO playbooks; absent: the shipped ones")
+
+
+class LogSettings(Section):
+    """How to log."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class MetricsSettings(Section):
+    """Where Prometheus may scrape; 0 switches it off."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535)
+
+
+class Settings(BaseSettings):
+    """The whole tree. :func:`load` narrows the adapter tables to the installed plug-ins."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="TRIAGED_", env_nested_delimiter="__", validate_default=True
+    )
+
+    data_dir: Path = Path("triaged-data")
+    origin_key: SecretStr | None = Field(
+        None, description="key of the MAC that marks our own records; absent: made once and kept in data_dir"
+    )
+    ledger: LedgerSettings = LedgerSettings()
+    retention: RetentionSettings = RetentionSettings()
+    model: ModelSettings = ModelSettings()
+    policy: PolicySettings = PolicySettings()
+    log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    sources: dict[str, SourceSettings] = {}
+    targets: dict[str, TargetSettings] = {}
+    soars: dict[str, SoarSettings] = {}
+    histories: dict[str, HistorySettings] = {}
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Settings:
+        for name, source in self.sources.items():
+            for target in source.targets or ():
+                if target not in self.targets:
+                    known = ", ".join(self.targets) or "none"
+                    raise ValueError(f"sources.{name}.targets names {target!r}; targets are: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_outlive_lookback(self) -> Settings:
+        longest = max((s.lookback for s in self.sources.values()), default=timedelta(0))
+        if self.retention.tombstones < self.retention.verdicts or self.retention.verdicts < 2 * longest:
+            raise ValueError(
+                "retention: tombstones must be kept at least as long as verdicts, and verdicts at least twice the "
+                f"longest lookback ({longest}), or an event could get a second verdict"
+            )
+        return self
+
+
+Kinds = Mapping[str, Iterable[type[Section]]]
+"""Adapter ``Config`` models by table: ``sources``, ``targets``, ``soars``, ``histories``."""
+
+
+def settings_model(kinds: Kinds) -> type[Settings]:
+    """The settings class whose adapter tables accept exactly the given ``Config`` models, told apart by ``type``."""
+    tables: dict[str, Any] = {}
+    for table, configs in kinds.items():
+        union = tuple(configs)
+        if union:
+            one_of = reduce(or_, union)
+            value = Annotated[one_of, Field(discriminator="type")] if len(union) > 1 else one_of
+            tables[table] = (dict[str, value], {})  # type: ignore[valid-type]
+    return create_model("Settings", __base__=Settings, **tables)
+
+
+def load(path: Path | None, kinds: Kinds, *, secrets_dir: Path | None = None) -> Settings:
+    """Reads the settings. Raises ``ConfigError`` that names the offending key, and the keys that exist."""
+    model = settings_model(kinds)
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"settings file {path} does not exist") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"settings file {path} is not TOML: {error}") from error
+
+    class Sourced(model):  # type: ignore[valid-type,misc]
+        """Fixes the order of the sources."""
+
+        model_config = SettingsConfigDict(secrets_dir=secrets_dir)
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return env_settings, nested_secrets(settings_cls, secrets_dir), init_settings
+
+    try:
+        settings: Settings = Sourced(**table)
+    except ValidationError as error:
+        raise ConfigError(explain(error, model, path)) from error
+    return settings
+
+
+def nested_secrets(settings_cls: type[BaseSettings], directory: Path | None) -> PydanticBaseSettingsSource:
+    """Reads ``a__b__c`` files of the secrets directory as the setting ``a.b.c``."""
+    tree: dict[str, Any] = {}
+    for file in sorted(directory.iterdir()) if directory and directory.is_dir() else ():
+        if file.is_file() and not file.name.startswith("."):
+            *parents, leaf = file.name.lower().split("__")
+            node = tree
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[leaf] = file.read_text(encoding="utf-8").strip()
+    return InitSettingsSource(settings_cls, init_kwargs=tree)
+
+
+def explain(error: ValidationError, model: type[BaseModel], path: Path | None) -> str:
+    """One line a problem: where it is, what is wrong, and for an unknown key the keys that exist there."""
+    lines = [f"{path or FILE_SECTION} has {error.error_count()} problem(s):"]
+    schema = model.model_json_schema()
+    for problem in error.errors(include_url=False, include_input=False):
+        where = [str(part) for part in problem["loc"]]
+        message = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            known = known_keys(schema, where[:-1])
+            near = difflib.get_close_matches(where[-1], known, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            message = f"unknown key{hint}. Keys here: {', '.join(known)}"
+        lines.append(f"  {'.'.join(where) or 'settings'}: {message}")
+    return "\n".join(lines)
+
+
+def known_keys(schema: Mapping[str, Any], where: Iterable[str]) -> list[str]:
+    """The keys that the JSON schema allows at a place; places inside an adapter table carry its ``type`` tag."""
+    node: Mapping[str, Any] = schema
+    for part in where:
+        node = _resolve(schema, node)
+        choices = node.get("discriminator", {}).get("mapping", {})
+        if part in choices:
+            node = {"$ref": choices[part]}
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        else:
+            node = node.get("additionalProperties") or {}
+    return sorted(_resolve(schema, node).get("properties", {}))
+
+
+def _resolve(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def json_schema(kinds: Kinds) -> str:
+    """The JSON schema of the settings file, for editors."""
+    return json.dumps(settings_model(kinds).model_json_schema(), indent=2, sort_keys=True)

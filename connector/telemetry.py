@@ -1,0 +1,96 @@
+"""Log events and metrics: every name is a constant here, and one call emits a log line and its counter."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from enum import Enum
+from typing import Any, TextIO
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+NAMESPACE = "triaged"
+
+
+class Signal(Enum):
+    """Everything that the product reports: (event name in the log, level)."""
+
+    STARTED = ("daemon.started", "info")
+    STOPPING = ("daemon.stopping", "info")
+    STOPPED = ("daemon.stopped", "info")
+    RELOADED = ("daemon.reloaded", "info")
+    RELOAD_REFUSED = ("daemon.reload_refused", "error")
+    BUNDLE_SWAPPED = ("model.bundle_swapped", "info")
+    BUNDLE_REFUSED = ("model.bundle_refused", "error")
+    BATCH_DONE = ("ingest.batch_done", "debug")
+    POLL_DONE = ("ingest.poll_done", "debug")
+    READ_INCOMPLETE = ("ingest.read_incomplete", "warning")
+    BATCH_RETRIED = ("ingest.batch_retried", "warning")
+    LEASE_LOST = ("ingest.lease_lost", "warning")
+    SOURCE_PAUSED = ("ingest.source_paused", "warning")
+    DEAD_LETTER = ("dead_letter", "warning")
+    FOREIGN_MARK = ("ingest.foreign_mark", "warning")
+    OWN_RECORD = ("ingest.own_record", "debug")
+    DELIVERED = ("deliver.delivered", "debug")
+    DELIVERY_RETRIED = ("deliver.retried", "warning")
+    TARGET_PARKED = ("deliver.parked", "warning")
+    ACTION_RUN = ("action.run", "info")
+    ACTION_WAITING = ("action.waiting", "info")
+    ACTION_REFUSED = ("action.refused", "info")
+    JOB_FAILED = ("job.failed", "error")
+    RETENTION_DONE = ("retention.done", "info")
+    DISPOSITIONS_READ = ("history.read", "debug")
+
+
+SIGNALS = Counter("signals", "What happened, by event name", ("event", "subject"), namespace=NAMESPACE)
+EVENTS = Counter("events", "Events that ended in the ledger", ("source", "outcome"), namespace=NAMESPACE)
+DELIVERIES = Counter("deliveries", "Records by target and outcome", ("target", "outcome"), namespace=NAMESPACE)
+STEP_SECONDS = Histogram("step_seconds", "Time spent in each step of the two loops", ("step",), namespace=NAMESPACE)
+PENDING = Gauge("outbox_pending", "Rows that wait for a target", ("target",), namespace=NAMESPACE)
+CACHE = Counter("score_cache", "Look-ups of scores by key", ("member", "outcome"), namespace=NAMESPACE)
+
+_log = structlog.get_logger("triaged")
+
+
+def emit(signal: Signal, subject: str = "", *, error: BaseException | None = None, **fields: Any) -> None:
+    """Writes one log line and counts it. ``subject`` is the source, target or member concerned; it must be bounded."""
+    event, level = signal.value
+    SIGNALS.labels(event=event, subject=subject).inc()
+    if subject:
+        fields["subject"] = subject
+    getattr(_log, level)(event, exc_info=error, **fields)
+
+
+def configure(format_: str, level: str, stream: TextIO | None = None) -> None:
+    """Sets structlog up: JSON lines, or a console format on a terminal; ``auto`` chooses. Logs go to standard error."""
+    stream = stream or sys.stderr
+    as_json = format_ == "json" or (format_ == "auto" and not stream.isatty())
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _mask_secrets,
+    ]
+    processors += (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    )
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+
+
+_SECRET_WORDS = ("password", "secret", "token", "api_key", "authorization", "origin_key")
+
+
+def _mask_secrets(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in fields:
+        if any(word in name.lower() for word in _SECRET_WORDS):
+            fields[name] = "***"
+    return fields
