@@ -1,0 +1,1 @@
+"""Models: the store of bundles, their members, and the ensemble that turns member scores into predictions."""
