@@ -1,0 +1,234 @@
+"""The ledger's nouns: what goes into it and what comes out, as frozen values.
+
+Offsets are integers as in :class:`connector.types.Position`: microseconds of ingest time, or bytes. Wall times are
+aware ``datetime`` values in UTC; the tables hold them as integer microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from connector.types import Action, Noun, Record, RunRef, RunState, StateChange, Verdict
+
+OutboxKind: TypeAlias = Literal["record", "action"]
+Outcome: TypeAlias = Literal["delivered", "retry", "unknown", "rejected", "dead"]
+ApprovalState: TypeAlias = Literal["pending", "approved", "rejected"]
+
+
+class Lease(Noun):
+    """The right to work on ``name`` until ``expires_at``. ``fence`` grows each time the lease changes hands."""
+
+    name: str
+    owner: str
+    fence: int
+    expires_at: datetime
+
+
+class Reader(Noun):
+    """Where one reader of a source partition stands.
+
+    ``purpose`` is ``forward``, ``reread-<k>``, ``backfill-<id>`` or ``repair``. ``offset`` is where its present span
+    starts, ``span_stop`` where it ends (None: no span begun), ``token`` the adapter's cursor inside it. ``attempts``
+    counts how often its present batch was begun. ``complete``: every answer of the present span was whole so far.
+    """
+
+    source: str
+    digest: str
+    partition: str
+    purpose: str
+    offset: int
+    span_stop: int | None = None
+    token: str | None = None
+    attempts: int = 0
+    complete: bool = True
+
+
+class Interval(Noun):
+    """A stretch ``start <= offset < stop`` of one partition that was read by one query.
+
+    ``read_at`` is the source's own time in microseconds when the read began (what ``stop + lookback`` is compared
+    with). ``matched``, the number of distinct events sighted in it, is counted by the ledger when it is written.
+    """
+
+    source: str
+    digest: str
+    partition: str
+    start: int
+    stop: int
+    read_at: int
+    complete: bool
+    reason: str = ""
+    matched: int = 0
+
+
+class Gap(Noun):
+    """A stretch of one partition for which the promise is not proven, and why."""
+
+    partition: str
+    start: int
+    stop: int
+    reason: str
+
+
+class OutboxRow(Noun):
+    """One thing to send to one target.
+
+    ``cause`` is the record id of the verdict that it hangs on: the row is inserted only if that verdict was really
+    inserted. None: inserted regardless. ``payload`` is the msgspec JSON of the Record or Action; a verdict's own row
+    (``record_id == cause``) stores none and is joined from the verdicts. For an action, ``record_id`` is its key.
+    ``available_at`` None: at once. ``parked``: a reason not to send it now; it becomes a dead letter with replay.
+    """
+
+    record_id: str
+    target: str
+    cause: str | None = None
+    payload: bytes | None = None
+    kind: OutboxKind = "record"
+    available_at: datetime | None = None
+    parked: str = ""
+
+
+class DeadLetter(Noun):
+    """What could not be parsed, scored or delivered.
+
+    ``subject`` is the event's id (kind ``event``) or the record's id (kind ``delivery``); ``source`` the source or the
+    target that it belongs to; ``payload`` the raw event as the pipeline encoded it, to be pushed again. ``attempts``
+    counts how often it died. The ledger gives ``id`` and the times.
+    """
+
+    subject: str
+    source: str
+    reason: str
+    payload: bytes = b""
+    place: str = ""
+    kind: Literal["event", "delivery"] = "event"
+    attempts: int = 1
+    id: int = 0
+    at: datetime | None = None
+    replayed_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+class Commit(Noun):
+    """What one batch changes, written in one transaction.
+
+    ``reader`` is the reader's new state; None for a pushed batch, which nobody can read again, and which is therefore
+    on the disk when ``commit`` returns. ``sightings`` are (event id, partition, offset). ``own`` are ids of records of
+    ours that were read back: they get tombstones. ``state`` is by member.
+    """
+
+    source: str
+    digest: str
+    lease: Lease | None = None
+    reader: Reader | None = None
+    interval: Interval | None = None
+    sightings: Sequence[tuple[str, str, int]] = ()
+    verdicts: Sequence[Verdict] = ()
+    snapshots: Mapping[str, bytes] = {}
+    outbox: Sequence[OutboxRow] = ()
+    dead: Sequence[DeadLetter] = ()
+    own: Sequence[str] = ()
+    state: Mapping[str, StateChange] = {}
+
+
+class Committed(Noun):
+    """Event ids that got their verdict, and those that got their dead letter, in this transaction and no other."""
+
+    inserted: frozenset[str]
+    dead: frozenset[str]
+
+
+class Claim(Noun):
+    """An outbox row that is ours until its lease ends.
+
+    ``attempt`` counts from 1. ``doubts`` is how many earlier tries may have arrived: their claim expired while open,
+    or their outcome was unknown. ``fence`` is the claim's token: a settlement with an older one changes nothing.
+    """
+
+    id: int
+    target: str
+    record_id: str
+    kind: OutboxKind
+    record: Record | Action
+    attempt: int
+    doubtful: bool
+    doubts: int
+    fence: int
+
+
+Settlement: TypeAlias = tuple[Claim, Outcome, str, datetime | None]
+"""(claim, outcome, reason, retry at). ``retry`` and ``unknown`` need a time; ``unknown`` without one is a dead letter."""
+
+
+class OpenRun(Noun):
+    """A playbook run whose end has not been seen."""
+
+    action: Action
+    ref: RunRef
+    state: RunState
+    started_at: datetime
+
+
+class Switch(Noun):
+    """A switch that a person set, such as the kill switch."""
+
+    name: str
+    on: bool
+    who: str
+    at: datetime
+
+
+class Silence(Noun):
+    """No playbook for ``scope`` until then. ``scope`` is what the policy calls it, such as ``rule:…`` or ``entity:…``."""
+
+    scope: str
+    until: datetime
+    who: str
+    reason: str
+    id: int = 0
+
+
+class Approval(Noun):
+    """A person's decision on an action."""
+
+    key: str
+    state: ApprovalState
+    who: str
+    at: datetime
+    reason: str = ""
+    expires_at: datetime | None = None
+
+
+class AuditEntry(Noun):
+    """One link of the audit chain: ``hash`` = SHA-256 over ``prev`` and the content."""
+
+    seq: int
+    at: datetime
+    actor: str
+    what: str
+    detail: str
+    prev: str
+    hash: str
+
+
+class Replayed(Noun):
+    """What a replay set in motion: event dead letters to push through ingest again, and deliveries queued again."""
+
+    push: tuple[DeadLetter, ...]
+    requeued: int
+
+
+class Status(Noun):
+    """Counts for people. ``pending`` and ``dead_letters`` are by target or source."""
+
+    verdicts: Mapping[str, int]
+    tombstones: int
+    snapshots: int
+    pending: Mapping[str, int]
+    dead_letters: Mapping[str, int]
+    open_runs: int
+    readers: tuple[Reader, ...]
+    leases: tuple[Lease, ...]
+    switches: tuple[Switch, ...]
