@@ -13,7 +13,6 @@ NAMESPACE = UUID("7b1c0a52-5f0e-5d0a-9c57-3f2f4f6a9e11")
 """Committed for ever: changing it would give every event a second verdict."""
 
 
-
 def derive(*parts: str) -> str:
     """The UUIDv5 of the parts, in canonical text form."""
     digest = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)

@@ -138,9 +138,7 @@ class Member(Protocol):
         """The state rows that scoring these events reads and may change; empty for a member without state."""
         ...
 
-    def score(
-        self, events: Sequence[Event], views: Mapping[str, Scores], state: State
-    ) -> tuple[Scores, StateChange]:
+    def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
         """Scores for each event, nan where it has no view, and the state rows that changed."""
         ...
 

@@ -1,0 +1,61 @@
+# `make demo` and `make test` each work alone on a fresh clone: they make .venv and install what they need,
+# with uv where it is installed, else with pip. The locks under requirements/ hold exact versions and hashes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+ifdef UV
+CREATE = $(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+else
+CREATE = $(PYTHON) -m venv $(VENV)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: help setup demo test test-all check bench lock clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+setup: $(VENV)/.dev  ## Install everything that development needs into .venv
+
+demo: $(VENV)/.runtime  ## Replay the bundled intrusion through the real daemon and show what it finds
+	$(BIN)/triaged demo
+
+test: check  ## Static checks and the test suite
+	$(BIN)/python -m pytest -m "not full"
+
+test-all: check  ## The same, with the long forms of the suites
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timestamps
+
+bench: $(VENV)/.dev  ## Speed as ratios against transformers.pipeline, in one run
+	$(BIN)/python -m tests.bench
+
+lock:  ## Renew the locks from pyproject.toml (needs uv)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' pyproject.toml -o requirements/runtime.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' --extra dev pyproject.toml -o requirements/dev.txt
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) triaged-data dist build
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml
+	$(CREATE)
+	test -e $(VENV)/.dev || $(INSTALL) --require-hashes -r requirements/runtime.txt
+	test -e $(VENV)/.dev || $(INSTALL) --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	$(CREATE)
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(INSTALL) --no-deps -e .
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,47 @@
+"""The Typer application, put together from the modules of this package."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import connector
+from connector.cli import classify, config, daemon, demo, ledger, model, policy, train
+
+app = typer.Typer(
+    name="triaged",
+    help="Triage security events: ATT&CK verdicts where analysts look, and the right playbook exactly once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"triaged {connector.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Triage security events."""
+
+
+app.command("run")(daemon.run)
+app.command("demo")(demo.demo)
+app.command("classify")(classify.classify)
+app.command("backfill")(ledger.backfill)
+app.command("status")(ledger.status)
+app.command("gaps")(ledger.gaps)
+app.command("replay")(ledger.replay)
+app.add_typer(ledger.cursor, name="cursor")
+app.add_typer(config.app, name="config")
+app.add_typer(model.app, name="model")
+app.add_typer(policy.app, name="policy")
+app.add_typer(train.app, name="train")

@@ -1,0 +1,135 @@
+"""``triaged classify``: files in, one verdict a line out, without a daemon, a ledger or any action."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from connector import events, wiring
+from connector.cli import options
+from connector.cli.progress import progress
+from connector.errors import PermanentError
+from connector.models import Bundle
+from connector.policy import DecisionContext, Policy, decide, document, error_document
+from connector.ports import State
+from connector.siem.files import open_paths
+from connector.types import Event, RawEvent, StateChange
+
+BATCH = 1000
+SOME_FAILED = 3
+
+
+class Output(StrEnum):
+    """How to print verdicts."""
+
+    JSONL = "jsonl"
+    TABLE = "table"
+
+
+def classify(
+    files: Annotated[list[Path], typer.Argument(help="JSONL, JSON, EVTX, XML, text; plain, .gz, zip or tar.")],
+    output: Annotated[Output, typer.Option(help="One JSON document a line, or a table.")] = Output.JSONL,
+    config: options.Config = None,
+) -> None:
+    """Classify events in files: one verdict a line, in input order. Exits 3 when some could not be classified."""
+    app = Classifier.from_settings(config)
+    failed = 0
+    rows = app.documents(open_paths(files))
+    with progress("events") as advance:
+        if output is Output.TABLE:
+            failed = _print_table(rows, advance)
+        else:
+            for row, ok in rows:
+                sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
+                failed += not ok
+                advance(1)
+    sys.stdout.flush()
+    if failed:
+        sys.stderr.write(f"triaged: {failed} event(s) could not be classified; their rows carry an error\n")
+        raise typer.Exit(SOME_FAILED)
+
+
+class Classifier:
+    """A bundle and a policy, with members' state kept in memory, from empty, in input order."""
+
+    def __init__(self, bundle: Bundle, policy: Policy) -> None:
+        self.bundle = bundle
+        self.policy = policy
+        self._state: dict[str, dict[str, tuple[int, bytes]]] = {}
+
+    @classmethod
+    def from_settings(cls, config: Path | None) -> Classifier:
+        """The bundle and policy that the settings name; the shipped ones without a file."""
+        settings = options.settings(config)
+        return cls(wiring.open_bundle(settings), wiring.load_policy(settings))
+
+    def documents(self, raws: Iterable[RawEvent]) -> Iterator[tuple[dict[str, Any], bool]]:
+        """One (document, classified) pair for each event, in order."""
+        stream = iter(raws)
+        while chunk := tuple(islice(stream, BATCH)):
+            yield from self._batch(chunk)
+
+    def _batch(self, raws: Sequence[RawEvent]) -> Iterator[tuple[dict[str, Any], bool]]:
+        outcomes = [_normalised(raw) for raw in raws]
+        good = [event for event in outcomes if isinstance(event, Event)]
+        states: dict[str, State] = {
+            member: {key: self._state[member][key] for key in keys if key in self._state.get(member, {})}
+            for member, keys in self.bundle.state_keys(good).items()
+        }
+        predictions, changes = self.bundle.predict(good, states)
+        self._keep(changes)
+        context = DecisionContext(
+            now=datetime.now(UTC),
+            model=self.bundle.model,
+            thresholds=self.bundle.thresholds,
+            members=len(self.bundle.members),
+            origin_key=None,
+        )
+        predicted = iter(predictions)
+        for raw, event in zip(raws, outcomes, strict=True):
+            if isinstance(event, Event):
+                yield document(decide(event, next(predicted), context, self.policy).verdict), True
+            else:
+                yield error_document(raw.ref, self.bundle.model, str(event), raw.place), False
+
+    def _keep(self, changes: dict[str, StateChange]) -> None:
+        for member, change in changes.items():
+            rows = self._state.setdefault(member, {})
+            rows.update({key: (version + 1, value) for key, (version, value) in change.rows.items()})
+
+
+def _normalised(raw: RawEvent) -> Event | PermanentError:
+    try:
+        return events.normalise(raw)
+    except PermanentError as error:
+        return error
+
+
+def _print_table(rows: Iterable[tuple[dict[str, Any], bool]], advance: Any) -> int:
+    table = Table("time", "host", "verdict", "confidence", "technique", "where")
+    failed = 0
+    for row, ok in rows:
+        advance(1)
+        failed += not ok
+        mark = row["triaged"]
+        best = (mark["techniques"] or [{}])[0]
+        table.add_row(
+            str(row.get("@timestamp") or ""),
+            str(row.get("host", {}).get("name") or ""),
+            mark["verdict"] if ok else f"error: {mark['error']['reason']}",
+            "" if mark["confidence"] is None else f"{mark['confidence']:.4f}",
+            f"{best['id']} {best['probability']:.2f}" if best else "",
+            str(mark["source"]["id"]),
+        )
+    Console().print(table)
+    return failed

@@ -1,0 +1,58 @@
+"""``triaged config check|schema``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import typer
+
+from connector import wiring
+from connector.cli import options
+from connector.errors import ConfigError, TransientError
+from connector.settings import Settings, json_schema
+
+app = typer.Typer(help="Check the settings, or print their schema.", no_args_is_help=True)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the settings file."""
+    typer.echo(json_schema(wiring.kinds()))
+
+
+@app.command()
+def check(config: options.Config = None, secrets_dir: options.Secrets = None) -> None:
+    """Prove settings, policy, model, ledger and each connection, before the daemon starts. Exits 1 on a problem."""
+    settings = options.settings(config, secrets_dir)
+    problems = 0
+    for what, problem in _checks(settings):
+        typer.echo(f"{'ok  ' if problem is None else 'FAIL'} {what}{'' if problem is None else f': {problem}'}")
+        problems += problem is not None
+    if problems:
+        raise typer.Exit(1)
+
+
+def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    yield "settings", None
+    yield "policy", _problem(lambda: wiring.load_policy(settings))
+    yield "model", _problem(lambda: wiring.open_bundle(settings))
+    yield "ledger", _problem(lambda: wiring.open_ledger(wiring.ledger_url(settings), wiring.utc_now).close())
+    for name, config in settings.sources.items():
+        yield f"source {name}", _problem(lambda n=name, c=config: wiring.source(n, c, wiring.utc_now).heads())  # type: ignore[misc]
+    for name, target in settings.targets.items():
+        yield f"target {name}", _problem(lambda n=name, c=target: wiring.writer(n, c, wiring.utc_now).write([]))  # type: ignore[misc]
+    for name, soar in settings.soars.items():
+        yield f"soar {name}", _problem(lambda n=name, c=soar: wiring.soar(n, c, wiring.utc_now).find("config-check"))  # type: ignore[misc]
+    for name, history in settings.histories.items():
+        yield (
+            f"history {name}",
+            _problem(lambda n=name, c=history: wiring.history(n, c, wiring.utc_now).dispositions(None, 1)),  # type: ignore[misc]
+        )
+
+
+def _problem(attempt: Callable[[], object]) -> str | None:
+    try:
+        attempt()
+    except (ConfigError, TransientError) as error:
+        return str(error)
+    return None

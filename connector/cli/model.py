@@ -1,0 +1,55 @@
+"""``triaged model list|verify``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+from connector.cli import options
+from connector.models import Store
+from connector.resources import shipped
+
+app = typer.Typer(help="What is in the model store.", no_args_is_help=True)
+
+
+def _store(config: options.Config) -> Store:
+    return Store(options.settings(config).model.store or shipped("model_store"))
+
+
+@app.command("list")
+def list_bundles(config: options.Config = None) -> None:
+    """List the bundles; the one in production is marked."""
+    store = _store(config)
+    production = store.production()
+    table = Table("", "bundle", "ATT&CK", "members", "labels", "created")
+    for ref in store.list():
+        manifest = store.manifest(ref)
+        table.add_row(
+            "*" if ref == production else "",
+            ref,
+            manifest.attack_version,
+            ", ".join(member.name for member in manifest.members),
+            str(len(manifest.labels)),
+            str(manifest.created),
+        )
+    Console().print(table)
+
+
+@app.command()
+def verify(
+    bundle: Annotated[str | None, typer.Argument(help="name/version; default: every bundle")] = None,
+    config: options.Config = None,
+) -> None:
+    """Verify every file of a bundle against its manifest. Exits 1 on a problem."""
+    store = _store(config)
+    wrong = 0
+    for ref in [bundle] if bundle else store.list():
+        problems = store.verify(ref)
+        wrong += len(problems)
+        typer.echo(f"{ref}: {'ok' if not problems else '; '.join(problems)}")
+    if wrong:
+        raise typer.Exit(1)

@@ -1,0 +1,154 @@
+"""The daemon: APScheduler jobs for each source, target, SOAR and history, and the signals that end or reload them.
+
+SIGTERM and SIGINT drain: no new batch is begun, what is under way is committed, and the process exits 0.
+SIGHUP reloads the settings, the policy and the bundle; where they are not valid, the running ones stay.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from types import FrameType
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from prometheus_client import start_http_server
+
+from connector.errors import ConfigError, LostLeaseError, TransientError
+from connector.telemetry import Signal, emit
+from connector.wiring import App
+
+BUNDLE_CHECK = timedelta(seconds=10)
+
+
+class Daemon:
+    """Runs an :class:`~connector.wiring.App` until it is told to stop."""
+
+    def __init__(self, build: Callable[[], App]) -> None:
+        self._build = build
+        self._app = build()
+        self._wake = threading.Event()
+        self._reload = False
+        self._stop = False
+        self._scheduler = self._scheduled()
+
+    @property
+    def app(self) -> App:
+        """What runs now."""
+        return self._app
+
+    def run(self) -> None:
+        """Blocks until SIGTERM or SIGINT, and drains."""
+        for number, handler in (
+            (signal.SIGTERM, self._on_stop),
+            (signal.SIGINT, self._on_stop),
+            (signal.SIGHUP, self._on_hup),
+        ):
+            signal.signal(number, handler)
+        metrics = self._app.settings.metrics
+        server = start_http_server(metrics.port, metrics.host)[0] if metrics.port else None
+        self._scheduler.start()
+        emit(Signal.STARTED, sources=list(self._app.sources), targets=list(self._app.writers))
+        try:
+            while not self._stop:
+                self._wake.wait()
+                self._wake.clear()
+                if self._reload and not self._stop:
+                    self._reload = False
+                    self._swap()
+        finally:
+            emit(Signal.STOPPING)
+            self._shut_down()
+            if server is not None:
+                server.shutdown()
+                server.server_close()
+            emit(Signal.STOPPED)
+
+    def _on_stop(self, _: int, __: FrameType | None) -> None:
+        self._stop = True
+        self._app.stopping.set()
+        self._wake.set()
+
+    def _on_hup(self, _: int, __: FrameType | None) -> None:
+        self._reload = True
+        self._wake.set()
+
+    def _swap(self) -> None:
+        """Builds anew from the settings and only then lets the old go."""
+        try:
+            fresh = self._build()
+        except ConfigError as error:
+            emit(Signal.RELOAD_REFUSED, reason=str(error))
+            return
+        self._shut_down()
+        self._app = fresh
+        self._scheduler = self._scheduled()
+        self._scheduler.start()
+        emit(Signal.RELOADED)
+
+    def _shut_down(self) -> None:
+        self._app.stopping.set()
+        self._scheduler.shutdown(wait=True)
+        self._app.close()
+
+    def _scheduled(self) -> BackgroundScheduler:
+        """One job a source, target, SOAR and history; missed runs are made up for once, and no job overlaps itself."""
+        app = self._app
+        jobs: list[tuple[str, Callable[[], object], timedelta, timedelta | None]] = [
+            ("bundle", app.swap_bundle, BUNDLE_CHECK, None),
+            ("retention", lambda: retain(app), app.settings.retention.every, None),
+        ]
+        for name, ingest in app.ingests.items():
+            jobs.append((f"source:{name}", ingest.poll, ingest.settings.every, ingest.settings.jitter))
+        for name, deliver in app.delivers.items():
+            jobs.append((f"target:{name}", deliver.drain, deliver.settings.every, None))
+        for name, act in app.acts.items():
+            jobs.append((f"soar:{name}", act.drain, act.settings.every, None))
+        for name, history in app.history_jobs.items():
+            jobs.append((f"history:{name}", history.poll, history.settings.every, None))
+        scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(len(jobs))},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for name, work, every, jitter in jobs:
+            trigger = IntervalTrigger(seconds=every.total_seconds(), jitter=jitter.total_seconds() if jitter else None)
+            scheduler.add_job(guarded(name, work), trigger, id=name, next_run_time=app.clock())
+        return scheduler
+
+
+def guarded(name: str, work: Callable[[], object]) -> Callable[[], None]:
+    """A loop's outermost line: whatever goes wrong is counted and logged with its traceback, and the next run goes on."""
+
+    def run() -> None:
+        try:
+            work()
+        except LostLeaseError as error:
+            emit(Signal.LEASE_LOST, name, reason=str(error))
+        except TransientError as error:
+            emit(Signal.BATCH_RETRIED, name, reason=str(error))
+        except Exception as error:
+            emit(Signal.JOB_FAILED, name, error=error)
+
+    return run
+
+
+def retain(app: App) -> None:
+    """Applies the retention times to the ledger."""
+    counts = app.ledger.retain(app.settings.retention, app.clock())
+    emit(Signal.RETENTION_DONE, **counts)
+
+
+def drain(app: App) -> None:
+    """Reads all there is, delivers all that is due, and follows every run: what the daemon does, once and in order."""
+    for ingest in app.ingests.values():
+        ingest.poll()
+    moved = 1
+    while moved and not app.stopping.is_set():
+        moved = sum(act.drain() for act in app.acts.values())
+        moved += sum(act.follow() for act in app.acts.values())
+        moved += sum(deliver.drain() for deliver in app.delivers.values())
+    for history in app.history_jobs.values():
+        history.poll()

@@ -1,0 +1,23 @@
+"""The two loops: ``Ingest`` ends in the ledger, ``Deliver`` (records) and ``Act`` (playbooks) start there."""
+
+from connector.pipeline.act import Act
+from connector.pipeline.deliver import Deliver
+from connector.pipeline.history import History
+from connector.pipeline.ingest import Ingest, Outcome, Steps, microseconds
+from connector.pipeline.replay import replay
+from connector.pipeline.routes import Routes
+from connector.pipeline.verify import Verification, verify
+
+__all__ = [
+    "Act",
+    "Deliver",
+    "History",
+    "Ingest",
+    "Outcome",
+    "Routes",
+    "Steps",
+    "Verification",
+    "microseconds",
+    "replay",
+    "verify",
+]

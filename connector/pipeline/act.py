@@ -1,0 +1,212 @@
+"""The deliver loop for playbooks: admit, send at most once, follow the run to its end.
+
+Admission happens inside the transaction that claims the row, so that caps hold across replicas. What happens after a
+doubtful send depends on what the platform offers (``Soar.uniqueness``)::
+
+    key      send again: the platform knows the key
+    search   look for the run once its index delay has passed; if it is not there, send once more
+    none     send once more; containment never
+    then     a dead letter, "outcome unknown"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from connector import identity
+from connector.errors import PermanentError, TransientError
+from connector.ledger import Admission, Claim, Ledger, OpenRun, Outcome
+from connector.pipeline.deliver import backoff
+from connector.pipeline.ingest import Steps
+from connector.pipeline.routes import Routes
+from connector.policy import AdmissionContext, Policy, Refuse, Run, Wait, admit, scopes
+from connector.ports import Clock, Soar
+from connector.settings import SoarSettings
+from connector.telemetry import DELIVERIES, Signal, emit
+from connector.types import Action, RunRef, RunState, RunStatus
+
+KILL_SWITCH = "kill"
+RECHECK = timedelta(seconds=30)
+
+
+class Act:
+    """Moves one SOAR's actions from the outbox to running playbooks."""
+
+    def __init__(
+        self,
+        name: str,
+        soar: Soar,
+        settings: SoarSettings,
+        *,
+        ledger: Ledger,
+        policy: Callable[[], Policy],
+        bundle_ready: Callable[[], bool],
+        routes: Routes,
+        owner: str,
+        lease_ttl: timedelta,
+        clock: Clock,
+        stopping: Callable[[], bool],
+        steps: Steps,
+    ) -> None:
+        self.name = name
+        self.soar = soar
+        self.settings = settings
+        self._ledger = ledger
+        self._policy = policy
+        self._bundle_ready = bundle_ready
+        self._routes = routes
+        self._owner = owner
+        self._lease_ttl = lease_ttl
+        self._clock = clock
+        self._stopping = stopping
+        self._steps = steps
+
+    def drain(self) -> int:
+        """Starts what may start now and follows what runs. Returns how many runs were started."""
+        started = 0
+        while not self._stopping():
+            admitted, looked_at = self._admit()
+            self._steps("act.admitted")
+            started += sum(self._send(claim) for claim in admitted)
+            if not looked_at:
+                break
+        self.follow()
+        return started
+
+    def _admit(self) -> tuple[list[Claim], int]:
+        """Claims due actions and decides on each under lock. Returns those that run, and how many were looked at."""
+        policy, now = self._policy(), self._clock()
+        with self._ledger.claiming(self.name, self._owner, self._lease_ttl, self.settings.batch) as admission:
+            running: list[Claim] = []
+            for claim in admission.rows:
+                action = action_of(claim)
+                decision = admit(action, self._context(admission, action, policy), policy, now)
+                if isinstance(decision, Run):
+                    running.append(admission.run(claim, scopes(action, policy)))
+                elif isinstance(decision, Wait):
+                    admission.wait(claim, decision.until, decision.reason)
+                    emit(Signal.ACTION_WAITING, self.name, key=action.key, reason=decision.reason)
+                else:
+                    self._refuse(admission, claim, decision)
+            return running, len(admission.rows)
+
+    def _context(self, admission: Admission, action: Action, policy: Policy) -> AdmissionContext:
+        """What admit needs to know, read under the lock that the claim holds."""
+        counted = {
+            scope.name: (
+                admission.last(scope.name, action.key),
+                admission.count(scope.name, self._clock() - scope.window, action.key),
+            )
+            for scope in scopes(action, policy)
+        }
+        return AdmissionContext(
+            switches=admission.switches(),
+            silences=tuple(admission.silences(self._clock())),
+            approval=admission.approval(action.key),
+            counted=counted,
+            bundle_ready=self._bundle_ready(),
+            uniqueness=self.soar.uniqueness,
+        )
+
+    def _refuse(self, admission: Admission, claim: Claim, decision: Refuse) -> None:
+        emit(Signal.ACTION_REFUSED, self.name, key=action_of(claim).key, reason=decision.reason)
+        status = self._status(action_of(claim), "refused", decision.reason, None)
+        admission.refuse(claim, decision.reason, self._routes.follow_ups([status]))
+
+    # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _send(self, claim: Claim) -> bool:
+        """Starts one run. What was doubtful before is looked for first, as the platform allows."""
+        if KILL_SWITCH in self._ledger.switches():
+            self._settle(claim, "retry", "kill switch is on", RECHECK)
+            return False
+        try:
+            found = self._found_or_hopeless(claim)
+            if found is False:
+                return False
+            run = found or self.soar.run(action_of(claim))
+            self._steps("act.sent")
+        except TransientError as error:
+            self._doubtful(claim, error)
+            return False
+        except PermanentError as error:
+            self._dead(claim, str(error))
+            return False
+        status = self._status(action_of(claim), "running", "", run)
+        self._ledger.start_run(claim, run, self._routes.follow_ups([status]))
+        self._steps("act.marked")
+        DELIVERIES.labels(target=self.name, outcome="delivered").inc()
+        emit(Signal.ACTION_RUN, self.name, key=action_of(claim).key, playbook=action_of(claim).playbook, run=run.run_id)
+        return True
+
+    def _found_or_hopeless(self, claim: Claim) -> RunRef | bool | None:
+        """The run of a doubtful send where it can be found; None: send; False: settled here, nothing to send."""
+        if not claim.doubts or self.soar.uniqueness == "key":
+            return None
+        if self.soar.uniqueness == "search" and (run := self.soar.find(action_of(claim).key)) is not None:
+            return run
+        if claim.doubts > 1 or (self.soar.uniqueness == "none" and action_of(claim).tier == "contain"):
+            self._dead(claim, "outcome unknown")
+            return False
+        return None
+
+    def _doubtful(self, claim: Claim, error: TransientError) -> None:
+        if claim.attempt >= self.settings.max_attempts:
+            self._dead(claim, f"outcome unknown: {error}" if error.sent else str(error))
+        else:
+            # the wiring sees to it that a crash, too, leaves at least the index delay: the lease is no shorter
+            wait = max(backoff(claim.attempt), timedelta(seconds=self.soar.index_delay if error.sent else 0))
+            self._settle(claim, "unknown" if error.sent else "retry", str(error), wait)
+
+    def _settle(self, claim: Claim, outcome: Outcome, reason: str, wait: timedelta) -> None:
+        emit(Signal.DELIVERY_RETRIED, self.name, key=action_of(claim).key, reason=reason)
+        self._ledger.settle(self.name, [(claim, outcome, reason, self._clock() + wait)])
+
+    def _dead(self, claim: Claim, reason: str) -> None:
+        emit(Signal.DEAD_LETTER, self.name, key=action_of(claim).key, reason=reason)
+        status = self._status(action_of(claim), "failed", reason, None)
+        self._ledger.settle(self.name, [(claim, "dead", reason, None)], self._routes.follow_ups([status]))
+
+    # ── following ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def follow(self) -> int:
+        """Asks how open runs stand and records those that ended. Returns how many ended."""
+        ended = 0
+        for run in self._ledger.open_runs(self.name, self.settings.batch):
+            if self._stopping():
+                break
+            ended += self._ask(run)
+        return ended
+
+    def _ask(self, run: OpenRun) -> bool:
+        try:
+            status = self.soar.status(run.ref, run.action)
+        except TransientError as error:
+            emit(Signal.DELIVERY_RETRIED, self.name, key=run.action.key, reason=str(error))
+            return False
+        if status.state == "running":
+            return False
+        record = self._status(run.action, status.state, status.detail, run.ref)
+        self._ledger.finish_run(run, record.state, record.detail, self._routes.follow_ups([record]))
+        self._steps("act.finished")
+        return True
+
+    def _status(self, action: Action, state: RunState, detail: str, run: RunRef | None) -> RunStatus:
+        return RunStatus(
+            record_id=identity.follow_up_id(action.cause, "run_status", f"{action.key}:{state}"),
+            cause=action.cause,
+            action_key=action.key,
+            playbook=action.playbook,
+            state=state,
+            detail=detail,
+            at=self._clock(),
+            run_id=run.run_id if run else None,
+        )
+
+
+def action_of(claim: Claim) -> Action:
+    """The action that a SOAR's outbox row carries."""
+    if not isinstance(claim.record, Action):
+        raise TypeError(f"outbox row {claim.id} of a SOAR carries a {type(claim.record).__name__}, not an action")
+    return claim.record

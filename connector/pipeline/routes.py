@@ -1,0 +1,100 @@
+"""Which record goes to which target, and what happens where a target is full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+
+import msgspec
+
+from connector.ledger import Ledger, OutboxRow
+from connector.policy import Decision
+from connector.ports import Clock, SiemWriter
+from connector.settings import SoarSettings, SourceSettings, TargetSettings
+from connector.telemetry import PENDING, Signal, emit
+from connector.types import Action, Record, Verdict
+
+
+class Routes:
+    """The map from records to targets, and the watch over how many rows wait for each."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        writers: Mapping[str, SiemWriter],
+        targets: Mapping[str, TargetSettings],
+        soars: Mapping[str, SoarSettings],
+        sources: Mapping[str, SourceSettings],
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._writers = writers
+        self._limits: Mapping[str, TargetSettings | SoarSettings] = {**targets, **soars}
+        self._soars = soars
+        self._sources = sources
+        self._clock = clock
+
+    def writers_of(self, kind: type[Record], source: str | None = None) -> list[str]:
+        """The writers that take this kind of record from this source (None: from any)."""
+        chosen = self._sources[source].targets if source in self._sources else None
+        return [
+            name
+            for name, writer in self._writers.items()
+            if kind in writer.accepts and (chosen is None or name in chosen)
+        ]
+
+    def pausing(self, source: str) -> str | None:
+        """The full target, if any, that stops this source from polling."""
+        for name in (*self.writers_of(Verdict, source), *self._soars):
+            limit = self._limits[name]
+            if limit.when_full == "pause" and self._ledger.pending(name) >= limit.max_pending:
+                return name
+        return None
+
+    def rows(self, source: str, decisions: Sequence[Decision]) -> list[OutboxRow]:
+        """Outbox rows for verdicts and for the actions that they propose."""
+        rows = [
+            OutboxRow(record_id=d.verdict.record_id, target=target, cause=d.verdict.record_id)
+            for target in self.writers_of(Verdict, source)
+            for d in decisions
+        ]
+        rows += [action_row(action) for d in decisions for action in d.actions if action.soar in self._soars]
+        return self._fit(rows)
+
+    def follow_ups(self, records: Iterable[Record]) -> list[OutboxRow]:
+        """Rows that carry follow-up records to every writer that takes their kind."""
+        rows = [
+            OutboxRow(record_id=record.record_id, target=target, payload=msgspec.json.encode(record))
+            for record in records
+            for target in self.writers_of(type(record))
+        ]
+        return self._fit(rows)
+
+    def _fit(self, rows: list[OutboxRow]) -> list[OutboxRow]:
+        """Parks what is beyond a target's limit: it becomes a dead letter, which `triaged replay` queues again."""
+        fitted: list[OutboxRow] = []
+        room: dict[str, int] = {}
+        for row in rows:
+            limit = self._limits[row.target]
+            if limit.when_full == "park":
+                if row.target not in room:
+                    pending = self._ledger.pending(row.target)
+                    PENDING.labels(target=row.target).set(pending)
+                    room[row.target] = limit.max_pending - pending
+                room[row.target] -= 1
+                if room[row.target] < 0:
+                    emit(Signal.TARGET_PARKED, row.target)
+                    row = msgspec.structs.replace(row, parked="target is full")  # noqa: PLW2901 (the parked form)
+            fitted.append(row)
+        return fitted
+
+
+def action_row(action: Action) -> OutboxRow:
+    """The outbox row of a proposed playbook run; it is inserted only with the verdict that proposes it."""
+    return OutboxRow(
+        record_id=action.key,
+        target=action.soar,
+        cause=action.verdict.record_id,
+        payload=msgspec.json.encode(action),
+        kind="action",
+    )
