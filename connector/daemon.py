@@ -129,7 +129,7 @@ def guarded(name: str, work: Callable[[], object]) -> Callable[[], None]:
             emit(Signal.LEASE_LOST, name, reason=str(error))
         except TransientError as error:
             emit(Signal.BATCH_RETRIED, name, reason=str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (the outermost line)
             emit(Signal.JOB_FAILED, name, error=error)
 
     return run

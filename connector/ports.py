@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -55,8 +55,10 @@ class EventSource(Protocol):
     """Changes when the query changes: what was proven for one query proves nothing for another."""
 
     def heads(self) -> Sequence[Position]:
-        """One position a partition, up to which it is safe to read: the server's clock minus settle, or the end of a
-        file's last whole line."""
+        """One position a partition, up to which it is safe to read.
+
+        That is the server's clock minus settle, or the end of a file's last whole line.
+        """
         ...
 
     def read(self, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
@@ -147,7 +149,9 @@ class Member(Protocol):
 class Closes(Protocol):
     """An adapter that holds connections closes them."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Gives up what is held; calling it twice is fine."""
+        ...
 
 
 class SourceFactory(Protocol):
@@ -155,7 +159,9 @@ class SourceFactory(Protocol):
 
     Config: ClassVar[type[SourceSettings]]
 
-    def __call__(self, name: str, config: Any, clock: Clock) -> EventSource: ...
+    def __call__(self, name: str, config: Any, clock: Clock) -> EventSource:
+        """Makes one; raises ``ConfigError`` where the configuration cannot work."""
+        ...
 
 
 class WriterFactory(Protocol):
@@ -163,7 +169,9 @@ class WriterFactory(Protocol):
 
     Config: ClassVar[type[TargetSettings]]
 
-    def __call__(self, name: str, config: Any, clock: Clock) -> SiemWriter: ...
+    def __call__(self, name: str, config: Any, clock: Clock) -> SiemWriter:
+        """Makes one; raises ``ConfigError`` where the configuration cannot work."""
+        ...
 
 
 class HistoryFactory(Protocol):
@@ -171,7 +179,9 @@ class HistoryFactory(Protocol):
 
     Config: ClassVar[type[HistorySettings]]
 
-    def __call__(self, name: str, config: Any, clock: Clock) -> AlertHistory: ...
+    def __call__(self, name: str, config: Any, clock: Clock) -> AlertHistory:
+        """Makes one; raises ``ConfigError`` where the configuration cannot work."""
+        ...
 
 
 class SoarFactory(Protocol):
@@ -179,13 +189,17 @@ class SoarFactory(Protocol):
 
     Config: ClassVar[type[SoarSettings]]
 
-    def __call__(self, name: str, config: Any, clock: Clock) -> Soar: ...
+    def __call__(self, name: str, config: Any, clock: Clock) -> Soar:
+        """Makes one; raises ``ConfigError`` where the configuration cannot work."""
+        ...
 
 
 class MemberFactory(Protocol):
     """A ``Member`` class. ``directory`` holds its files, already verified against the manifest."""
 
-    def __call__(self, spec: MemberSpec, directory: Path, threads: int) -> Member: ...
+    def __call__(self, spec: MemberSpec, directory: Path, threads: int) -> Member:
+        """Makes one; raises ``ConfigError`` where the configuration cannot work."""
+        ...
 
 
 class SiemPlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +230,7 @@ class SiemTestbed(Protocol):
 
     def __init__(self, directory: Path) -> None: ...
 
-    def __enter__(self) -> SiemTestbed: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
@@ -224,9 +238,13 @@ class SiemTestbed(Protocol):
         """The TOML table (as a mapping, ``type`` included) of a source on this SIEM."""
         ...
 
-    def writer_config(self) -> Mapping[str, Any]: ...
+    def writer_config(self) -> Mapping[str, Any]:
+        """The TOML table of a writer on this SIEM."""
+        ...
 
-    def history_config(self) -> Mapping[str, Any]: ...
+    def history_config(self) -> Mapping[str, Any]:
+        """The TOML table of an alert history on this SIEM."""
+        ...
 
     def put(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Makes these events searchable, each with an identity of its own."""
@@ -254,11 +272,13 @@ class SoarTestbed(Protocol):
 
     def __init__(self, directory: Path) -> None: ...
 
-    def __enter__(self) -> SoarTestbed: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
-    def soar_config(self) -> Mapping[str, Any]: ...
+    def soar_config(self) -> Mapping[str, Any]:
+        """The TOML table of this SOAR."""
+        ...
 
     def runs(self) -> Mapping[str, int]:
         """Effective runs by action key, asked of the SOAR itself."""
@@ -270,10 +290,14 @@ class MemberTestbed(Protocol):
 
     def __init__(self, directory: Path) -> None: ...
 
-    def __enter__(self) -> MemberTestbed: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
-    def spec(self) -> MemberSpec: ...
+    def spec(self) -> MemberSpec:
+        """The member as a manifest would list it."""
+        ...
 
-    def directory(self) -> Path: ...
+    def directory(self) -> Path:
+        """Where its files lie."""
+        ...

@@ -211,8 +211,8 @@ def load(path: Path | None, kinds: Kinds, *, secrets_dir: Path | None = None) ->
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,
             env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the signature is pydantic-settings')
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (read by nested_secrets)
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return env_settings, nested_secrets(settings_cls, secrets_dir), init_settings
 

@@ -107,7 +107,12 @@ class App:
         self.ledger: Ledger = open_ledger(ledger_url(settings), clock)
         self.origin_key = origin_key(settings)
         self.routes = pipeline.Routes(
-            self.ledger, self.writers, settings.targets, settings.soars, settings.sources, clock
+            self.ledger,
+            writers=self.writers,
+            targets=settings.targets,
+            soars=settings.soars,
+            sources=settings.sources,
+            clock=clock,
         )
         self.ingests = {name: self._ingest(name, steps) for name in self.sources}
         self.delivers = {name: self._deliver(name, steps) for name in self.writers}

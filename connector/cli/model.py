@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-
 from connector.cli import options
 from connector.models import Store
 from connector.resources import shipped

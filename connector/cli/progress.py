@@ -17,7 +17,9 @@ SECONDS_BETWEEN_LINES = 10.0
 class Advance(Protocol):
     """Called with how many more items are done."""
 
-    def __call__(self, items: int) -> None: ...
+    def __call__(self, items: int) -> None:
+        """Says that so many more items are done."""
+        ...
 
 
 @contextmanager

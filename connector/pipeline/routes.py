@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-
 import msgspec
 
 from connector.ledger import Ledger, OutboxRow
@@ -21,6 +20,7 @@ class Routes:
     def __init__(
         self,
         ledger: Ledger,
+        *,
         writers: Mapping[str, SiemWriter],
         targets: Mapping[str, TargetSettings],
         soars: Mapping[str, SoarSettings],
