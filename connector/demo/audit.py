@@ -1,0 +1,194 @@
+"""What the Security and System logs record beside process starts: logons, shares, services, tasks, accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from connector.demo.machine import Machine, subject
+from connector.demo.nouns import Process, User
+
+_NO_GUID = "{00000000-0000-0000-0000-000000000000}"
+
+
+def logon(
+    machine: Machine,
+    at: datetime,
+    user: User,
+    kind: int,
+    *,
+    package: tuple[str, str],
+    source: tuple[str, str] = ("-", "-"),
+    by: Process | None = None,
+    privileges: tuple[str, ...] = (),
+) -> None:
+    """A logon (Security 4624), with 4672 where the account holds special privileges.
+
+    ``package``: logon process and authentication package. ``source``: the other side's name and address. ``by``:
+    the process that asked for it; None: the network.
+    """
+    who = by.user if by else User(name="-", domain="-", sid="S-1-0-0", logon_id="0x0")
+    machine.log(
+        at,
+        "security",
+        4624,
+        {
+            **subject(who),
+            "TargetUserSid": user.sid,
+            "TargetUserName": user.name,
+            "TargetDomainName": user.domain,
+            "TargetLogonId": user.logon_id,
+            "LogonType": str(kind),
+            "LogonProcessName": package[0],
+            "AuthenticationPackageName": package[1],
+            "WorkstationName": source[0],
+            "LogonGuid": machine.logon_guid(user) if package[1] == "Kerberos" else _NO_GUID,
+            "TransmittedServices": "-",
+            "LmPackageName": "NTLM V2" if package[1] == "NTLM" else "-",
+            "KeyLength": "128" if package[1] == "NTLM" else "0",
+            "ProcessId": hex(by.pid) if by else "0x0",
+            "ProcessName": by.program.path if by else "-",
+            "IpAddress": source[1],
+            "IpPort": str(machine.dice.between(49_700, 65_000)) if source[1] != "-" else "-",
+            "ImpersonationLevel": "%%1833",
+            "RestrictedAdminMode": "-",
+            "TargetOutboundUserName": "-",
+            "TargetOutboundDomainName": "-",
+            "VirtualAccount": "%%1843",
+            "TargetLinkedLogonId": "0x0",
+            "ElevatedToken": "%%1842" if privileges else "%%1843",
+        },
+        pid=machine.lsass_pid,
+    )
+    if privileges:
+        held = {**subject(user), "PrivilegeList": "\n\t\t\t".join(privileges)}
+        machine.log(at, "security", 4672, held, pid=machine.lsass_pid)
+
+
+def share(
+    machine: Machine,
+    at: datetime,
+    user: User,
+    *,
+    name: str,
+    folder: str,
+    address: str,
+    file: str | None = None,
+    write: bool = False,
+) -> None:
+    """A share is opened (Security 5140) or, with ``file``, a file on it (5145)."""
+    data = {
+        **subject(user),
+        "ObjectType": "File",
+        "IpAddress": address,
+        "IpPort": str(machine.dice.between(49_700, 65_000)),
+        "ShareName": f"\\\\*\\{name}",
+        "ShareLocalPath": f"\\??\\{folder}",
+    }
+    if file is None:
+        machine.log(at, "security", 5140, {**data, "AccessMask": "0x1", "AccessList": "%%4416\n\t\t\t\t"}, pid=4)
+        return
+    mask, rights = ("0x17019f", "%%1537\n\t\t\t\t%%4417\n\t\t\t\t") if write else ("0x120089", "%%4416\n\t\t\t\t")
+    data |= {"RelativeTargetName": file, "AccessMask": mask, "AccessList": rights, "AccessReason": "-"}
+    machine.log(at, "security", 5145, data, pid=4)
+
+
+def service(machine: Machine, at: datetime, by: User, name: str, path: str, *, start: str = "demand start") -> None:
+    """A service is installed: System 7045 and Security 4697."""
+    machine.log(
+        at,
+        "system",
+        7045,
+        {
+            "ServiceName": name,
+            "ImagePath": path,
+            "ServiceType": "user mode service",
+            "StartType": start,
+            "AccountName": "LocalSystem",
+        },
+        pid=machine.lsass_pid - 16,
+        sid=by.sid,
+    )
+    machine.log(
+        at,
+        "security",
+        4697,
+        {
+            **subject(by),
+            "ServiceName": name,
+            "ServiceFileName": path,
+            "ServiceType": "0x10",
+            "ServiceStartType": "2" if start == "auto start" else "3",
+            "ServiceAccount": "LocalSystem",
+        },
+        pid=machine.lsass_pid,
+    )
+
+
+def service_state(machine: Machine, at: datetime, service: str, state: str) -> None:
+    """A service enters a state (System 7036)."""
+    machine.log(at, "system", 7036, {"param1": service, "param2": state}, pid=machine.lsass_pid - 16)
+
+
+def task(machine: Machine, at: datetime, by: User, name: str, content: str) -> None:
+    """A scheduled task is created (Security 4698)."""
+    data = {**subject(by), "TaskName": name, "TaskContent": content}
+    machine.log(at, "security", 4698, data, pid=machine.lsass_pid)
+
+
+def create_account(machine: Machine, at: datetime, by: User, user: User) -> None:
+    """A local account is created (Security 4720)."""
+    unset = dict.fromkeys(
+        ("DisplayName", "HomeDirectory", "HomePath", "ScriptPath", "ProfilePath", "UserWorkstations"), "%%1793"
+    )
+    machine.log(
+        at,
+        "security",
+        4720,
+        {
+            **_target(user),
+            **subject(by),
+            "PrivilegeList": "-",
+            "SamAccountName": user.name,
+            "UserPrincipalName": "-",
+            **unset,
+            "PasswordLastSet": "%%1794",
+            "AccountExpires": "%%1794",
+            "PrimaryGroupId": "513",
+            "AllowedToDelegateTo": "-",
+            "OldUacValue": "0x0",
+            "NewUacValue": "0x15",
+            "UserAccountControl": "\n\t\t%%2080\n\t\t%%2082\n\t\t%%2084",
+            "UserParameters": "%%1793",
+            "SidHistory": "-",
+            "LogonHours": "%%1797",
+        },
+        pid=machine.lsass_pid,
+    )
+
+
+def add_member(machine: Machine, at: datetime, by: User, member: User, group: tuple[str, str]) -> None:
+    """An account joins a local group, given by name and SID (Security 4732)."""
+    machine.log(
+        at,
+        "security",
+        4732,
+        {
+            "MemberName": "-",
+            "MemberSid": member.sid,
+            "TargetUserName": group[0],
+            "TargetDomainName": "Builtin",
+            "TargetSid": group[1],
+            **subject(by),
+            "PrivilegeList": "-",
+        },
+        pid=machine.lsass_pid,
+    )
+
+
+def clear_log(machine: Machine, at: datetime, by: User) -> None:
+    """The Security log is cleared (1102)."""
+    machine.log(at, "eventlog", 1102, subject(by), pid=machine.lsass_pid + 400, section="LogFileCleared")
+
+
+def _target(user: User) -> dict[str, str]:
+    return {"TargetUserName": user.name, "TargetDomainName": user.domain, "TargetSid": user.sid}
