@@ -20,13 +20,12 @@ from connector.ledger import Admission, Claim, Ledger, OpenRun, Outcome
 from connector.pipeline.deliver import backoff
 from connector.pipeline.ingest import Steps
 from connector.pipeline.routes import Routes
-from connector.policy import AdmissionContext, Policy, Refuse, Run, Wait, admit, scopes
+from connector.policy import AdmissionContext, Policy, Refuse, Run, Wait, admit, scopes, switched_off
 from connector.ports import Clock, Soar
 from connector.settings import SoarSettings
 from connector.telemetry import DELIVERIES, Signal, emit
 from connector.types import Action, RunRef, RunState, RunStatus
 
-KILL_SWITCH = "kill"
 RECHECK = timedelta(seconds=30)
 
 
@@ -118,8 +117,8 @@ class Act:
 
     def _send(self, claim: Claim) -> bool:
         """Starts one run. What was doubtful before is looked for first, as the platform allows."""
-        if KILL_SWITCH in self._ledger.switches():
-            self._settle(claim, "retry", "kill switch is on", RECHECK)
+        if stopped := switched_off(action_of(claim), self._ledger.switches(), self._policy()):
+            self._settle(claim, "retry", stopped, RECHECK)
             return False
         try:
             found = self._found_or_hopeless(claim)

@@ -1,0 +1,159 @@
+"""``triaged demo``: the bundled intrusion, through the real daemon, with files, SQLite and the dry-run SOAR."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from connector import wiring
+from connector.cli.progress import progress
+from connector.demo import report, scenario_paths
+from connector.errors import TransientError
+from connector.settings import Settings
+from connector.soar.dryrun import recorded_runs
+
+TIMEOUT_S = 600.0
+POLL_S = 0.2
+
+CONFIG = """\
+data_dir = "{dir}"
+
+{sources}
+[targets.verdicts]
+type = "files"
+path = "{dir}/verdicts.jsonl"
+
+[soars.dryrun]
+type = "dryrun"
+path = "{dir}/runs.sqlite"
+"""
+
+SOURCE = """\
+[sources.{name}]
+type = "files"
+deployment = "demo"
+paths = ["{path}"]
+start = "beginning"
+every = "PT1S"
+
+"""
+
+
+def demo(
+    serve: Annotated[bool, typer.Option("--serve", help="Keep the daemon running until Ctrl-C.")] = False,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Where to keep the demo's data; default: a folder that is removed.")] = None,
+) -> None:
+    """Replay a bundled intrusion through the real daemon, and print what was found."""
+    with _folder(directory) as folder:
+        config = folder / "triaged.toml"
+        sources = "".join(SOURCE.format(name=p.name.partition(".")[0], path=p) for p in scenario_paths())
+        config.write_text(CONFIG.format(dir=folder, sources=sources), encoding="utf-8")
+        settings = wiring.load_settings(config)
+        events = sum(_lines(path) for path in scenario_paths())
+        with _daemon(config, folder / "daemon.log") as process:
+            _wait(process, settings, folder, events)
+            documents = _written(folder)
+            runs = recorded_runs(folder / "runs.sqlite")
+            Console().print(report.render(documents, runs))
+            if serve:
+                sys.stderr.write(f"the daemon keeps running on {config}; Ctrl-C stops it\n")
+                _until_interrupted(process)
+        typer.echo(json.dumps(summary(settings, events, documents, len(runs))))
+
+
+def summary(settings: Settings, events: int, documents: Sequence[dict[str, Any]], runs: int) -> dict[str, int | None]:
+    """The demo's last line: counts, asked of the targets."""
+    found = {
+        technique
+        for document in documents
+        for technique in document.get("threat", {}).get("technique", {}).get("id", ())
+    }
+    with wiring.opened_ledger(settings) as ledger:
+        dead = len(ledger.dead_letters())
+    return {
+        "events": events,
+        "verdicts": len({d["event"]["id"] for d in documents}),
+        "dead": dead,
+        "techniques": len(found),
+        "written": len(documents),
+        "enriched": None,
+        "runs": runs,
+    }
+
+
+@contextmanager
+def _folder(directory: Path | None) -> Iterator[Path]:
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield directory.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="triaged-demo-") as name:
+        yield Path(name)
+
+
+@contextmanager
+def _daemon(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The daemon in a process of its own, told to drain at the end."""
+    command = [sys.executable, "-m", "connector.cli", "run", "--config", str(config)]
+    with log.open("wb") as file, subprocess.Popen(command, stderr=file, start_new_session=True) as process:  # noqa: S603 (our own module)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+def _wait(process: subprocess.Popen[bytes], settings: Settings, folder: Path, events: int) -> None:
+    """Until each event has its verdict in the target, and nothing waits any more."""
+    begun = time.monotonic()
+    shown = 0
+    with progress("verdicts") as advance:
+        while True:
+            written = _lines(folder / "verdicts.jsonl")
+            advance(written - shown)
+            shown = written
+            if written >= events and _nothing_waits(settings):
+                return
+            if process.poll() is not None or time.monotonic() - begun > TIMEOUT_S:
+                log = (folder / "daemon.log").read_text(encoding="utf-8", errors="replace")
+                raise TransientError(f"the daemon did not finish: {written} of {events} verdicts; its log ends:\n{log[-2000:]}")
+            time.sleep(POLL_S)
+
+
+def _nothing_waits(settings: Settings) -> bool:
+    with wiring.opened_ledger(settings) as ledger:
+        waiting = sum(ledger.pending(name) for name in (*settings.targets, *settings.soars))
+        return not waiting and not any(ledger.open_runs(name, 1) for name in settings.soars)
+
+
+def _lines(path: Path) -> int:
+    if not path.exists():
+        return 0
+    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    with opened as file:
+        return sum(1 for line in file if line.strip())
+
+
+def _written(folder: Path) -> list[dict[str, Any]]:
+    """The verdict documents in the target; records of other kinds are left out."""
+    lines = (folder / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
+    return [document for document in map(json.loads, lines) if "verdict" in document["triaged"]]
+
+
+def _until_interrupted(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopping\n")

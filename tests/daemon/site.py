@@ -1,0 +1,139 @@
+"""A small site on disk: events in files, verdicts to a file, playbooks to the dry-run SOAR, a tiny model."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.models.tiny import tiny_store
+
+ROOT = Path(__file__).parent.parent.parent
+
+CONFIG = """
+data_dir = "{dir}/data"
+origin_key = "a key for tests"
+[log]
+format = "json"
+level = "{level}"
+[ledger]
+lease = "PT1S"
+[model]
+store = "{dir}/store"
+[policy]
+path = "{dir}/policy.toml"
+[sources.lab]
+type = "files"
+deployment = "lab"
+paths = ["{dir}/in/*.jsonl"]
+every = "PT0.1S"
+batch = 20
+[targets.out]
+type = "files"
+path = "{dir}/out.jsonl"
+every = "PT0.1S"
+batch = 15
+[soars.dryrun]
+type = "dryrun"
+path = "{dir}/runs.sqlite"
+every = "PT0.1S"
+batch = 15
+"""
+
+POLICY = """
+soar = "dryrun"
+
+[[rules]]
+name = "everything"
+min_confidence = 0.0
+mode = "auto"
+tier = "ticket"
+playbook = "notify-on-call"
+rate = { runs = 100000, per = "1h" }
+"""
+
+
+class Site:
+    """One directory that a daemon runs in."""
+
+    def __init__(self, directory: Path, *, level: str = "warning", extra: str = "") -> None:
+        self.dir = directory
+        (directory / "in").mkdir()
+        tiny_store(directory / "store")
+        (directory / "policy.toml").write_text(POLICY)
+        self.config = directory / "triaged.toml"
+        self.config.write_text(CONFIG.format(dir=directory, level=level) + extra)
+
+    def events(self, count: int, name: str = "a.jsonl") -> None:
+        """Adds so many distinct process starts."""
+        with (self.dir / "in" / name).open("a") as file:
+            for number in range(count):
+                file.write(json.dumps(process_start(f"tool-{name[0]}{number}.exe")) + "\n")
+
+    def verdict_ids(self) -> Counter[str]:
+        """How often each record id stands in the target file."""
+        path = self.dir / "out.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        documents = [json.loads(line) for line in lines]
+        return Counter(d["event"]["id"] for d in documents if "verdict" in d["triaged"])
+
+    def runs(self) -> Counter[str]:
+        """How often each action key was run, asked of the dry-run SOAR's own store."""
+        path = self.dir / "runs.sqlite"
+        if not path.exists():
+            return Counter()
+        with sqlite3.connect(path) as connection:
+            return Counter(key for (key,) in connection.execute("SELECT action_key FROM runs"))
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Starts a process in this site; by default the daemon."""
+        arguments = command or ("-m", "connector.cli", "run", "--config", str(self.config))
+        return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stderr=subprocess.PIPE)
+
+    def drain(self) -> None:
+        """Runs `triaged run --drain` to its end."""
+        done = self.start("-m", "connector.cli", "run", "--drain", "--config", str(self.config))
+        _, errors = done.communicate(timeout=120)
+        assert done.returncode == 0, errors.decode()
+
+
+def process_start(image: str) -> dict[str, object]:
+    """A Sysmon process start as Winlogbeat sends it."""
+    return {
+        "@timestamp": "2026-03-01T10:00:00Z",
+        "host": {"name": "ws-01"},
+        "agent": {"id": f"agent-of-{image}"},
+        "event": {"code": "1", "provider": "Microsoft-Windows-Sysmon"},
+        "winlog": {
+            "channel": "Microsoft-Windows-Sysmon/Operational",
+            "provider_name": "Microsoft-Windows-Sysmon",
+            "event_id": "1",
+            "event_data": {
+                "Image": f"C:\\Program Files\\Tools\\{image}",
+                "CommandLine": f"{image} --run",
+                "User": "LAB\\alice",
+            },
+        },
+    }
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Waits for something to come true, and fails with its name where it does not."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
+        time.sleep(0.05)
+
+
+def stop(process: subprocess.Popen[bytes]) -> Sequence[str]:
+    """Sends SIGTERM, and expects the daemon to drain and exit 0. Returns its log lines."""
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+    return errors.decode().splitlines()

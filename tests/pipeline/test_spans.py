@@ -1,0 +1,138 @@
+"""The pipeline's choice of spans reads every event that becomes searchable within the lookback, and proves it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connector.ledger import Interval, Reader
+from connector.pipeline import spans
+from connector.types import Position
+
+SECOND = 1_000_000
+LOOKBACK = 3600 * SECOND
+
+
+class Simulation:
+    """Readers and intervals as the ledger would keep them, with every read complete unless told otherwise."""
+
+    def __init__(self, start: int, lookback: int) -> None:
+        self.lookback = lookback
+        head = Position(partition="", offset=start)
+        self.start = start
+        self.readers = {r.purpose: r for r in spans.first_readers("s", "d", head, lookback, from_start=False)}
+        self.reads: list[tuple[int, spans.Task]] = []
+        self.intervals: list[Interval] = []
+
+    def poll(self, now: int, *, broken: tuple[int, int] | None = None) -> None:
+        head = Position(partition="", offset=now)
+        behind = True
+        while behind:
+            unproven = [i for i in self.intervals if not i.complete]
+            tasks = list(spans.plan(list(self.readers.values()), unproven, head, self.lookback))
+            for task in tasks:
+                self._read(now, task, broken)
+            behind = any(t.reader.purpose == spans.FORWARD and t.span.stop < now for t in tasks)
+
+    def _read(self, now: int, task: spans.Task, broken: tuple[int, int] | None) -> None:
+        self.reads.append((now, task))
+        complete = broken is None or task.span.stop <= broken[0] or broken[1] <= task.span.start
+        self.intervals = [
+            i for i in self.intervals if not (task.span.start <= i.start and i.stop <= task.span.stop)
+        ]
+        self.intervals.append(
+            Interval(
+                source="s", digest="d", partition="", start=task.span.start, stop=task.span.stop,
+                read_at=task.read_at, complete=complete,
+            )
+        )
+        if task.reader.purpose != spans.REPAIR:
+            done = msgspec.structs.replace(task.reader, offset=task.span.stop, span_stop=None)
+            self.readers[task.reader.purpose] = done
+
+    def read_after(self, position: int, searchable_at: int) -> bool:
+        return any(
+            task.span.start <= position < task.span.stop and now >= searchable_at for now, task in self.reads
+        )
+
+
+gaps_between_polls = st.lists(st.integers(SECOND, 900 * SECOND), min_size=20, max_size=80)
+
+
+@settings(max_examples=60, deadline=None)
+@given(gaps_between_polls, st.data())
+def test_an_event_searchable_within_the_lookback_is_read_however_irregular_the_polls(gaps, data):
+    simulation = Simulation(10**15, LOOKBACK)
+    now = simulation.start
+    for gap in gaps:
+        now += gap
+        simulation.poll(now)
+    for _ in range(30):  # let the last stretches reach their proof
+        now += 300 * SECOND
+        simulation.poll(now)
+    proven_until = now - spans.slack(LOOKBACK)
+    position = data.draw(st.integers(simulation.start, proven_until - 1))
+    delay = data.draw(st.integers(0, LOOKBACK - 1))
+    assert simulation.read_after(position, position + delay)
+
+
+def test_a_stretch_is_read_a_fixed_number_of_times_however_long_the_daemon_runs():
+    simulation = Simulation(10**15, LOOKBACK)
+    now = simulation.start
+    for _ in range(4000):
+        now += 10 * SECOND
+        simulation.poll(now)
+    position = simulation.start + 3600 * SECOND
+    times = sum(task.span.start <= position < task.span.stop for _, task in simulation.reads)
+    assert times == 1 + len(spans.ages(LOOKBACK))
+    assert len(simulation.reads) < 4000 * 1.5
+
+
+def test_only_reads_that_begin_after_the_lookback_may_prove_a_stretch():
+    simulation = Simulation(10**15, LOOKBACK)
+    now = simulation.start
+    for _ in range(1000):
+        now += 10 * SECOND
+        simulation.poll(now)
+    for now_, task in simulation.reads:
+        assert task.read_at <= now_
+        if task.reader.purpose != "reread-0":
+            assert task.read_at < task.span.stop + LOOKBACK
+
+
+def test_a_stretch_that_stays_incomplete_is_repaired_at_doubling_ages_and_stops_nothing_else():
+    simulation = Simulation(10**15, LOOKBACK)
+    broken = (simulation.start + 100 * SECOND, simulation.start + 110 * SECOND)
+    now = simulation.start
+    while now < simulation.start + 20 * LOOKBACK:
+        now += 60 * SECOND
+        simulation.poll(now, broken=broken)
+    repairs = [n for n, task in simulation.reads if task.reader.purpose == spans.REPAIR]
+    assert 2 <= len(repairs) <= 6
+    assert simulation.readers["reread-0"].offset > simulation.start + 18 * LOOKBACK
+    later = now + 40 * LOOKBACK
+    while now < later:
+        now += 600 * SECOND
+        simulation.poll(now)
+    assert all(i.complete for i in simulation.intervals)
+
+
+def test_without_a_lookback_the_forward_read_is_the_only_one():
+    simulation = Simulation(0, 0)
+    simulation.poll(500)
+    simulation.poll(900)
+    assert [(t.reader.purpose, t.span.start, t.span.stop) for _, t in simulation.reads] == [
+        (spans.FORWARD, 0, 500),
+        (spans.FORWARD, 500, 900),
+    ]
+
+
+@pytest.mark.parametrize("purpose", [spans.FORWARD, "reread-0", spans.BACKFILL + "x"])
+def test_an_unfinished_span_is_finished_before_a_new_one_is_begun(purpose):
+    readers = spans.first_readers("s", "d", Position(partition="", offset=0), LOOKBACK, from_start=True)
+    others = [r for r in readers if r.purpose != purpose]
+    unfinished = Reader(source="s", digest="d", partition="", purpose=purpose, offset=5, span_stop=50, token="t")
+    tasks = list(spans.plan([*others, unfinished], [], Position(partition="", offset=10 * LOOKBACK), LOOKBACK))
+    mine = [t for t in tasks if t.reader.purpose == purpose]
+    assert [(t.span.start, t.span.stop, t.reader.token) for t in mine] == [(5, 50, "t")]
