@@ -1,0 +1,146 @@
+"""The demo's report: per host, what was found, how sure, in which event, and the playbook that would run.
+
+Pure: it takes rows and returns text. Names and summaries come from events, so an intruder may have chosen them: they are
+printed as text, never as markup, and without control characters.
+"""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from connector.types import Document, Json, Noun
+
+_CONFIDENT = 0.9
+_TELLING = (
+    ("process", "command_line"),
+    ("powershell", "file", "script_block_text"),
+    ("service", "name"),
+    ("registry", "path"),
+    ("dll", "path"),
+    ("file", "path"),
+    ("dns", "question", "name"),
+)
+_TELLING_DATA = (
+    "CommandLine",
+    "ScriptBlockText",
+    "Payload",
+    "ImagePath",
+    "ServiceFileName",
+    "TaskName",
+    "TargetObject",
+    "ImageLoaded",
+    "TargetFilename",
+    "QueryName",
+    "TargetImage",
+    "RelativeTargetName",
+    "ShareName",
+    "DestinationIp",
+    "PrivilegeList",
+    "TargetUserName",
+    "SubjectUserName",
+)
+
+
+class Finding(Noun, frozen=True):
+    """One technique seen in one event. ``playbook`` is None where the policy proposes none."""
+
+    host: str
+    technique: str
+    name: str
+    confidence: float
+    event: str
+    at: str = ""
+    playbook: str | None = None
+
+
+class Found(Noun, frozen=True):
+    """A technique on a host: its most confident finding, and in how many events it was seen."""
+
+    best: Finding
+    events: int
+
+
+def strongest(findings: Iterable[Finding]) -> dict[str, list[Found]]:
+    """Per host, one row a technique, in the order in which the techniques were first seen (by ``at``)."""
+    hosts: dict[str, dict[str, list[Finding]]] = {}
+    for finding in sorted(findings, key=lambda finding: finding.at):
+        hosts.setdefault(finding.host, {}).setdefault(finding.technique, []).append(finding)
+    return {
+        host: [
+            Found(best=max(seen, key=lambda finding: finding.confidence), events=len(seen))
+            for seen in techniques.values()
+        ]
+        for host, techniques in sorted(hosts.items())
+    }
+
+
+def report(findings: Iterable[Finding], *, steps: tuple[int, int] | None = None) -> RenderableType:
+    """One table a host. ``steps``: how many of the scenario's planted steps were found, and of how many."""
+    hosts = strongest(findings)
+    parts: list[RenderableType] = [_table(host, found) for host, found in hosts.items()]
+    if not parts:
+        parts.append(Text("Nothing was found."))
+    if steps is not None:
+        parts.append(Text(f"{steps[0]} of the {steps[1]} planted steps were tagged with a technique that they show."))
+    return Group(*parts)
+
+
+def render(
+    findings: Iterable[Finding], *, steps: tuple[int, int] | None = None, width: int = 120, color: bool = False
+) -> str:
+    """The report as text of at most ``width`` columns, with terminal colours or without any escape sequence."""
+    stream = io.StringIO()
+    console = Console(
+        file=stream, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None
+    )
+    console.print(report(findings, steps=steps))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def printable(text: str) -> str:
+    """The text on one line, without control, format and other invisible characters."""
+    folded = " ".join(text.split())
+    return "".join(character for character in folded if not unicodedata.category(character).startswith("C"))
+
+
+def _table(host: str, found: Sequence[Found]) -> Table:
+    table = Table(title=Text(printable(host), style="bold"), title_justify="left", expand=True)
+    table.add_column("Technique", no_wrap=True)
+    table.add_column("Name", ratio=2)
+    table.add_column("Sure", justify="right", no_wrap=True)
+    table.add_column("Events", justify="right", no_wrap=True)
+    table.add_column("Event", ratio=4, overflow="ellipsis", no_wrap=True)
+    table.add_column("Playbook", ratio=2)
+    for row in found:
+        best = row.best
+        table.add_row(
+            Text(best.technique),
+            Text(best.name),
+            Text(f"{best.confidence:.2f}", style="bold red" if best.confidence >= _CONFIDENT else "yellow"),
+            Text(str(row.events)),
+            Text(printable(best.event)),
+            Text(best.playbook or "-"),
+        )
+    return table
+
+
+def summary(ecs: Document, limit: int = 200) -> str:
+    """An event in one line: its code and the field that tells most, cut to ``limit`` characters."""
+    data = _at(ecs, "winlog", "event_data") or _at(ecs, "winlog", "user_data") or {}
+    telling = next((value for path in _TELLING if isinstance(value := _at(ecs, *path), str)), None) or next(
+        (str(data[name]) for name in _TELLING_DATA if data.get(name)), str(ecs.get("message", ""))
+    )
+    code = _at(ecs, "event", "code")
+    return printable(f"{code}: {telling}" if code else telling)[:limit]
+
+
+def _at(document: Json, *path: str) -> Json:
+    for key in path:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document

@@ -1,0 +1,84 @@
+"""The report tells, per host, what was found; text from events stays text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connector.demo.paths import FILE_SERVER, WORKSTATION
+from connector.demo.report import Finding, render, strongest, summary
+from connector.demo.truth import Planted, place, steps_found
+from connector.types import SourceRef
+
+
+def finding(**changes: Any) -> Finding:
+    fields = {
+        "host": "LMR-WS-0147",
+        "technique": "T1059.001",
+        "name": "PowerShell",
+        "confidence": 0.91,
+        "event": "powershell.exe -enc aQ==",
+        "at": "2026-03-17T09:47:41Z",
+        "playbook": "Notify the analyst",
+    }
+    return Finding(**{**fields, **changes})
+
+
+def test_each_host_has_one_row_a_technique_with_its_most_confident_event() -> None:
+    found = strongest([finding(confidence=0.6, event="weak"), finding(event="strong"), finding(host="LMR-FS-02")])
+    assert list(found) == ["LMR-FS-02", "LMR-WS-0147"]
+    (row,) = found["LMR-WS-0147"]
+    assert (row.best.event, row.events) == ("strong", 2)
+
+
+def test_techniques_stand_in_the_order_in_which_they_were_seen() -> None:
+    late, early = finding(technique="T1003.001", at="2"), finding(technique="T1566.001", at="1")
+    assert [row.best.technique for row in strongest([late, early])["LMR-WS-0147"]] == ["T1566.001", "T1003.001"]
+
+
+def test_the_report_names_technique_confidence_event_and_playbook() -> None:
+    text = render([finding()], width=140)
+    for part in ("LMR-WS-0147", "T1059.001", "PowerShell", "0.91", "powershell.exe -enc aQ==", "Notify the analyst"):
+        assert part in text
+
+
+def test_the_plain_form_has_no_escape_sequence_and_the_terminal_form_has_colour() -> None:
+    assert "\x1b" not in render([finding()])
+    assert "\x1b[" in render([finding()], color=True)
+
+
+def test_text_from_events_is_neither_markup_nor_control_characters() -> None:
+    text = render([finding(event="[bold]run\x1b]0;owned\x07\u202e me[/bold]\nnext")], width=160)
+    assert "[bold]run]0;owned me[/bold] next" in text
+
+
+def test_nothing_found_is_said() -> None:
+    assert "Nothing was found." in render([])
+
+
+def test_planted_steps_are_counted_once_however_many_events_show_them() -> None:
+    def planted(line: int, step: str, *techniques: str) -> Planted:
+        return Planted(
+            file="f", line=line, host="h", channel="c", record=line, code=1, techniques=techniques, step=step
+        )
+
+    events = [planted(1, "a", "T1003.001"), planted(2, "a", "T1003.001"), planted(3, "b", "T1490")]
+    assert steps_found(events, {("f", 2): ["T1003"], ("f", 3): ["T1070.001"]}) == (1, 2)
+    assert steps_found(events, {}) == (0, 2)
+
+
+def test_a_verdicts_source_names_its_scenario_line() -> None:
+    ref = SourceRef(siem="demo", index=f"/somewhere/{FILE_SERVER.name}", id="8f3e:41")
+    assert place(ref) == (FILE_SERVER.name, 42)
+
+
+def test_a_summary_prefers_the_command_line_and_is_one_line() -> None:
+    ecs = {"event": {"code": "1"}, "winlog": {"event_data": {"CommandLine": "whoami\n /all", "Image": "x"}}}
+    assert summary(ecs) == "1: whoami /all"
+    assert summary({"message": "m" * 300}) == "m" * 200
+    assert (
+        summary({"event": {"code": "1102"}, "winlog": {"user_data": {"SubjectUserName": "SYSTEM"}}}) == "1102: SYSTEM"
+    )
+
+
+def test_scenario_files_keep_the_names_that_the_truth_uses() -> None:
+    assert {WORKSTATION.name, FILE_SERVER.name} == {"lmr-ws-0147.winlogbeat.jsonl.gz", "lmr-fs-02.splunk.jsonl.gz"}
