@@ -17,7 +17,7 @@ Outcome: TypeAlias = Literal["delivered", "retry", "unknown", "rejected", "dead"
 ApprovalState: TypeAlias = Literal["pending", "approved", "rejected"]
 
 
-class Lease(Noun):
+class Lease(Noun, frozen=True):
     """The right to work on ``name`` until ``expires_at``. ``fence`` grows each time the lease changes hands."""
 
     name: str
@@ -26,7 +26,7 @@ class Lease(Noun):
     expires_at: datetime
 
 
-class Reader(Noun):
+class Reader(Noun, frozen=True):
     """Where one reader of a source partition stands.
 
     ``purpose`` is ``forward``, ``reread-<k>``, ``backfill-<id>`` or ``repair``. ``offset`` is where its present span
@@ -45,7 +45,7 @@ class Reader(Noun):
     complete: bool = True
 
 
-class Interval(Noun):
+class Interval(Noun, frozen=True):
     """A stretch ``start <= offset < stop`` of one partition that was read by one query.
 
     ``read_at`` is the source's own time in microseconds when the read began (what ``stop + lookback`` is compared
@@ -63,7 +63,7 @@ class Interval(Noun):
     matched: int = 0
 
 
-class Gap(Noun):
+class Gap(Noun, frozen=True):
     """A stretch of one partition for which the promise is not proven, and why."""
 
     partition: str
@@ -72,7 +72,7 @@ class Gap(Noun):
     reason: str
 
 
-class OutboxRow(Noun):
+class OutboxRow(Noun, frozen=True):
     """One thing to send to one target.
 
     ``cause`` is the record id of the verdict that it hangs on: the row is inserted only if that verdict was really
@@ -90,7 +90,7 @@ class OutboxRow(Noun):
     parked: str = ""
 
 
-class DeadLetter(Noun):
+class DeadLetter(Noun, frozen=True):
     """What could not be parsed, scored or delivered.
 
     ``subject`` is the event's id (kind ``event``) or the record's id (kind ``delivery``); ``source`` the source or the
@@ -111,7 +111,7 @@ class DeadLetter(Noun):
     resolved_at: datetime | None = None
 
 
-class Commit(Noun):
+class Commit(Noun, frozen=True):
     """What one batch changes, written in one transaction.
 
     ``reader`` is the reader's new state; None for a pushed batch, which nobody can read again, and which is therefore
@@ -133,14 +133,14 @@ class Commit(Noun):
     state: Mapping[str, StateChange] = {}
 
 
-class Committed(Noun):
+class Committed(Noun, frozen=True):
     """Event ids that got their verdict, and those that got their dead letter, in this transaction and no other."""
 
     inserted: frozenset[str]
     dead: frozenset[str]
 
 
-class Claim(Noun):
+class Claim(Noun, frozen=True):
     """An outbox row that is ours until its lease ends.
 
     ``attempt`` counts from 1. ``doubts`` is how many earlier tries may have arrived: their claim expired while open,
@@ -162,7 +162,7 @@ Settlement: TypeAlias = tuple[Claim, Outcome, str, datetime | None]
 """(claim, outcome, reason, retry at). ``retry`` and ``unknown`` need a time; ``unknown`` without one is a dead letter."""
 
 
-class OpenRun(Noun):
+class OpenRun(Noun, frozen=True):
     """A playbook run whose end has not been seen."""
 
     action: Action
@@ -171,7 +171,15 @@ class OpenRun(Noun):
     started_at: datetime
 
 
-class Switch(Noun):
+class RunRow(Noun, frozen=True):
+    """What became of an action. ``run_id`` is None where it was refused before it was sent."""
+
+    state: RunState
+    detail: str
+    run_id: str | None
+
+
+class Switch(Noun, frozen=True):
     """A switch that a person set, such as the kill switch."""
 
     name: str
@@ -180,7 +188,7 @@ class Switch(Noun):
     at: datetime
 
 
-class Silence(Noun):
+class Silence(Noun, frozen=True):
     """No playbook for ``scope`` until then. ``scope`` is what the policy calls it, such as ``rule:…`` or ``entity:…``."""
 
     scope: str
@@ -190,7 +198,7 @@ class Silence(Noun):
     id: int = 0
 
 
-class Approval(Noun):
+class Approval(Noun, frozen=True):
     """A person's decision on an action."""
 
     key: str
@@ -201,7 +209,7 @@ class Approval(Noun):
     expires_at: datetime | None = None
 
 
-class AuditEntry(Noun):
+class AuditEntry(Noun, frozen=True):
     """One link of the audit chain: ``hash`` = SHA-256 over ``prev`` and the content."""
 
     seq: int
@@ -213,14 +221,14 @@ class AuditEntry(Noun):
     hash: str
 
 
-class Replayed(Noun):
+class Replayed(Noun, frozen=True):
     """What a replay set in motion: event dead letters to push through ingest again, and deliveries queued again."""
 
     push: tuple[DeadLetter, ...]
     requeued: int
 
 
-class Status(Noun):
+class Status(Noun, frozen=True):
     """Counts for people. ``pending`` and ``dead_letters`` are by target or source."""
 
     verdicts: Mapping[str, int]

@@ -1,0 +1,107 @@
+"""The ledger: the only state. SQLite by default, PostgreSQL where several replicas share the work.
+
+:class:`Ledger` is the sum of its rooms, one file each; every public method of a room is a method of the ledger.
+"""
+
+from __future__ import annotations
+
+from connector.ledger.admission import Admission, Admissions
+from connector.ledger.audit import Audit
+from connector.ledger.controls import Controls
+from connector.ledger.database import Database
+from connector.ledger.dead_letters import DeadLetters
+from connector.ledger.dispositions import Dispositions
+from connector.ledger.gaps import Gaps, proven
+from connector.ledger.ingest import Ingest
+from connector.ledger.intervals import Intervals
+from connector.ledger.leases import Leases
+from connector.ledger.migrate import migrate
+from connector.ledger.outbox import Outbox
+from connector.ledger.readers import Readers
+from connector.ledger.retention import Retention
+from connector.ledger.rows import (
+    Approval,
+    AuditEntry,
+    Claim,
+    Commit,
+    Committed,
+    DeadLetter,
+    Gap,
+    Interval,
+    Lease,
+    OpenRun,
+    OutboxRow,
+    Reader,
+    Replayed,
+    RunRow,
+    Settlement,
+    Silence,
+    Status,
+    Switch,
+)
+from connector.ledger.runs import Runs
+from connector.ledger.states import States
+from connector.ledger.status import StatusRoom
+from connector.ledger.verdicts import Verdicts
+from connector.ports import Clock
+
+
+class Ledger(
+    Leases,
+    Readers,
+    Ingest,
+    States,
+    Intervals,
+    Gaps,
+    Outbox,
+    Admissions,
+    Runs,
+    Controls,
+    Audit,
+    DeadLetters,
+    Dispositions,
+    Verdicts,
+    Retention,
+    StatusRoom,
+):
+    """Everything that Triaged knows. Synchronous and thread-safe; made by :func:`open_ledger`."""
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._db.close()
+
+
+def open_ledger(url: str, clock: Clock) -> Ledger:
+    """The ledger at a SQLAlchemy URL, migrated to this release's schema.
+
+    Raises ``ConfigError`` where the URL cannot be used, the database cannot be opened, or a newer release wrote it.
+    """
+    database = Database(url)
+    migrate(database)
+    return Ledger(database, clock)
+
+
+__all__ = [
+    "Admission",
+    "Approval",
+    "AuditEntry",
+    "Claim",
+    "Commit",
+    "Committed",
+    "DeadLetter",
+    "Gap",
+    "Interval",
+    "Lease",
+    "Ledger",
+    "OpenRun",
+    "OutboxRow",
+    "Reader",
+    "Replayed",
+    "RunRow",
+    "Settlement",
+    "Silence",
+    "Status",
+    "Switch",
+    "open_ledger",
+    "proven",
+]

@@ -1,0 +1,102 @@
+"""Admission: which actions may act now, decided while nobody else can count, switch or claim.
+
+One write transaction claims the rows, reads what the decision depends on, counts what was let through and records what
+was refused. Counters and switches are locked for its length, so that caps hold across replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from connector.ledger import outbox
+from connector.ledger.codec import encode
+from connector.ledger.controls import approval_of, live_silences, switch_rows
+from connector.ledger.database import Tx, insert, lock
+from connector.ledger.leases import micros_of
+from connector.ledger.room import Room
+from connector.ledger.rows import Approval, Claim, OutboxRow, Silence
+from connector.ledger.schema import DONE, counters, outbox as outbox_rows, runs, switches
+from connector.ledger.times import maybe_moment, micros
+from connector.types import Action
+
+
+class Admission:
+    """An open admission. What is neither run, put off nor refused stays as it was."""
+
+    def __init__(self, tx: Tx, rows: tuple[Claim, ...], owner: str, now: int, until: int) -> None:
+        self.rows = rows
+        """Claims whose record is an Action."""
+        self._tx = tx
+        self._owner = owner
+        self._now = now
+        self._until = until
+
+    def switches(self) -> Mapping[str, bool]:
+        """Every switch that was ever set, and whether it is on."""
+        return {switch.name: switch.on for switch in switch_rows(self._tx)}
+
+    def silences(self, now: datetime) -> tuple[Silence, ...]:
+        """Silences that have not ended."""
+        return live_silences(self._tx, micros(now))
+
+    def approval(self, key: str) -> Approval | None:
+        """What a person decided on the action."""
+        return approval_of(self._tx, key)
+
+    def last(self, scope: str, excluding_key: str) -> datetime | None:
+        """When an action was last counted under the scope, other than this one."""
+        newest = sa.select(sa.func.max(counters.c.at)).where(*_others(scope, excluding_key))
+        return maybe_moment(self._tx.execute(newest).scalar())
+
+    def count(self, scope: str, since: datetime, excluding_key: str) -> int:
+        """How many actions were counted under the scope at or after ``since``, other than this one."""
+        query = sa.select(sa.func.count()).where(*_others(scope, excluding_key), counters.c.at >= micros(since))
+        return int(self._tx.execute(query).scalar_one())
+
+    def run(self, row: Claim, scopes: Collection[str]) -> None:
+        """Lets the action act: the claim becomes true, and it is counted once under each scope."""
+        outbox.take(self._tx, [row], self._owner, self._until)
+        values = [{"scope": scope, "action_key": row.record_id, "at": self._now} for scope in sorted(set(scopes))]
+        if values:
+            self._tx.execute(insert(self._tx, counters).on_conflict_do_nothing(), values)
+
+    def wait(self, row: Claim, until: datetime, reason: str) -> None:
+        """Puts the action off; no attempt is counted."""
+        values = {"available_at": micros(until), "owner": None, "doubts": row.doubts, "reason": reason}
+        self._tx.execute(sa.update(outbox_rows).where(outbox_rows.c.id == row.id).values(values))
+
+    def refuse(self, row: Claim, reason: str, follow_ups: Sequence[OutboxRow] = ()) -> None:
+        """Ends the action for good, and records why."""
+        closed = sa.update(outbox_rows).where(outbox_rows.c.id == row.id)
+        self._tx.execute(closed.values(state=DONE, owner=None, reason=reason))
+        refusal = {"action_key": row.record_id, "soar": row.target, "state": "refused", "detail": reason}
+        refusal |= {"action": encode(row.record), "started_at": self._now, "polled_at": self._now}
+        refusal |= {"finished_at": self._now}
+        self._tx.execute(insert(self._tx, runs).values(refusal).on_conflict_do_nothing())
+        outbox.put(self._tx, follow_ups, None, self._now)
+
+
+def _others(scope: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return counters.c.scope == scope, counters.c.action_key != key
+
+
+class Admissions(Room):
+    """Opens admissions."""
+
+    @contextmanager
+    def claiming(self, soar: str, owner: str, ttl: timedelta, limit: int) -> Iterator[Admission]:
+        """The actions that are due for a SOAR, inside one write transaction with counters and switches locked.
+
+        It is on the disk when the block ends, before anything is sent: a claim that outlives the machine comes back
+        doubtful. An exception in the block undoes all of it.
+        """
+        now = self._now()
+        with self._db.write(durable=True) as tx:
+            lock(tx, counters)
+            lock(tx, switches)
+            rows = tuple(claim for claim in outbox.due(tx, soar, limit, now) if isinstance(claim.record, Action))
+            yield Admission(tx, rows, owner, now, now + micros_of(ttl))

@@ -1,0 +1,73 @@
+"""The ingest loop's end: one transaction writes all that a batch changes, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from connector.ledger import dead_letters as letters, intervals, outbox, readers, states, verdicts
+from connector.ledger.database import Tx, chunks
+from connector.ledger.leases import hold
+from connector.ledger.room import Room
+from connector.ledger.rows import Commit, Committed
+from connector.ledger.schema import dead_letters, tombstones, verdicts as verdict_rows
+
+_IDS = sa.bindparam("ids", expanding=True)
+_KNOWN = (
+    sa.select(verdict_rows.c.record_id).where(verdict_rows.c.record_id.in_(_IDS)),
+    sa.select(tombstones.c.subject).where(tombstones.c.subject.in_(_IDS)),
+    sa.select(dead_letters.c.subject).where(
+        dead_letters.c.subject.in_(_IDS),
+        dead_letters.c.outbox_id.is_(None),
+        sa.or_(dead_letters.c.replayed_at.is_(None), dead_letters.c.resolved_at.is_not(None)),
+    ),
+)
+_TOUCH = sa.update(tombstones).where(tombstones.c.subject.in_(_IDS))
+
+
+class Ingest(Room):
+    """What is known, and what a batch adds to it."""
+
+    def known(self, event_ids: Collection[str]) -> frozenset[str]:
+        """Those events that have a verdict, a tombstone, or a dead letter that is not being replayed."""
+        found: set[str] = set()
+        with self._db.read() as tx:
+            for ids in chunks(sorted(set(event_ids))):
+                for query in _KNOWN:
+                    found.update(tx.execute(query, {"ids": ids}).scalars())
+        return frozenset(found)
+
+    def commit(self, batch: Commit) -> Committed:
+        """Writes a batch, fenced by its lease. Doing it twice changes nothing.
+
+        Outbox rows and snapshots are inserted only for verdicts that were really inserted; a verdict resolves its
+        event's dead letter. Raises ``LostLeaseError`` where the lease changed hands, and ``TransientError`` where a
+        member's state moved; nothing is written then.
+        """
+        now = self._now()
+        with self._db.write(durable=batch.reader is None) as tx:
+            hold(tx, batch.lease)
+            inserted = verdicts.put(tx, batch.verdicts, now)
+            events = frozenset(entry.event_id for entry in batch.verdicts if entry.record_id in inserted)
+            letters.resolve(tx, events, now)
+            dead = letters.put(tx, batch.dead, now)
+            verdicts.bury(tx, frozenset(batch.own), "own record", now)
+            fresh = events | dead
+            verdicts.keep(tx, {key: batch.snapshots[key] for key in batch.snapshots if key in fresh}, now)
+            outbox.put(tx, batch.outbox, inserted, now)
+            states.change(tx, batch.state, now)
+            _account(tx, batch, fresh, now)
+        return Committed(inserted=events, dead=dead)
+
+
+def _account(tx: Tx, batch: Commit, fresh: frozenset[str], now: int) -> None:
+    """Sightings, interval and cursor. A tombstone that is sighted again lives on, so that its span stays accounted."""
+    intervals.sight(tx, batch.source, batch.sightings)
+    again = {event_id for event_id, _, _ in batch.sightings} - fresh
+    for ids in chunks(sorted(again)):
+        tx.execute(_TOUCH.values(at=now), {"ids": ids})
+    if batch.interval is not None:
+        intervals.record(tx, batch.interval, now)
+    if batch.reader is not None:
+        readers.put(tx, batch.reader, now)

@@ -1,0 +1,1 @@
+"""How the schema grew; run by connector.ledger.migrate."""

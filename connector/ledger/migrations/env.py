@@ -1,0 +1,11 @@
+"""What alembic runs: the migrations, on the connection that :mod:`connector.ledger.migrate` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from connector.ledger.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

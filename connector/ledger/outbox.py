@@ -1,0 +1,226 @@
+"""The outbox: what is still to be sent, claimed in turns, and settled only by whoever holds the claim."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from connector.ledger import dead_letters
+from connector.ledger.codec import decode_action, decode_record, decode_verdict
+from connector.ledger.database import Tx, chunks, insert
+from connector.ledger.leases import micros_of
+from connector.ledger.room import Room
+from connector.ledger.rows import Claim, DeadLetter, OutboxRow, Settlement
+from connector.ledger.schema import DONE, OPEN, outbox, verdicts
+from connector.ledger.times import micros
+from connector.types import Action
+
+IS_OPEN = outbox.c.state == sa.literal_column("0")
+"""Spelled as the partial index spells it: SQLite uses the index only then."""
+
+_IDS = sa.bindparam("ids", expanding=True)
+_DUE = (
+    sa.select(outbox, verdicts.c.document)
+    .outerjoin(verdicts, sa.and_(verdicts.c.record_id == outbox.c.record_id, outbox.c.payload.is_(None)))
+    .where(outbox.c.target == sa.bindparam("target"), IS_OPEN, outbox.c.available_at <= sa.bindparam("now"))
+    .order_by(outbox.c.available_at, outbox.c.id)
+    .limit(sa.bindparam("limit"))
+    .with_for_update(of=outbox, skip_locked=True)
+)
+_DOUBTS = outbox.c.doubts + sa.case((outbox.c.owner.is_not(None), 1), else_=0)
+_HELD = sa.select(outbox.c.id, outbox.c.fence, outbox.c.state, outbox.c.owner).where(outbox.c.id.in_(_IDS))
+
+
+def put(tx: Tx, rows: Sequence[OutboxRow], inserted: Collection[str] | None, now: int) -> None:
+    """Inserts outbox rows; with ``inserted`` (record ids) only those whose cause is among them, or that have none.
+
+    A row that waits already, and an action whose key was ever used, are inserted only once.
+    """
+    wanted = [row for row in rows if row.cause is None or inserted is None or row.cause in inserted]
+    parked = [row for row in wanted if row.parked]
+    values = [_values(row, now) for row in wanted if not row.parked]
+    if values:
+        tx.execute(insert(tx, outbox).on_conflict_do_nothing(), values)
+    for row in parked:
+        statement = insert(tx, outbox).values(_values(row, now)).on_conflict_do_nothing().returning(outbox.c.id)
+        number = tx.execute(statement).scalar()
+        if number is not None:
+            letter = DeadLetter(
+                kind="delivery", subject=row.record_id, source=row.target, reason=row.parked, attempts=0
+            )
+            dead_letters.bury_deliveries(tx, [(number, letter)], now)
+
+
+def _values(row: OutboxRow, now: int) -> dict[str, Any]:
+    own = row.kind == "record" and row.record_id == row.cause
+    return {
+        "target": row.target,
+        "record_id": row.record_id,
+        "kind": row.kind,
+        "payload": None if own else row.payload,
+        "state": OPEN,
+        "available_at": now if row.available_at is None else micros(row.available_at),
+        "attempts": 0,
+        "doubts": 0,
+        "fence": 0,
+        "reason": "",
+        "created_at": now,
+    }
+
+
+def due(tx: Tx, target: str, limit: int, now: int) -> list[Claim]:
+    """Locks rows that may be sent now, and reads each as the claim that it would be.
+
+    A row whose record cannot be read any more becomes a dead letter here, and is left out.
+    """
+    claims: list[Claim] = []
+    unreadable: list[tuple[int, DeadLetter]] = []
+    for row in tx.execute(_DUE, {"target": target, "now": now, "limit": limit}).all():
+        try:
+            claims.append(_claim(row))
+        except (msgspec.MsgspecError, LookupError) as error:
+            reason = f"the stored record cannot be read: {error}"
+            unreadable.append(
+                (row.id, DeadLetter(kind="delivery", subject=row.record_id, source=target, reason=reason))
+            )
+    dead_letters.bury_deliveries(tx, unreadable, now)
+    return claims
+
+
+def _claim(row: Any) -> Claim:
+    doubts = row.doubts + (row.owner is not None)
+    if row.kind == "action":
+        record: Any = decode_action(row.payload)
+    elif row.payload is not None:
+        record = decode_record(row.payload)
+    elif row.document is not None:
+        record = decode_verdict(row.document)
+    else:
+        raise LookupError("its verdict is gone")
+    return Claim(
+        id=row.id,
+        target=row.target,
+        record_id=row.record_id,
+        kind=row.kind,
+        record=record,
+        attempt=row.attempts + 1,
+        doubtful=doubts > 0,
+        doubts=doubts,
+        fence=row.fence + 1,
+    )
+
+
+def take(tx: Tx, claims: Sequence[Claim], owner: str, until: int) -> None:
+    """Makes the claims true: the rows are the owner's until then."""
+    for part in chunks([claim.id for claim in claims]):
+        statement = sa.update(outbox).where(outbox.c.id.in_(_IDS))
+        values = {"owner": owner, "available_at": until, "doubts": _DOUBTS}
+        values |= {"attempts": outbox.c.attempts + 1, "fence": outbox.c.fence + 1}
+        tx.execute(statement.values(values), {"ids": part})
+
+
+def held(tx: Tx, claims: Sequence[Claim]) -> frozenset[int]:
+    """Row numbers of the claims that still hold; their rows are locked until the end of the transaction."""
+    fences = {claim.id: claim.fence for claim in claims}
+    return frozenset(
+        row.id
+        for ids in chunks(sorted(fences))
+        for row in tx.execute(_HELD.with_for_update(), {"ids": ids})
+        if row.state == OPEN and row.owner is not None and row.fence == fences[row.id]
+    )
+
+
+def finish(tx: Tx, claims: Iterable[Claim], now: int) -> None:
+    """Ends rows that arrived: records leave the table, actions stay so that their key is never used twice."""
+    done = list(claims)
+    for ids in chunks([claim.id for claim in done if claim.kind == "record"]):
+        tx.execute(sa.delete(outbox).where(outbox.c.id.in_(_IDS)), {"ids": ids})
+    for ids in chunks([claim.id for claim in done if claim.kind == "action"]):
+        tx.execute(sa.update(outbox).where(outbox.c.id.in_(_IDS)).values(state=DONE, owner=None), {"ids": ids})
+    dead_letters.resolve_deliveries(tx, [claim.id for claim in done], now)
+
+
+def causes(claims: Iterable[Claim]) -> frozenset[str]:
+    """The record ids that follow-ups of these claims may hang on."""
+    found = set()
+    for claim in claims:
+        found.add(claim.record_id)
+        if isinstance(claim.record, Action):
+            found.add(claim.record.cause)
+    return frozenset(found)
+
+
+class Outbox(Room):
+    """Rows by target."""
+
+    def claim(self, target: str, owner: str, limit: int, ttl: timedelta) -> list[Claim]:
+        """Up to ``limit`` rows that are due, oldest first, ours for ``ttl``. A row that comes back is doubtful."""
+        now = self._now()
+        with self._db.write() as tx:
+            claims = due(tx, target, limit, now)
+            take(tx, claims, owner, now + micros_of(ttl))
+        return claims
+
+    def settle(
+        self, target: str, outcomes: Sequence[Settlement], follow_ups: Sequence[OutboxRow] = ()
+    ) -> frozenset[int]:
+        """Writes what became of claims, and the records that follow from it, in one transaction.
+
+        A claim that was lost meanwhile changes nothing, nor do follow-ups that hang on it. Returns the row numbers
+        that were really settled.
+        """
+        now = self._now()
+        with self._db.write() as tx:
+            ours = held(tx, [claim for claim, *_ in outcomes])
+            mine = [entry for entry in outcomes if entry[0].id in ours and entry[0].target == target]
+            finish(tx, (claim for claim, outcome, *_ in mine if outcome == "delivered"), now)
+            _put_back(tx, mine)
+            dead_letters.bury_deliveries(tx, [(entry[0].id, _letter(entry)) for entry in mine if _is_dead(entry)], now)
+            lost = causes(claim for claim, *_ in outcomes if claim.id not in ours)
+            put(tx, [row for row in follow_ups if row.cause not in lost], None, now)
+        return ours
+
+    def pending(self, target: str) -> int:
+        """How many rows wait for the target, claimed ones included."""
+        query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.target == target, IS_OPEN)
+        with self._db.read() as tx:
+            return int(tx.execute(query).scalar_one())
+
+    def enqueue(self, rows: Sequence[OutboxRow]) -> None:
+        """Inserts rows outside of any batch."""
+        with self._db.write() as tx:
+            put(tx, rows, None, self._now())
+
+    def park(self, rows: Sequence[OutboxRow], reason: str) -> None:
+        """Inserts rows for a full target as dead letters with replay."""
+        self.enqueue([msgspec.structs.replace(row, parked=reason) for row in rows])
+
+
+def _is_dead(entry: Settlement) -> bool:
+    _, outcome, _, retry_at = entry
+    return outcome in {"rejected", "dead"} or (outcome in {"unknown", "retry"} and retry_at is None)
+
+
+def _letter(entry: Settlement) -> DeadLetter:
+    claim, outcome, reason, _ = entry
+    text = f"outcome unknown: {reason}" if outcome == "unknown" else reason
+    return DeadLetter(
+        kind="delivery", subject=claim.record_id, source=claim.target, reason=text, attempts=claim.attempt
+    )
+
+
+def _put_back(tx: Tx, entries: Iterable[Settlement]) -> None:
+    rows = [
+        {"row": claim.id, "at": micros(retry_at), "why": reason, "doubt": int(outcome == "unknown")}
+        for claim, outcome, reason, retry_at in entries
+        if outcome in {"retry", "unknown"} and retry_at is not None
+    ]
+    if rows:
+        again = sa.update(outbox).where(outbox.c.id == sa.bindparam("row"))
+        values = {"owner": None, "available_at": sa.bindparam("at"), "reason": sa.bindparam("why")}
+        values["doubts"] = outbox.c.doubts + sa.bindparam("doubt")
+        tx.execute(again.values(values), rows)

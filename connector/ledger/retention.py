@@ -1,0 +1,178 @@
+"""Retention: what is old goes, and leaves behind what the promise needs.
+
+A verdict leaves a tombstone, so that its id keeps deduplicating. A verdict that still waits to be delivered stays. An
+unresolved dead letter goes only when its own time is over, and leaves a tombstone and an audit entry. Intervals and
+sightings go once their verdicts may have gone; a tombstone outlives them, because each new sighting renews it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from connector.ledger import audit, verdicts as verdict_rows
+from connector.ledger.database import Tx
+from connector.ledger.room import Room
+from connector.ledger.schema import (
+    DEAD,
+    DONE,
+    cursors,
+    dead_letters,
+    intervals,
+    outbox,
+    sightings,
+    snapshots,
+    streams,
+    tombstones,
+    verdicts,
+)
+from connector.ledger.times import micros
+from connector.settings import RetentionSettings
+
+_STEP = 2_000
+"""Rows a transaction: the ingest loop waits for no more than these."""
+
+
+class Retention(Room):
+    """The job that forgets."""
+
+    def retain(self, settings: RetentionSettings, now: datetime) -> dict[str, int]:
+        """Deletes what is older than the settings allow; returns how many rows went, by table."""
+
+        def before(age: timedelta) -> int:
+            return micros(now - age)
+
+        at = micros(now)
+        return {
+            "verdicts": self._verdicts(before(settings.verdicts), at),
+            "snapshots": self._stepwise(lambda tx: _snapshots(tx, before(settings.snapshots))),
+            "dead_letters": self._stepwise(lambda tx: _dead_letters(tx, before(settings.dead_letters), at)),
+            "actions": self._stepwise(lambda tx: _actions(tx, before(settings.tombstones))),
+            "intervals": self._spans(before(settings.verdicts)),
+            "tombstones": self._stepwise(lambda tx: _tombstones(tx, before(settings.tombstones))),
+        }
+
+    def _stepwise(self, step: Callable[[Tx], int]) -> int:
+        total = 0
+        while True:
+            with self._db.write() as tx:
+                gone = step(tx)
+            total += gone
+            if gone < _STEP:
+                return total
+
+    def _verdicts(self, cutoff: int, now: int) -> int:
+        """Verdicts lie in the order of their time, so that the old ones are found without an index."""
+        total, after = 0, 0
+        while True:
+            with self._db.write() as tx:
+                page = sa.select(verdicts.c.id, verdicts.c.record_id, verdicts.c.created_at).where(
+                    verdicts.c.id > after
+                )
+                rows = tx.execute(page.order_by(verdicts.c.id).limit(_STEP)).all()
+                old = {row.record_id: row.id for row in rows if row.created_at < cutoff}
+                total += _bury_verdicts(tx, old, cutoff, now)
+            if len(old) < _STEP:
+                return total
+            after = rows[-1].id
+
+    def _spans(self, cutoff: int) -> int:
+        with self._db.read() as tx:
+            numbers = tx.execute(sa.select(streams.c.id, streams.c.source, streams.c.partition)).all()
+        total = 0
+        for number, source, partition in numbers:
+            with self._db.write() as tx:
+                total += _old_intervals(tx, number, cutoff)
+                horizon = _horizon(tx, number, source, partition, cutoff)
+            self._stepwise(lambda tx, n=number, h=horizon: _old_sightings(tx, n, h))  # type: ignore[misc]
+        return total
+
+
+def _bury_verdicts(tx: Tx, old: dict[str, int], cutoff: int, now: int) -> int:
+    if not old:
+        return 0
+    waiting = sa.select(outbox.c.record_id).where(
+        outbox.c.created_at < cutoff, outbox.c.payload.is_(None), outbox.c.state != DONE
+    )
+    for record_id in tx.execute(waiting).scalars():
+        old.pop(record_id, None)
+    if old:
+        verdict_rows.bury(tx, old.keys(), "verdict expired", now)
+        tx.execute(sa.delete(verdicts).where(verdicts.c.id.in_(list(old.values()))))
+    return len(old)
+
+
+def _snapshots(tx: Tx, cutoff: int) -> int:
+    old = sa.select(snapshots.c.event_id).where(snapshots.c.at < cutoff).limit(_STEP)
+    return tx.execute(sa.delete(snapshots).where(snapshots.c.event_id.in_(old))).rowcount
+
+
+def _tombstones(tx: Tx, cutoff: int) -> int:
+    old = sa.select(tombstones.c.subject).where(tombstones.c.at < cutoff).limit(_STEP)
+    return tx.execute(sa.delete(tombstones).where(tombstones.c.subject.in_(old))).rowcount
+
+
+def _dead_letters(tx: Tx, cutoff: int, now: int) -> int:
+    query = sa.select(dead_letters).where(dead_letters.c.created_at < cutoff).order_by(dead_letters.c.id).limit(_STEP)
+    rows = tx.execute(query).all()
+    lost = [row for row in rows if row.resolved_at is None]
+    if lost:
+        verdict_rows.bury(tx, {row.subject for row in lost if row.outbox_id is None}, "dead letter expired", now)
+        dropped = [row.outbox_id for row in lost if row.outbox_id is not None]
+        tx.execute(sa.delete(outbox).where(outbox.c.id.in_(dropped), outbox.c.state == DEAD, outbox.c.kind == "record"))
+        by_source: dict[str, int] = {}
+        for row in lost:
+            by_source[row.source] = by_source.get(row.source, 0) + 1
+        audit.append(tx, "retention", "dead letters expired unresolved", {"count": by_source}, now)
+    tx.execute(sa.delete(dead_letters).where(dead_letters.c.id.in_([row.id for row in rows])))
+    return len(rows)
+
+
+def _actions(tx: Tx, cutoff: int) -> int:
+    """Actions that ended go as late as tombstones: their key must not be used again while anything may propose it."""
+    old = sa.select(outbox.c.id).where(outbox.c.created_at < cutoff, outbox.c.state == DONE).limit(_STEP)
+    return tx.execute(sa.delete(outbox).where(outbox.c.id.in_(old))).rowcount
+
+
+def _old_intervals(tx: Tx, number: int, cutoff: int) -> int:
+    """Of each query, only the oldest stretch goes: a hole in the middle would look like a gap."""
+    gone = 0
+    digests = tx.execute(sa.select(intervals.c.digest).where(intervals.c.stream == number).distinct()).scalars().all()
+    for digest in digests:
+        own = (intervals.c.stream == number, intervals.c.digest == digest)
+        young = tx.execute(
+            sa.select(sa.func.min(intervals.c.start)).where(*own, intervals.c.recorded_at >= cutoff)
+        ).scalar()
+        old = sa.delete(intervals).where(*own, intervals.c.recorded_at < cutoff)
+        gone += tx.execute(old if young is None else old.where(intervals.c.stop <= young)).rowcount
+    return gone
+
+
+def _horizon(tx: Tx, number: int, source: str, partition: str, cutoff: int) -> int | None:
+    """Sightings before this offset are accounted to nothing any more; None: no interval is left, nor a reader."""
+    first = tx.execute(sa.select(sa.func.min(intervals.c.start)).where(intervals.c.stream == number)).scalar()
+    if first is not None:
+        return int(first)
+    busy = sa.select(sa.func.count()).where(
+        cursors.c.source == source, cursors.c.partition == partition, cursors.c.updated_at >= cutoff
+    )
+    return -(2**63) if tx.execute(busy).scalar_one() else None
+
+
+def _old_sightings(tx: Tx, number: int, horizon: int | None) -> int:
+    own = sa.select(sightings.c.position, sightings.c.event_id).where(sightings.c.stream == number)
+    if horizon is not None:
+        own = own.where(sightings.c.position < horizon)
+    rows = tx.execute(own.order_by(sightings.c.position, sightings.c.event_id).limit(_STEP)).all()
+    if rows:
+        first, last = rows[0], rows[-1]
+        upto = sa.or_(
+            sightings.c.position < last.position,
+            sa.and_(sightings.c.position == last.position, sightings.c.event_id <= last.event_id),
+        )
+        tx.execute(
+            sa.delete(sightings).where(sightings.c.stream == number, sightings.c.position >= first.position, upto)
+        )
+    return len(rows)
