@@ -1,0 +1,285 @@
+"""Masks: what is left of a value once it may no longer tell who, where or when.
+
+Each verb is a pure function of one string. Their rules are ASCII-only and read a value once, from left to right, by
+classes of characters, so that Painless can follow them; the regular expressions here are only a fast way to say the same
+(tests hold them against a plain scanner). ``docs/canonical.md`` states the rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final
+
+Mask = Callable[[str], str]
+
+LIMIT: Final = 16384
+"""Longer values are cut here, in UTF-16 units, before anything else looks at them."""
+
+_CACHED_LENGTH: Final = 512
+_CACHE_ENTRIES: Final = 16384
+
+_SPACES = re.compile(r"[ \t\r\n]+")
+_NEEDS_FOLD = re.compile(r"[\t\r\n]|  |^ | $")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UPPER = {code: code + 32 for code in range(0x41, 0x5B)}
+
+
+def lower(text: str) -> str:
+    """Folds A–Z to a–z and nothing else."""
+    return text.lower() if text.isascii() else text.translate(_UPPER)
+
+
+def units(text: str) -> int:
+    """The length in UTF-16 units."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) >> 1
+
+
+def scrub(text: str) -> str:
+    """Lone surrogates become U+FFFD. (A Python string never holds a pair as two characters, but JSON escapes can.)"""
+    if text.isascii() or _SURROGATE.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def cut(text: str, limit: int) -> str:
+    """At most ``limit`` UTF-16 units; a pair that the limit would split is dropped whole."""
+    if len(text) * 2 <= limit or text.isascii():
+        return text[:limit]
+    data = text.encode("utf-16-le")
+    return text if len(data) <= 2 * limit else data[: 2 * limit].decode("utf-16-le", "ignore")
+
+
+def fold_spaces(text: str) -> str:
+    """Runs of space, tab, CR and LF become one space; one at either end is dropped."""
+    return _SPACES.sub(" ", text).strip(" ") if _NEEDS_FOLD.search(text) else text
+
+
+# ── addresses ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ipv4_class(first: int, second: int) -> str:
+    if first == 127:
+        return "<loopback>"
+    if first == 10 or (first == 172 and 16 <= second <= 31) or (first == 192 and second == 168):
+        return "<private>"
+    if first == 169 and second == 254:
+        return "<link-local>"
+    if first >= 224:
+        return "<multicast>"
+    return "<any>" if first == 0 else "<public>"
+
+
+def _ipv4(text: str) -> str | None:
+    parts = text.split(".")
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts):
+        return None
+    numbers = [int(part) for part in parts]
+    return _ipv4_class(numbers[0], numbers[1]) if max(numbers) <= 255 else None
+
+
+def _ipv6(text: str) -> str:
+    bare = text.lstrip("0:")
+    if bare in {"", "1"}:
+        return "<loopback>" if bare else "<any>"
+    if text.startswith("fe80"):
+        return "<link-local>"
+    if text.startswith("ff"):
+        return "<multicast>"
+    return "<private>" if text.startswith(("fc", "fd")) else "<public>"
+
+
+_HEX_COLON = frozenset("0123456789abcdef:")
+
+
+def address(text: str) -> str:
+    """The class of an IP address; ``<name>`` for what is none."""
+    text = lower(text)
+    mapped = text[7:] if text.startswith("::ffff:") else text
+    found = _ipv4(mapped)
+    if found:
+        return found
+    bare = text.partition("%")[0]
+    return _ipv6(bare) if ":" in bare and _HEX_COLON.issuperset(bare) else "<name>"
+
+
+# ── users and names ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+_SYSTEM = frozenset({"system", "localsystem", "local system", "s-1-5-18"})
+_SERVICE = frozenset({"local service", "localservice", "network service", "networkservice", "s-1-5-19", "s-1-5-20"})
+_ANONYMOUS = frozenset({"anonymous logon", "s-1-5-7", "s-1-0-0", "guest", "s-1-1-0"})
+_SERVICE_DOMAINS = frozenset({"nt service", "window manager", "font driver host", "iis apppool", "nt virtual machine"})
+_SERVICE_SIDS = ("s-1-5-80-", "s-1-5-82-", "s-1-5-83-", "s-1-5-90-", "s-1-5-96-")
+_SERVICE_NAMES = ("dwm-", "umfd-")
+
+
+def user(text: str) -> str:
+    """The class of an account, given as ``DOMAIN\\name``, ``name``, ``name@domain`` or a SID."""
+    text = lower(text)
+    domain, _, name = text.rpartition("\\")
+    name = name.partition("@")[0]
+    if name in _SYSTEM:
+        return "<system>"
+    if name in _SERVICE or domain in _SERVICE_DOMAINS or name.startswith(_SERVICE_SIDS + _SERVICE_NAMES):
+        return "<service>"
+    if name in _ANONYMOUS:
+        return "<anonymous>"
+    if name == "krbtgt":
+        return "<krbtgt>"
+    return "<machine>" if name.endswith("$") else "<user>"
+
+
+_LOCAL_ENDS = (".local", ".lan", ".internal", ".corp", ".home", ".localdomain", ".intranet", ".private", ".test")
+
+
+def domain(text: str) -> str:
+    """A public domain name stays; a name without a dot, and one under a private suffix, is a host."""
+    text = lower(text).rstrip(".")
+    return "<host>" if "." not in text or text.endswith(_LOCAL_ENDS) else text_mask(text)
+
+
+# ── running text: paths, commands, scripts ──────────────────────────────────────────────────────────────────────────
+
+PAYLOAD_LENGTH: Final = 32
+"""From this length on, a token of base64 letters may be a payload that stays as it is."""
+
+_PAYLOAD = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{32,}+={0,2}")
+_HEX_ONLY = re.compile(r"[0-9A-Fa-f]+\Z")
+_HAS_UPPER = re.compile(r"[A-Z]")
+_HAS_LOWER = re.compile(r"[a-z]")
+_HAS_DIGIT = re.compile(r"[0-9+]")
+
+
+def is_payload(token: str) -> bool:
+    """Whether a token of base64 letters carries data: hex of more than 64 digits, or mixed letters with few slashes."""
+    bare = token.rstrip("=")
+    if _HEX_ONLY.match(bare):
+        return len(bare) > 64
+    return bool(
+        token.count("/") * 16 <= len(bare)
+        and _HAS_UPPER.search(bare)
+        and _HAS_LOWER.search(bare)
+        and _HAS_DIGIT.search(bare)
+    )
+
+
+_TOKEN = re.compile(
+    r"""
+      (?<![0-9a-z])(?P<guid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-z])
+    | (?<![0-9a-z])s-1-(?P<sid>[0-9][0-9-]*+)
+    | (?<![0-9a-z.])(?P<ip4>[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9a-z])
+    | (?<![0-9a-z:])(?=[0-9a-f]*:[0-9a-f]*:)(?P<ip6>[0-9a-f:]++)(?![0-9a-z])
+    | (?:(?<=[:$]\\users\\)|(?<=[:$]\\\\users\\\\)|(?<=:/users/)|(?<=/home/)|(?<=\\documents\ and\ settings\\))
+      (?P<profile>[^\\"/:*?<>|,;'()]{1,64}(?=[\\/])|[^\\"/:*?<>|,;'()\ ]++)
+    | (?<![0-9a-z:.\\])\\\\(?P<host>[0-9a-z_.-]+)(?![0-9a-z_.:$-])
+    | (?<![0-9a-z])(?P<word>[a-z]*+[0-9][0-9a-z]*+)
+    """,
+    re.VERBOSE,
+)
+_PUBLIC_PROFILES = frozenset({"public", "default", "default user", "all users", "defaultaccount", "defaultapppool"})
+_NO_HOSTS = frozenset({".", "localhost", "127.0.0.1"})
+_HEX_WORD = re.compile(r"[0-9a-f]{8,}\Z")
+_LONG_DIGITS = re.compile(r"[0-9]{5,}")
+_SWITCHES = re.compile(r"(?<=[0-9])[a-z]|(?<=[a-z])[0-9]")
+
+
+def _word(word: str) -> str:
+    """A word of ASCII letters and digits that holds at least one digit."""
+    if word.startswith("0x") and len(word) > 6 and _HEX_ONLY.match(word, 2):
+        return "<hex>"
+    if word.isdigit():
+        return "<n>" if len(word) > 4 else word
+    if _HEX_WORD.match(word):
+        return "<hex>"
+    if len(word) > 5 and len(_SWITCHES.findall(word)) > 2:
+        return "<rand>"
+    return _LONG_DIGITS.sub("<n>", word) if len(word) > 5 else word
+
+
+def _colons(run: str) -> str:
+    if not run.strip(":"):
+        return run
+    return _ipv6(run) if "::" in run or run.count(":") > 2 else "<time>"
+
+
+_ON_TOKEN: Mapping[str, Mask] = {
+    "word": _word,
+    "guid": lambda _: "<guid>",
+    "sid": lambda tail: f"s-1-{tail}" if len(tail) <= 8 else "<sid>",
+    "ip4": lambda run: _ipv4(run) or run,
+    "ip6": _colons,
+    "profile": lambda name: name if name in _PUBLIC_PROFILES else "<user>",
+    "host": lambda name: "\\\\" + (name if name in _NO_HOSTS else "<host>"),
+}
+
+
+def _replace(match: re.Match[str]) -> str:
+    kind = match.lastgroup or "word"
+    return _ON_TOKEN[kind](match[kind])
+
+
+def text_mask(text: str) -> str:
+    """Masks running text: case, profiles, GUIDs, SIDs, hosts, addresses, long numbers; payload tokens stay verbatim."""
+    if len(text) < PAYLOAD_LENGTH:
+        return _TOKEN.sub(_replace, lower(text))
+    parts = []
+    done = 0
+    for match in _PAYLOAD.finditer(text):
+        if is_payload(match[0]):
+            parts.append(_TOKEN.sub(_replace, lower(text[done : match.start()])))
+            parts.append(match[0])
+            done = match.end()
+    parts.append(_TOKEN.sub(_replace, lower(text[done:])))
+    return "".join(parts)
+
+
+# ── the rest ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def stack(text: str) -> str:
+    """A call trace: each frame's module without folder and offset, equal neighbours once."""
+    names: list[str] = []
+    for frame in lower(text).split("|"):
+        name = "unknown" if frame.startswith("unknown") else frame.rpartition("\\")[2].partition("+")[0]
+        if not names or names[-1] != name:
+            names.append(name)
+    return "|".join(names[:24])
+
+
+def verbatim(text: str) -> str:
+    """The value itself."""
+    return text
+
+
+VERBS: Mapping[str, Mask] = {
+    "keep": verbatim,
+    "fold": lower,
+    "text": text_mask,
+    "user": user,
+    "address": address,
+    "domain": domain,
+    "stack": stack,
+    "same": verbatim,
+}
+"""The verbs that a row of ``[masks]`` may name, beside ``map``, which brings a table of its own."""
+
+
+def compile_mask(verb: str, limit: int, table: Mapping[str, str] | None = None) -> Mask:
+    """A mask: fold spaces, cut, apply the verb. The empty string means absent. Short values are remembered."""
+    if verb == "map":
+        known = dict(table or {})
+        apply: Mask = lambda text: known.get(lower(text), "")  # noqa: E731
+    else:
+        apply = VERBS[verb]
+
+    def mask(value: str) -> str:
+        text = fold_spaces(cut(scrub(value), LIMIT))
+        return "" if text in {"", "-"} else apply(cut(text, limit))
+
+    cached = lru_cache(maxsize=_CACHE_ENTRIES)(mask)
+
+    def remembered(value: str) -> str:
+        return cached(value) if len(value) <= _CACHED_LENGTH else mask(value)
+
+    return remembered

@@ -1,0 +1,192 @@
+"""``normalise``: an event of any door to ECS, its canonical form and its fingerprint.
+
+Every Windows door is first brought to Winlogbeat's shape; then the ECS fields of its kind are added. A document that
+is in ECS already only gains fields: its canonical form is the same before and after, which is what lets Painless compute
+it at ingest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from connector.errors import PermanentError
+from connector.events import powershell, security, sysmon
+from connector.events.canonical import canonical, kind_of
+from connector.events.decode import check_depth, decode
+from connector.events.fields import Meta, copy
+from connector.events.fingerprint import fingerprint
+from connector.events.generic import from_foreign, from_text, is_ecs
+from connector.events.windows import from_evtx, from_flat, from_winlogbeat6, is_flat, is_winlogbeat6
+from connector.identity import event_id
+from connector.types import Document, Event, Json, RawEvent
+
+Node = dict[str, Any]
+
+_KINDS: Final[dict[str, Meta]] = {
+    **sysmon.KINDS,
+    **security.KINDS,
+    **powershell.KINDS,
+    "windows": security.WINDOWS,
+}
+_MAX_WRAPPERS: Final = 4
+
+
+def normalise(raw: RawEvent) -> Event:
+    """The event in ECS with its kind, canonical form, fingerprint and derived id.
+
+    Raises:
+        PermanentError: the source found the record unreadable, or it cannot be decoded; the message says why.
+    """
+    if raw.error is not None:
+        raise PermanentError(raw.error)
+    try:
+        kind, ecs = to_ecs(raw.data)
+        pairs = canonical(ecs, kind)
+        digest = fingerprint(pairs)
+    except (RecursionError, msgspec.MsgspecError, UnicodeError) as error:
+        raise PermanentError(f"no JSON event: {type(error).__name__}: {error}") from error
+    return Event(
+        id=event_id(raw.deployment, raw.native_id),
+        ref=raw.ref,
+        kind=kind,
+        ecs=ecs,
+        canonical=pairs,
+        fingerprint=digest,
+        position=raw.position,
+        place=raw.place,
+    )
+
+
+def to_ecs(data: Document | str | bytes) -> tuple[str, Node]:
+    """The kind of an event and its ECS document. The input is not changed."""
+    if isinstance(data, str | bytes):
+        row = decode(data)
+    else:
+        row = data
+        check_depth(row if type(row) is dict else dict(row))
+    document = _shape(row)
+    kind = kind_of(document)
+    _add_fields(document, kind)
+    return kind, document
+
+
+def _unwrap(row: Document) -> Document:
+    """Takes an event out of what carries it: a search hit, an export row, a collector envelope, ``_raw``."""
+    for _ in range(_MAX_WRAPPERS):
+        inner = _inner(row)
+        if inner is None:
+            return row
+        row = inner
+    return row
+
+
+def _inner(row: Document) -> Document | None:
+    raw = row.get("_raw")
+    if type(raw) is str:
+        text = raw.lstrip()
+        if text.startswith(("<Event", "{")):
+            return _carried(text)
+    if type(row.get("_source")) is dict:
+        return dict(row["_source"])
+    if type(row.get("result")) is dict and ("preview" in row or "offset" in row or len(row) == 1):
+        return dict(row["result"])
+    event = row.get("event")
+    if "sourcetype" in row and type(event) is dict and "ecs" not in row:
+        return event
+    if "sourcetype" in row and type(event) is str and event.strip():
+        return _carried(event)
+    return None
+
+
+def _carried(text: str) -> Document | None:
+    """The event in a text; None where the text is not whole, so that the fields around it speak."""
+    try:
+        return decode(text)
+    except PermanentError:
+        return None
+
+
+def _shape(row: Document) -> Node:
+    row = _unwrap(row)
+    event = row.get("Event")
+    if type(event) is dict and "System" in event:
+        return _with_params(from_evtx(event))
+    if is_flat(row):
+        return _with_params(from_flat(row))
+    if is_winlogbeat6(row):
+        return from_winlogbeat6(row)
+    if is_ecs(row):
+        return _expanded(row)
+    if len(row) == 1 and type(row.get("message")) is str:
+        return from_text(row["message"])
+    return from_foreign(row)
+
+
+def _with_params(document: Node) -> Node:
+    """Classic PowerShell events whose door kept only the rendered message get their unnamed texts back."""
+    winlog = document["winlog"]
+    data, message = winlog["event_data"], document.get("message")
+    if type(message) is str and "param3" not in data and winlog.get("channel") == "Windows PowerShell":
+        powershell.restore_params(winlog["event_id"], message, data)
+    return document
+
+
+def _expanded(row: Document) -> Node:
+    """A copy whose dotted root names also stand nested, where nothing stands there yet."""
+    document = dict(row)
+    for path, value in row.items():
+        if "." in path and path.partition(".")[0] != "":
+            _nest(document, path, value)
+    return document
+
+
+def _nest(document: Node, path: str, value: Json) -> None:
+    keys = path.split(".", 8)
+    node = document
+    for key in keys[:-1]:
+        inner = node.get(key)
+        if inner is not None and type(inner) is not dict:
+            return
+        node[key] = inner = dict(inner or {})
+        node = inner
+    node.setdefault(keys[-1], value)
+
+
+_OWN_FOLDERS: Final = ("event", "process", "user", "source", "destination", "file", "dll", "registry", "network", "dns")
+
+
+def _add_fields(document: Node, kind: str) -> None:
+    """Adds the kind's ECS fields. Folders are copied first, one level deep, so that the source's document stays as it is."""
+    meta = _KINDS.get(kind)
+    if meta is None:
+        return
+    winlog = document.get("winlog")
+    data = winlog.get("event_data") if type(winlog) is dict else None
+    if type(data) is not dict:
+        data = {}
+    for folder in _OWN_FOLDERS:
+        if type(document.get(folder)) is dict:
+            document[folder] = {
+                key: dict(node) if type(node) is dict else node for key, node in document[folder].items()
+            }
+    copy(document, data, meta.rules)
+    if kind.startswith("powershell-"):
+        powershell.add_context(document, data, kind)
+    if kind == "security-1102" and type(winlog) is dict and type(winlog.get("user_data")) is dict:
+        copy(document, winlog["user_data"], meta.rules)
+    _describe(document, meta)
+
+
+def _describe(document: Node, meta: Meta) -> None:
+    event = document.setdefault("event", {})
+    if type(event) is not dict:
+        return
+    if meta.action:
+        event.setdefault("action", meta.action)
+    event.setdefault("category", [meta.category])
+    event.setdefault("type", [meta.type])
+    process = document.get("process")
+    if type(process) is dict and type(process.get("executable")) is str:
+        process.setdefault("name", process["executable"].rpartition("\\")[2])
