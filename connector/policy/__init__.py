@@ -1,0 +1,39 @@
+"""What to say of an event and what to do about it: two pure functions, the policy that they read, and the contract."""
+
+from connector.policy.admit import (
+    KILL_SWITCH,
+    AdmissionContext,
+    Admitted,
+    Refuse,
+    Run,
+    Scope,
+    Wait,
+    admit,
+    scopes,
+    switched_off,
+)
+from connector.policy.decide import Decision, DecisionContext, decide, verdict_name
+from connector.policy.document import document, record_document, risk_score
+from connector.policy.model import Policy, Rule
+
+__all__ = [
+    "KILL_SWITCH",
+    "AdmissionContext",
+    "Admitted",
+    "Decision",
+    "DecisionContext",
+    "Policy",
+    "Refuse",
+    "Rule",
+    "Run",
+    "Scope",
+    "Wait",
+    "admit",
+    "decide",
+    "document",
+    "record_document",
+    "risk_score",
+    "scopes",
+    "switched_off",
+    "verdict_name",
+]

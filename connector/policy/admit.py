@@ -1,0 +1,234 @@
+"""admit: whether a proposed action may act now. A pure function; its context is read under the lock of the claim.
+
+::
+
+    Refuse (final)   its rule is gone from today's policy or asks less; older than max_age; a protected asset or an
+                     unresolved identity in containment; automatic containment that fails closed; a silence; rejected
+                     by a person; the rule's cool-down on this entity
+    Wait             a switch that is off for playbooks; an approval that is pending; a full rate cap
+    Run              otherwise
+
+Refusals come first, so that an action which may never act does not wait, and lifting a switch releases nothing old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, TypeAlias
+
+from connector.attack import catalogue
+from connector.policy.entity import protected_by
+from connector.policy.model import Policy, Rule
+from connector.types import Action, Mode, Noun, Tier
+
+KILL_SWITCH = "kill"
+"""The switch that stops every playbook."""
+
+RECHECK = timedelta(seconds=30)
+"""How long a waiting action rests before it is looked at again."""
+
+TIERS: tuple[Tier, ...] = ("log", "note", "ticket", "contain")
+MODES: tuple[Mode, ...] = ("suggest", "approve", "auto")
+
+
+class Silenced(Protocol):
+    """A silence: no playbook for ``scope`` (``*``, ``rule:…``, ``playbook:…``, ``soar:…``, ``entity:…``)."""
+
+    @property
+    def scope(self) -> str:
+        """What is silenced."""
+        ...
+
+
+class Approved(Protocol):
+    """A person's decision; it counts until ``expires_at``."""
+
+    @property
+    def state(self) -> str:
+        """``pending``, ``approved`` or ``rejected``."""
+        ...
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """None: it does not expire before the action does."""
+        ...
+
+
+class Run(Noun, frozen=True, kw_only=True):
+    """Start it now."""
+
+
+class Wait(Noun, frozen=True, kw_only=True):
+    """Look again then."""
+
+    until: datetime
+    reason: str
+
+
+class Refuse(Noun, frozen=True, kw_only=True):
+    """Never; the reason is recorded."""
+
+    reason: str
+
+
+Admitted: TypeAlias = Run | Wait | Refuse
+
+
+class Scope(Noun, frozen=True, kw_only=True):
+    """What an admitted action is counted under, and how far back that count matters."""
+
+    name: str
+    window: timedelta
+
+
+class AdmissionContext(Noun, frozen=True, kw_only=True):
+    """What admit needs to know, read under lock. The defaults fail closed.
+
+    ``switches``: names of the switches that are on; ``silences``: the :class:`Silenced` in force; ``approval``: the
+    :class:`Approved` of this action, if any; ``counted``: by scope name, when an action was last admitted there, and
+    how many were admitted within the scope's window, this action itself left out.
+    """
+
+    switches: frozenset[str] = frozenset()
+    silences: tuple[Silenced, ...] = ()
+    approval: Approved | None = None
+    counted: Mapping[str, tuple[datetime | None, int]] = {}
+    bundle_ready: bool = False
+    drifting: bool = False
+    uniqueness: Literal["key", "search", "none"] = "none"
+    aliases: frozenset[str] = frozenset()
+
+
+def cooldown_scope(action: Action) -> str:
+    """Counts by rule and entity."""
+    return f"cooldown:{action.rule}:{action.entity_key}"
+
+
+def rate_scope(action: Action) -> str:
+    """Counts by playbook."""
+    return f"rate:{action.playbook}"
+
+
+def scopes(action: Action, policy: Policy) -> tuple[Scope, ...]:
+    """The scopes that an admitted action is counted under; empty where its rule is gone."""
+    rule = policy.rule(action.rule)
+    if rule is None:
+        return ()
+    return (
+        Scope(name=cooldown_scope(action), window=rule.cooldown),
+        Scope(name=rate_scope(action), window=rule.rate_per),
+    )
+
+
+def switched_off(action: Action, switches: frozenset[str], policy: Policy) -> str | None:
+    """Why no playbook may start now, or None. Asked again right before the send."""
+    if not policy.enabled:
+        return "the policy is disabled (enabled = false)"
+    if KILL_SWITCH in switches:
+        return "the kill switch is on"
+    stopped = (f"{kind}:{name}" for kind, name in _names(action))
+    return next((f"the switch {name} is on" for name in stopped if name in switches), None)
+
+
+def admit(action: Action, context: AdmissionContext, policy: Policy, now: datetime) -> Admitted:
+    """Run, wait, or refuse. Waiting ends by itself: an action older than its rule's ``max_age`` is refused."""
+    rule = policy.rule(action.rule)
+    if rule is None:
+        return Refuse(reason=f"rule {action.rule!r} is not in the policy any more")
+    refused = (
+        _outdated(action, rule, now)
+        or _uncontainable(action, rule, context, policy)
+        or _silenced(action, context)
+        or _cooling(action, rule, context, now)
+    )
+    if refused is not None:
+        return Refuse(reason=refused)
+    waiting = switched_off(action, context.switches, policy)
+    if waiting is None and _mode(action, rule) == "approve":
+        waiting = _unapproved(context, now)
+    if waiting is None:
+        waiting = _capped(action, rule, context)
+    return Run() if waiting is None else Wait(until=now + RECHECK, reason=waiting)
+
+
+def _outdated(action: Action, rule: Rule, now: datetime) -> str | None:
+    if (rule.playbook, rule.soar) != (action.playbook, action.soar):
+        return f"rule {rule.name!r} now runs playbook {rule.playbook!r} on {rule.soar!r}"
+    if rule.mode == "suggest":
+        return f"rule {rule.name!r} now only suggests"
+    if now - action.proposed_at > rule.max_age:
+        return f"older than max_age ({rule.max_age})"
+    return None
+
+
+def _uncontainable(action: Action, rule: Rule, context: AdmissionContext, policy: Policy) -> str | None:
+    """Why this containment must not happen: it fails closed."""
+    if _tier(action, rule) != "contain":
+        return None
+    if not action.entity.agent_id:
+        return "containment needs a collector-attested identity (agent.id), and the event has none"
+    if protection := protected_by(policy.protected, action.entity, context.aliases):
+        return f"protected asset ({protection})"
+    if _mode(action, rule) != "auto":
+        return None
+    missing = next((reason for holds, reason in _needed(action, context, policy) if not holds), None)
+    return missing and f"automatic containment {missing}"
+
+
+def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[tuple[bool, str], ...]:
+    """What automatic containment needs, each with what to say where it is missing."""
+    verdict = action.verdict
+    votes = sum(vote is not None for vote in verdict.members.values())
+    known = any(technique in catalogue().techniques for technique in verdict.passed)
+    unique = context.uniqueness == "key" or policy.accepts_second_run
+    return (
+        (votes >= 2, f"needs two members with a view; this verdict has {votes}"),
+        (verdict.verdict in {"malicious", "suspicious"}, f"on a verdict {verdict.verdict!r}"),
+        (known, "without a known technique"),
+        (context.bundle_ready, "without a bundle in production"),
+        (not context.drifting, "while the model drifts"),
+        (unique, f"on a SOAR without unique keys ({context.uniqueness})"),
+    )
+
+
+def _silenced(action: Action, context: AdmissionContext) -> str | None:
+    scopes_ = {"*", f"entity:{action.entity_key}", *(f"{kind}:{name}" for kind, name in _names(action))}
+    return next((f"silenced ({s.scope})" for s in context.silences if s.scope in scopes_), None)
+
+
+def _cooling(action: Action, rule: Rule, context: AdmissionContext, now: datetime) -> str | None:
+    last, _ = context.counted.get(cooldown_scope(action), (None, 0))
+    if last is not None and now - last < rule.cooldown:
+        return f"cool-down: rule {rule.name!r} acted on {action.entity_key} at {last.isoformat()}"
+    if context.approval is not None and context.approval.state == "rejected":
+        return "rejected by a person"
+    return None
+
+
+def _unapproved(context: AdmissionContext, now: datetime) -> str | None:
+    approval = context.approval
+    if approval is None or approval.state != "approved":
+        return "waits for approval"
+    if approval.expires_at is not None and approval.expires_at <= now:
+        return "the approval has expired"
+    return None
+
+
+def _capped(action: Action, rule: Rule, context: AdmissionContext) -> str | None:
+    _, count = context.counted.get(rate_scope(action), (None, 0))
+    return f"rate cap: {count} runs of {rule.playbook!r} in {rule.rate_per}" if count >= rule.rate_runs else None
+
+
+def _mode(action: Action, rule: Rule) -> Mode:
+    """The stricter of the mode that proposed the action and today's."""
+    return min(action.mode, rule.mode, key=MODES.index)
+
+
+def _tier(action: Action, rule: Rule) -> Tier:
+    """The higher of the tier that proposed the action and today's."""
+    return max(action.tier, rule.tier, key=TIERS.index)
+
+
+def _names(action: Action) -> tuple[tuple[str, str], ...]:
+    return ("rule", action.rule), ("playbook", action.playbook), ("soar", action.soar)

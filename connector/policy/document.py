@@ -1,0 +1,141 @@
+"""Records as ECS documents: the one contract of what Triaged writes, whatever the target.
+
+``event.risk_score`` (0–100) follows from the verdict's name and confidence alone, so that it means the same everywhere::
+
+    benign       0 + 21 × confidence      "low" where risk scores are read in Elastic's bands
+    suspicious  47 + 26 × confidence      "medium" to "high"
+    malicious   74 + 26 × confidence      "critical"
+    abstain      absent
+
+Within one bundle it never falls while the confidence rises. ECS field reference: https://www.elastic.co/guide/en/ecs/current/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from connector.attack import Technique, catalogue
+from connector.types import Entity, Record, TechniqueScore, Verdict, VerdictName
+
+RISK: dict[VerdictName, tuple[float, float]] = {"benign": (0, 21), "suspicious": (47, 26), "malicious": (74, 26)}
+FRAMEWORK = "MITRE ATT&CK"
+
+
+def document(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as an ECS document. Every ``triaged.*`` field is present, null where there is no value."""
+    event: dict[str, Any] = {"id": verdict.event_id, "kind": "enrichment"}
+    risk = risk_score(verdict)
+    if risk is not None:
+        event["risk_score"] = risk
+    found: dict[str, Any] = {"event": event, "triaged": _triaged(verdict), **_entity(verdict.entity)}
+    if verdict.timestamp is not None:
+        found["@timestamp"] = verdict.timestamp
+    if verdict.verdict in {"malicious", "suspicious"} and (threat := threat_of(verdict.passed)):
+        found["threat"] = threat
+    return found
+
+
+def record_document(record: Record) -> dict[str, Any]:
+    """Any record as an ECS document. What is not a verdict stands under ``triaged.<kind of record>``."""
+    if isinstance(record, Verdict):
+        return document(record)
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    kind = fields.pop("type")
+    found: dict[str, Any] = {
+        "event": {"id": fields.pop("record_id"), "kind": "enrichment", "action": kind},
+        "triaged": {"record": kind, "cause": fields.pop("cause", None), kind: fields},
+    }
+    if "at" in fields:
+        found["@timestamp"] = fields["at"]
+    return found
+
+
+def risk_score(verdict: Verdict) -> float | None:
+    """0 to 100, two decimals; None for an abstention."""
+    band = RISK.get(verdict.verdict)
+    if band is None or verdict.confidence is None:
+        return None
+    low, width = band
+    return round(low + width * verdict.confidence, 2)
+
+
+def threat_of(passed: Sequence[str]) -> dict[str, Any] | None:
+    """``threat.*`` for techniques above their threshold: parents, sub-techniques and their tactics, each once."""
+    attack = catalogue()
+    techniques: dict[str, Technique] = {}
+    subtechniques: dict[str, Technique] = {}
+    for technique in map(attack.technique, passed):
+        if technique is None:
+            continue
+        if technique.parent is None:
+            techniques[technique.id] = technique
+        else:
+            subtechniques[technique.id] = technique
+            techniques.setdefault(technique.parent, attack.techniques[technique.parent])
+    if not techniques:
+        return None
+    everything = (*techniques.values(), *subtechniques.values())
+    tactics = {tactic: attack.tactics[tactic] for technique in everything for tactic in technique.tactics}
+    return {
+        "framework": FRAMEWORK,
+        "tactic": _columns(tuple(tactics.values())),
+        "technique": _columns(tuple(techniques.values()))
+        | ({"subtechnique": _columns(tuple(subtechniques.values()))} if subtechniques else {}),
+    }
+
+
+def _columns(things: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "id": [thing.id for thing in things],
+        "name": [thing.name for thing in things],
+        "reference": [thing.url for thing in things],
+    }
+
+
+def _entity(entity: Entity) -> dict[str, Any]:
+    named = {
+        "host": {"name": entity.host},
+        "user": {"name": entity.user},
+        "source": {"ip": entity.address},
+        "agent": {"id": entity.agent_id},
+    }
+    return {group: fields for group, fields in named.items() if all(fields.values())}
+
+
+def _triaged(verdict: Verdict) -> dict[str, Any]:
+    policy = verdict.policy
+    return {
+        "verdict": verdict.verdict,
+        "confidence": verdict.confidence,
+        "techniques": [_score(score) for score in verdict.techniques],
+        "members": dict(verdict.members),
+        "model": {
+            "name": verdict.model.name,
+            "version": verdict.model.version,
+            "attack_version": verdict.model.attack_version,
+        },
+        "fingerprint": verdict.fingerprint,
+        "scope": verdict.scope,
+        "revision": verdict.revision,
+        "supersedes": verdict.supersedes,
+        "explanation": list(verdict.explanation),
+        "policy": {
+            "rule": policy.rule if policy else None,
+            "mode": policy.mode if policy else None,
+            "playbook": policy.playbook if policy else None,
+        },
+        "source": {"siem": verdict.source.siem, "index": verdict.source.index, "id": verdict.source.id},
+        "origin": verdict.origin,
+    }
+
+
+def _score(score: TechniqueScore) -> dict[str, Any]:
+    sub = score.subtechnique
+    return {
+        "id": score.id,
+        "probability": score.probability,
+        "subtechnique": None if sub is None else {"id": sub.id, "probability": sub.probability},
+    }

@@ -1,0 +1,80 @@
+"""Who and what an event is about, read from its ECS document. Everything read here may be chosen by an attacker."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from connector.types import Document, Entity, Event, Json
+
+if TYPE_CHECKING:
+    from connector.policy.model import Protected
+
+LONGEST = 256
+"""Names longer than this are no names: they are left out, and so never resolve."""
+
+
+def entity_of(ecs: Document) -> Entity:
+    """Host, user, source address and collector identity. What is absent, odd or too long is None."""
+    return Entity(
+        host=_text(ecs, "host", "name") or _text(ecs, "host", "hostname"),
+        user=_text(ecs, "user", "name"),
+        address=_text(ecs, "source", "ip"),
+        agent_id=_text(ecs, "agent", "id"),
+    )
+
+
+def entity_key(entity: Entity, event: Event) -> str:
+    """What cool-downs count by: the attested agent where there is one, else the best name, else the event's index."""
+    if entity.agent_id:
+        return f"agent:{entity.agent_id}"
+    if entity.host:
+        return f"host:{entity.host.lower()}"
+    if entity.user:
+        return f"user:{entity.user.lower()}"
+    if entity.address:
+        return f"address:{entity.address}"
+    return f"source:{event.ref.siem}/{event.ref.index}"
+
+
+def protected_by(protected: Protected, entity: Entity, aliases: frozenset[str] = frozenset()) -> str | None:
+    """The protection that covers this entity, under any name that it is known by, or None."""
+    hosts = {
+        name for host in (entity.host, *aliases) if host for name in (host.lower(), host.lower().partition(".")[0])
+    }
+    agents = {name.lower() for name in (entity.agent_id, *aliases) if name}
+    users = {name.lower() for name in (entity.user, *aliases) if name}
+    for kind, names, patterns in (
+        ("agents", agents, protected.agents),
+        ("hosts", hosts, protected.hosts),
+        ("users", users, protected.users),
+    ):
+        for pattern in patterns:
+            if any(fnmatchcase(name, pattern.lower()) for name in names):
+                return f"{kind} {pattern!r}"
+    for text in (entity.address, *aliases):
+        address = _address(text)
+        for network in protected.addresses if address else ():
+            if address in network:
+                return f"addresses {str(network)!r}"
+    return None
+
+
+def _address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text or "")
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _text(ecs: Document, group: str, field: str) -> str | None:
+    node: Json = ecs.get(group)
+    value: Json = node.get(field) if isinstance(node, Mapping) else ecs.get(f"{group}.{field}")
+    if isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST or not value.isprintable():
+        return None
+    return value

@@ -1,0 +1,230 @@
+"""The policy: an ordered list of rules, read from TOML. The first rule that matches an event decides.
+
+::
+
+    enabled = true                    # false: nothing runs, everything waits
+    soar = "dryrun"                   # where playbooks run unless a rule says otherwise
+
+    [protected]                       # never contained; agents, hosts and users take * and ? as wildcards
+    hosts = ["dc*"]
+    addresses = ["10.0.0.0/24"]
+
+    [[rules]]
+    name = "credential dumping"
+    techniques = ["T1003"]            # a technique stands for its sub-techniques too
+    tactics = ["credential-access"]   # either of the two lists is enough; both absent: any event
+    min_confidence = "trigger"        # a number, or a threshold of the model: suspicious, malicious, trigger
+    technique_probability = 0.5       # absent: the technique passed the model's own threshold for it
+    tier = "ticket"                   # log < note < ticket < contain
+    mode = "auto"                     # suggest: only named in the verdict; approve: waits for a person; auto: runs
+    playbook = "collect-triage-package"
+    cooldown = "1h"                   # for the same rule and entity; a cool-down refuses
+    rate = { runs = 20, per = "1h" }  # for the playbook; a full rate cap waits
+    max_age = "1h"                    # older than this, an action is refused for good
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+
+from connector.attack import catalogue
+from connector.errors import ConfigError, PermanentError
+from connector.policy.cacao import Playbook
+from connector.policy.playbooks import load_playbooks
+from connector.settings import Section, explain
+from connector.types import Mode, Tier
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+SECOND_RUN = "a containment may run a second time"
+"""What a user must write to allow automatic containment on a SOAR without unique keys."""
+
+Threshold: TypeAlias = Literal["suspicious", "malicious", "trigger"]
+Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _duration(value: Any) -> Any:
+    """``90s``, ``15m``, ``1h``, ``7d``; anything else is left to pydantic (ISO 8601, seconds)."""
+    match = re.fullmatch(r"(\d{1,9})\s*([smhd])", value) if isinstance(value, str) else None
+    return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else value
+
+
+Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+
+
+class RateCap(Section):
+    """At most ``runs`` admitted runs of a playbook in any stretch of ``per``."""
+
+    runs: int = Field(ge=1)
+    per: Duration = timedelta(hours=1)
+
+
+class Protected(Section):
+    """Assets that are never contained, matched against every name that an entity is known by."""
+
+    agents: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    addresses: tuple[Network, ...] = ()
+
+
+class RuleTable(Section):
+    """One ``[[rules]]`` table."""
+
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+    techniques: tuple[str, ...] = ()
+    tactics: tuple[str, ...] = ()
+    min_confidence: Threshold | Probability = "trigger"
+    technique_probability: Probability | None = None
+    tier: Tier
+    mode: Mode = "suggest"
+    playbook: str
+    soar: str | None = None
+    cooldown: Duration = timedelta(hours=1)
+    rate: RateCap = RateCap(runs=20)
+    max_age: Duration = timedelta(hours=1)
+
+    @field_validator("techniques")
+    @classmethod
+    def _techniques_exist(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(catalogue().find(text).id for text in texts)
+        except PermanentError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("tactics")
+    @classmethod
+    def _tactics_exist(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        known = catalogue().tactics.values()
+        tactics = [catalogue().tactic(text) for text in texts]
+        for text, tactic in zip(texts, tactics, strict=True):
+            if tactic is None:
+                raise ValueError(f"no tactic {text!r}; tactics are: {', '.join(t.shortname for t in known)}")
+        return tuple(tactic.id for tactic in tactics if tactic is not None)
+
+
+class PolicyTable(Section):
+    """The whole policy file."""
+
+    name: str = "policy"
+    enabled: bool = True
+    soar: str = "dryrun"
+    accept: Literal["a containment may run a second time"] | None = None
+    protected: Protected = Protected()
+    rules: tuple[RuleTable, ...] = ()
+
+    @field_validator("rules")
+    @classmethod
+    def _names_are_unique(cls, rules: tuple[RuleTable, ...]) -> tuple[RuleTable, ...]:
+        names = [rule.name for rule in rules]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"rule names must be unique; given twice: {', '.join(sorted(twice))}")
+        return rules
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule, ready to be matched. ``techniques``: every id that it covers, sub-techniques too; None: any event."""
+
+    name: str
+    techniques: frozenset[str] | None
+    min_confidence: str | float
+    technique_probability: float | None
+    tier: Tier
+    mode: Mode
+    playbook: str
+    soar: str
+    cooldown: timedelta
+    rate_runs: int
+    rate_per: timedelta
+    max_age: timedelta
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The policy in force."""
+
+    name: str
+    enabled: bool
+    accepts_second_run: bool
+    rules: tuple[Rule, ...]
+    protected: Protected
+    playbooks: Mapping[str, Playbook]
+
+    @classmethod
+    def load(cls, path: Path, playbooks: Path) -> Policy:
+        """Reads the policy and the playbooks that it names. Raises ``ConfigError`` that says where and what."""
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"policy {path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"policy {path} is not TOML: {error}") from error
+        return cls.build(table, load_playbooks(playbooks), path)
+
+    @classmethod
+    def build(cls, table: Mapping[str, Any], playbooks: Mapping[str, Playbook], path: Path | None = None) -> Policy:
+        """The policy of a decoded TOML table. Raises ``ConfigError``."""
+        try:
+            parsed = PolicyTable.model_validate(table)
+        except ValidationError as error:
+            raise ConfigError(explain(error, PolicyTable, path or Path("policy"))) from error
+        for rule in parsed.rules:
+            _check_playbook(rule, playbooks)
+        return cls(
+            name=parsed.name,
+            enabled=parsed.enabled,
+            accepts_second_run=parsed.accept == SECOND_RUN,
+            rules=tuple(_compiled(rule, parsed.soar) for rule in parsed.rules),
+            protected=parsed.protected,
+            playbooks=playbooks,
+        )
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name in force today."""
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+    @property
+    def soars(self) -> frozenset[str]:
+        """The SOARs that rules send to: each must be configured."""
+        return frozenset(rule.soar for rule in self.rules if rule.mode != "suggest")
+
+
+def _check_playbook(rule: RuleTable, playbooks: Mapping[str, Playbook]) -> None:
+    where = f"rule {rule.name!r}"
+    playbook = playbooks.get(rule.playbook)
+    if playbook is None:
+        raise ConfigError(f"{where}: no playbook {rule.playbook!r}; playbooks are: {', '.join(playbooks) or 'none'}")
+    if playbook.contains and rule.tier != "contain":
+        raise ConfigError(
+            f"{where}: playbook {rule.playbook!r} contains ({', '.join(sorted(playbook.containing))}), so its tier must "
+            f"be 'contain', not {rule.tier!r}: only that tier is guarded"
+        )
+
+
+def _compiled(table: RuleTable, soar: str) -> Rule:
+    attack = catalogue()
+    covered = set(table.techniques)
+    covered |= {t.id for t in attack.techniques.values() if not set(t.tactics).isdisjoint(table.tactics)}
+    covered |= {sub.id for parent in tuple(covered) for sub in attack.subtechniques(parent)}
+    return Rule(
+        name=table.name,
+        techniques=frozenset(covered) if table.techniques or table.tactics else None,
+        min_confidence=table.min_confidence,
+        technique_probability=table.technique_probability,
+        tier=table.tier,
+        mode=table.mode,
+        playbook=table.playbook,
+        soar=table.soar or soar,
+        cooldown=table.cooldown,
+        rate_runs=table.rate.runs,
+        rate_per=table.rate.per,
+        max_age=table.max_age,
+    )

@@ -1,0 +1,52 @@
+"""Playbooks from files, checked whole before anything may name them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.policy.cacao import AnyStep, Playbook
+from connector.policy.workflow import problems
+from connector.types import Json
+
+
+def read_playbook(data: bytes, place: str) -> Playbook:
+    """A playbook from JSON. Raises ``ConfigError`` that names every rule broken, each with its place."""
+    try:
+        playbook = msgspec.json.decode(data, type=Playbook)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"playbook {place} is not CACAO 2.0: {_place(error, data)}") from error
+    if found := problems(playbook):
+        listed = "\n".join(f"  {problem}" for problem in found)
+        raise ConfigError(f"playbook {place} breaks {len(found)} rule(s) of CACAO 2.0 or of safe filling:\n{listed}")
+    return playbook
+
+
+def load_playbooks(folder: Path) -> Mapping[str, Playbook]:
+    """Every ``*.json`` of a folder by its name without suffix. Raises ``ConfigError``."""
+    if not folder.is_dir():
+        raise ConfigError(f"playbook folder {folder} does not exist")
+    playbooks = {path.stem: read_playbook(path.read_bytes(), path.name) for path in sorted(folder.glob("*.json"))}
+    owners: dict[str, str] = {}
+    for slug, playbook in playbooks.items():
+        if owners.setdefault(playbook.id, slug) != slug:
+            raise ConfigError(f"playbooks {owners[playbook.id]} and {slug} have one id, {playbook.id}")
+    return playbooks
+
+
+def _place(error: msgspec.DecodeError, data: bytes) -> str:
+    """The decoder's message; where it only says that the fault is in some step, the steps that have it."""
+    message = str(error)
+    if "$.workflow[...]" not in message:
+        return message
+    steps = msgspec.json.decode(data, type=dict[str, Json])["workflow"]
+    faults = []
+    for key, step in steps.items() if isinstance(steps, dict) else ():
+        try:
+            msgspec.convert(step, AnyStep)
+        except msgspec.ValidationError as fault:
+            faults.append(f"{fault} (in workflow.{key})")
+    return "; ".join(faults) or message

@@ -1,0 +1,141 @@
+"""The variables of a playbook: their types, what a verdict fills them with, and how a reference is replaced.
+
+A value takes the place of a whole JSON string, so that it stays one value whatever characters it has: nothing is ever
+joined into a command, a header or a path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from connector.errors import PermanentError
+from connector.policy.cacao import Playbook, Variable
+from connector.types import Action, Json
+
+REFERENCE: Final = re.compile(r"__[a-zA-Z_][a-zA-Z0-9_-]{0,199}?__:value")
+LONGEST: Final = 4096
+
+
+def _ip(version: int) -> Callable[[str], bool]:
+    def check(text: str) -> bool:
+        try:
+            return ipaddress.ip_address(text).version == version
+        except ValueError:
+            return False
+
+    return check
+
+
+def _matches(pattern: str) -> Callable[[str], bool]:
+    compiled = re.compile(pattern)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+TYPES: Final[Mapping[str, Callable[[str], bool]]] = {
+    "bool": _matches(r"true|false"),
+    "dictionary": _is_object,
+    "float": _matches(r"-?\d{1,300}(\.\d{1,300})?([eE][-+]?\d{1,3})?"),
+    "hexstring": _matches(r"([0-9a-fA-F]{2})*"),
+    "integer": _matches(r"-?\d{1,19}"),
+    "ipv4-addr": _ip(4),
+    "ipv6-addr": _ip(6),
+    "long": _matches(r"-?\d{1,19}"),
+    "mac-addr": _matches(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"),
+    "hash": _matches(r"[0-9a-fA-F]{32,128}"),
+    "md5-hash": _matches(r"[0-9a-fA-F]{32}"),
+    "sha256-hash": _matches(r"[0-9a-fA-F]{64}"),
+    "string": str.isprintable,
+    "uri": _matches(r"[a-z][a-z0-9+.-]*:[!-~]+"),
+    "uuid": _matches(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+}
+"""variable-type-ov, each with what a value, always given as a string, must look like."""
+
+AS_JSON: Final = frozenset({"bool", "dictionary", "float", "integer", "long"})
+"""Types that stand as themselves, not as a string, inside a JSON body."""
+
+SOURCES: Final[Mapping[str, Callable[[Action], str | None]]] = {
+    "__action_key__": lambda action: action.key,
+    "__agent_id__": lambda action: action.entity.agent_id,
+    "__confidence__": lambda action: _number(action.verdict.confidence),
+    "__event_id__": lambda action: action.verdict.event_id,
+    "__event_index__": lambda action: action.verdict.source.index,
+    "__event_siem__": lambda action: action.verdict.source.siem,
+    "__event_source_id__": lambda action: action.verdict.source.id,
+    "__event_time__": lambda action: action.verdict.timestamp,
+    "__fingerprint__": lambda action: action.verdict.fingerprint,
+    "__host__": lambda action: action.entity.host,
+    "__rule__": lambda action: action.rule,
+    "__source_address__": lambda action: action.entity.address,
+    "__techniques__": lambda action: ", ".join(action.verdict.passed) or None,
+    "__user__": lambda action: action.entity.user,
+    "__verdict__": lambda action: action.verdict.verdict,
+    "__verdict_id__": lambda action: action.verdict.record_id,
+}
+"""What an external variable of this name is filled with."""
+
+
+def fits(value: str, kind: str) -> bool:
+    """Whether a value is of a CACAO variable type."""
+    return len(value) <= LONGEST and TYPES[kind](value)
+
+
+def values(playbook: Playbook, action: Action) -> Mapping[str, str]:
+    """Every playbook variable's value for this action.
+
+    Raises ``PermanentError`` for one that is missing or of another type than declared.
+    """
+    found: dict[str, str] = {}
+    for name, variable in playbook.playbook_variables.items():
+        value = SOURCES[name](action) if variable.external and name in SOURCES else None
+        value = variable.value if value is None else value
+        if value is None:
+            raise PermanentError(f"playbook {action.playbook!r} needs {name}, and the verdict has no value for it")
+        if not fits(value, variable.type):
+            raise PermanentError(f"playbook {action.playbook!r}: {name} must be of type {variable.type}; it is not")
+        found[name] = value
+    return found
+
+
+def substitute(node: Json, filled: Mapping[str, str], kinds: Mapping[str, Variable] | None = None) -> Json:
+    """The same JSON with every string that is a reference replaced by its value.
+
+    ``kinds`` given: by a value of that JSON type, as a JSON body wants it.
+    """
+    if isinstance(node, str):
+        if not node.endswith(":value") or node[: -len(":value")] not in filled:
+            return node
+        name = node[: -len(":value")]
+        return json.loads(filled[name]) if kinds and kinds[name].type in AS_JSON else filled[name]
+    if isinstance(node, Mapping):
+        return {key: substitute(value, filled, kinds) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [substitute(value, filled, kinds) for value in node]
+    return node
+
+
+def strings(node: Json, place: str) -> Iterator[tuple[str, str, bool]]:
+    """Every string of a JSON tree: its place, the string, and whether it is a key."""
+    if isinstance(node, str):
+        yield place, node, False
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            yield place, key, True
+            yield from strings(value, f"{place}.{key}")
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from strings(value, f"{place}[{index}]")
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.6f}"
