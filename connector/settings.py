@@ -66,7 +66,6 @@ class SoarSettings(Section):
 
     type: str
     every: timedelta = timedelta(seconds=1)
-    batch: int = Field(50, ge=1)
     max_pending: int = Field(10_000, ge=1)
     when_full: Literal["park", "pause"] = "park"
     max_attempts: int = Field(10, ge=1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,13 +16,16 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from connector import wiring
+from connector import events, wiring
 from connector.cli.progress import progress
-from connector.demo import report, scenario_paths
+from connector.demo import TRUTH, report, scenario_paths
 from connector.errors import TransientError
 from connector.settings import Settings
-from connector.soar.dryrun import recorded_runs
+from connector.siem.files import open_paths
+from connector.soar.dryrun import DryRun, recorded
+from connector.types import Event
 
+DEPLOYMENT = "demo"
 TIMEOUT_S = 600.0
 POLL_S = 0.2
 
@@ -43,7 +45,7 @@ path = "{dir}/runs.sqlite"
 SOURCE = """\
 [sources.{name}]
 type = "files"
-deployment = "demo"
+deployment = "{deployment}"
 paths = ["{path}"]
 start = "beginning"
 every = "PT1S"
@@ -53,27 +55,66 @@ every = "PT1S"
 
 def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Keep the daemon running until Ctrl-C.")] = False,
-    directory: Annotated[Path | None, typer.Option("--dir", help="Where to keep the demo's data; default: a folder that is removed.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Where to keep the demo's data; default: a folder that is removed.")
+    ] = None,
 ) -> None:
     """Replay a bundled intrusion through the real daemon, and print what was found."""
     with _folder(directory) as folder:
         config = folder / "triaged.toml"
-        sources = "".join(SOURCE.format(name=p.name.partition(".")[0], path=p) for p in scenario_paths())
+        paths = scenario_paths()
+        sources = "".join(
+            SOURCE.format(deployment=DEPLOYMENT, name=path.name.partition(".")[0], path=path) for path in paths
+        )
         config.write_text(CONFIG.format(dir=folder, sources=sources), encoding="utf-8")
         settings = wiring.load_settings(config)
-        events = sum(_lines(path) for path in scenario_paths())
+        scenario = {event.id: event for event in map(events.normalise, open_paths(paths, deployment=DEPLOYMENT))}
         with _daemon(config, folder / "daemon.log") as process:
-            _wait(process, settings, folder, events)
+            _wait(process, settings, folder, len(scenario))
             documents = _written(folder)
-            runs = recorded_runs(folder / "runs.sqlite")
-            Console().print(report.render(documents, runs))
+            runs = recorded(folder / "runs.sqlite")
+            Console().print(report.report(findings(documents, runs, scenario), steps=steps(documents, scenario)))
             if serve:
                 sys.stderr.write(f"the daemon keeps running on {config}; Ctrl-C stops it\n")
                 _until_interrupted(process)
-        typer.echo(json.dumps(summary(settings, events, documents, len(runs))))
+        typer.echo(json.dumps(summary(settings, len(scenario), documents, len(runs))))
 
 
-def summary(settings: Settings, events: int, documents: Sequence[dict[str, Any]], runs: int) -> dict[str, int | None]:
+def findings(
+    documents: Sequence[dict[str, Any]], runs: Sequence[DryRun], scenario: Mapping[str, Event]
+) -> Iterator[report.Finding]:
+    """What was found, technique by technique, with the playbook that the dry-run SOAR recorded for it."""
+    playbooks = {run.event_id: run.playbook for run in runs}
+    for document in documents:
+        technique = document.get("threat", {}).get("technique", {})
+        event = scenario[document["event"]["id"]]
+        probability = {score["id"]: score["probability"] for score in document["triaged"]["techniques"]}
+        for number, name in zip(technique.get("id", ()), technique.get("name", ()), strict=True):
+            yield report.Finding(
+                host=document.get("host", {}).get("name", "-"),
+                technique=number,
+                name=name,
+                confidence=probability.get(number, 0.0),
+                event=report.summary(event.ecs),
+                at=document.get("@timestamp", ""),
+                playbook=playbooks.get(event.id),
+            )
+
+
+def steps(documents: Sequence[dict[str, Any]], scenario: Mapping[str, Event]) -> tuple[int, int]:
+    """How many of the scenario's planted steps were tagged with a technique that they show, and how many there are."""
+    tagged = {d["event"]["id"]: set(d.get("threat", {}).get("technique", {}).get("id", ())) for d in documents}
+    at = {event.place.rpartition("/")[2]: event.id for event in scenario.values()}
+    planted = json.loads(TRUTH.read_text(encoding="utf-8"))["planted"]
+    shown: dict[str, bool] = {}
+    for entry in planted:
+        ids = {technique.partition(".")[0] for technique in entry["techniques"]}
+        found = bool(ids & tagged[at[f"{entry['file']}:{entry['line']}"]])
+        shown[entry["step"]] = shown.get(entry["step"], False) or found
+    return sum(shown.values()), len(shown)
+
+
+def summary(settings: Settings, total: int, documents: Sequence[dict[str, Any]], runs: int) -> dict[str, int | None]:
     """The demo's last line: counts, asked of the targets."""
     found = {
         technique
@@ -83,7 +124,7 @@ def summary(settings: Settings, events: int, documents: Sequence[dict[str, Any]]
     with wiring.opened_ledger(settings) as ledger:
         dead = len(ledger.dead_letters())
     return {
-        "events": events,
+        "events": total,
         "verdicts": len({d["event"]["id"] for d in documents}),
         "dead": dead,
         "techniques": len(found),
@@ -115,20 +156,22 @@ def _daemon(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.wait(timeout=60)
 
 
-def _wait(process: subprocess.Popen[bytes], settings: Settings, folder: Path, events: int) -> None:
+def _wait(process: subprocess.Popen[bytes], settings: Settings, folder: Path, total: int) -> None:
     """Until each event has its verdict in the target, and nothing waits any more."""
     begun = time.monotonic()
     shown = 0
     with progress("verdicts") as advance:
         while True:
-            written = _lines(folder / "verdicts.jsonl")
+            written = len(_written(folder))
             advance(written - shown)
             shown = written
-            if written >= events and _nothing_waits(settings):
+            if written >= total and _nothing_waits(settings):
                 return
             if process.poll() is not None or time.monotonic() - begun > TIMEOUT_S:
                 log = (folder / "daemon.log").read_text(encoding="utf-8", errors="replace")
-                raise TransientError(f"the daemon did not finish: {written} of {events} verdicts; its log ends:\n{log[-2000:]}")
+                raise TransientError(
+                    f"the daemon did not finish: {written} of {total} verdicts; its log ends:\n{log[-2000:]}"
+                )
             time.sleep(POLL_S)
 
 
@@ -138,17 +181,11 @@ def _nothing_waits(settings: Settings) -> bool:
         return not waiting and not any(ledger.open_runs(name, 1) for name in settings.soars)
 
 
-def _lines(path: Path) -> int:
-    if not path.exists():
-        return 0
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
-        return sum(1 for line in file if line.strip())
-
-
 def _written(folder: Path) -> list[dict[str, Any]]:
     """The verdict documents in the target; records of other kinds are left out."""
-    lines = (folder / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
+    path = folder / "verdicts.jsonl"
+    whole, _, _ = (path.read_text(encoding="utf-8") if path.exists() else "").rpartition("\n")
+    lines = whole.splitlines()
     return [document for document in map(json.loads, lines) if "verdict" in document["triaged"]]
 
 

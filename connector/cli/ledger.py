@@ -22,11 +22,25 @@ FOUND = 1
 
 
 def status(config: options.Config = None, secrets_dir: options.Secrets = None) -> None:
-    """Show how much the ledger holds and how much waits."""
+    """Show what the ledger holds and what waits."""
     with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
-        table = Table("what", "count")
-        for what, count in ledger.status().items():
-            table.add_row(what, str(count))
+        counts = ledger.status()
+    table = Table("what", "of", "count")
+    for name, count in counts.verdicts.items():
+        table.add_row("verdicts", name, str(count))
+    for what, by in (("waiting", counts.pending), ("dead letters", counts.dead_letters)):
+        for name, count in by.items():
+            table.add_row(what, name, str(count))
+    for what, number in (
+        ("open runs", counts.open_runs),
+        ("snapshots", counts.snapshots),
+        ("tombstones", counts.tombstones),
+    ):
+        table.add_row(what, "", str(number))
+    for switch in counts.switches:
+        table.add_row("switch", switch.name, "on" if switch.on else "off")
+    for lease in counts.leases:
+        table.add_row("held", lease.name, f"by {lease.owner} until {lease.expires_at:%H:%M:%S}")
     Console().print(table)
 
 
@@ -41,7 +55,8 @@ def gaps(
     try:
         for name, source in app.sources.items():
             lookback = microseconds(app.settings.sources[name].lookback)
-            for gap in app.ledger.gaps(name, source.query_digest, spans.slack(lookback), source.heads(), lookback):
+            due = [spans.proof_due(head, lookback) for head in source.heads()]
+            for gap in app.ledger.gaps(name, source.query_digest, lookback, due):
                 found += 1
                 typer.echo(f"{name} {when(gap.partition, gap.start)} .. {when(gap.partition, gap.stop)}: {gap.reason}")
             for doubt in pipeline.verify(name, source, app.ledger, lookback) if verify else ():

@@ -11,12 +11,13 @@ doubtful send depends on what the platform offers (``Soar.uniqueness``)::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from connector import identity
 from connector.errors import PermanentError, TransientError
-from connector.ledger import Admission, Claim, Ledger, OpenRun, Outcome
+from connector.ledger import Admission, Claim, Ledger, OpenRun
+from connector.ledger.rows import Outcome
 from connector.pipeline.deliver import backoff
 from connector.pipeline.ingest import Steps
 from connector.pipeline.routes import Routes
@@ -27,6 +28,8 @@ from connector.telemetry import DELIVERIES, Signal, emit
 from connector.types import Action, RunRef, RunState, RunStatus
 
 RECHECK = timedelta(seconds=30)
+FOLLOWED = 100
+"""Open runs that are looked at in one go."""
 
 
 class Act:
@@ -62,33 +65,36 @@ class Act:
         self._steps = steps
 
     def drain(self) -> int:
-        """Starts what may start now and follows what runs. Returns how many runs were started."""
+        """Starts what may start now and follows what runs. Returns how many runs were started.
+
+        One action at a time: a claim that is not sent before it ends would come back as a doubtful one.
+        """
         started = 0
-        while not self._stopping():
-            admitted, looked_at = self._admit()
-            self._steps("act.admitted")
-            started += sum(self._send(claim) for claim in admitted)
-            if not looked_at:
-                break
+        more = True
+        while more and not self._stopping():
+            claim, more = self._admit()
+            if claim is not None:
+                self._steps("act.admitted")
+                started += self._send(claim)
         self.follow()
         return started
 
-    def _admit(self) -> tuple[list[Claim], int]:
-        """Claims due actions and decides on each under lock. Returns those that run, and how many were looked at."""
+    def _admit(self) -> tuple[Claim | None, bool]:
+        """Claims the next due action and decides on it under lock: the claim, if it may run, and whether there was one."""
         policy, now = self._policy(), self._clock()
-        with self._ledger.claiming(self.name, self._owner, self._lease_ttl, self.settings.batch) as admission:
-            running: list[Claim] = []
+        with self._ledger.claiming(self.name, self._owner, self._lease_ttl, 1) as admission:
             for claim in admission.rows:
                 action = action_of(claim)
                 decision = admit(action, self._context(admission, action, policy), policy, now)
                 if isinstance(decision, Run):
-                    running.append(admission.run(claim, scopes(action, policy)))
-                elif isinstance(decision, Wait):
+                    admission.run(claim, [scope.name for scope in scopes(action, policy)])
+                    return claim, True
+                if isinstance(decision, Wait):
                     admission.wait(claim, decision.until, decision.reason)
                     emit(Signal.ACTION_WAITING, self.name, key=action.key, reason=decision.reason)
                 else:
                     self._refuse(admission, claim, decision)
-            return running, len(admission.rows)
+            return None, bool(admission.rows)
 
     def _context(self, admission: Admission, action: Action, policy: Policy) -> AdmissionContext:
         """What admit needs to know, read under the lock that the claim holds."""
@@ -100,7 +106,7 @@ class Act:
             for scope in scopes(action, policy)
         }
         return AdmissionContext(
-            switches=admission.switches(),
+            switches=on(admission.switches()),
             silences=tuple(admission.silences(self._clock())),
             approval=admission.approval(action.key),
             counted=counted,
@@ -117,7 +123,7 @@ class Act:
 
     def _send(self, claim: Claim) -> bool:
         """Starts one run. What was doubtful before is looked for first, as the platform allows."""
-        if stopped := switched_off(action_of(claim), self._ledger.switches(), self._policy()):
+        if stopped := switched_off(action_of(claim), on(self._ledger.switches()), self._policy()):
             self._settle(claim, "retry", stopped, RECHECK)
             return False
         try:
@@ -172,7 +178,7 @@ class Act:
     def follow(self) -> int:
         """Asks how open runs stand and records those that ended. Returns how many ended."""
         ended = 0
-        for run in self._ledger.open_runs(self.name, self.settings.batch):
+        for run in self._ledger.open_runs(self.name, FOLLOWED):
             if self._stopping():
                 break
             ended += self._ask(run)
@@ -180,16 +186,15 @@ class Act:
 
     def _ask(self, run: OpenRun) -> bool:
         try:
-            status = self.soar.status(run.ref, run.action)
+            seen = self.soar.status(run.ref, run.action)
         except TransientError as error:
             emit(Signal.DELIVERY_RETRIED, self.name, key=run.action.key, reason=str(error))
             return False
-        if status.state == "running":
-            return False
-        record = self._status(run.action, status.state, status.detail, run.ref)
-        self._ledger.finish_run(run, record.state, record.detail, self._routes.follow_ups([record]))
+        status = self._status(run.action, seen.state, seen.detail, run.ref)
+        ended = status.state != "running"
+        told = self._ledger.finish_run(status, self._routes.follow_ups([status]) if ended else ())
         self._steps("act.finished")
-        return True
+        return ended and told
 
     def _status(self, action: Action, state: RunState, detail: str, run: RunRef | None) -> RunStatus:
         return RunStatus(
@@ -209,3 +214,8 @@ def action_of(claim: Claim) -> Action:
     if not isinstance(claim.record, Action):
         raise TypeError(f"outbox row {claim.id} of a SOAR carries a {type(claim.record).__name__}, not an action")
     return claim.record
+
+
+def on(switches: Mapping[str, bool]) -> frozenset[str]:
+    """The names of the switches that are on."""
+    return frozenset(name for name, is_on in switches.items() if is_on)

@@ -50,9 +50,9 @@ def ages(lookback: int) -> Mapping[str, int]:
     return found
 
 
-def slack(lookback: int) -> int:
-    """How much later than its lookback a stretch may still be waiting for the read that proves it."""
-    return lookback + lookback // STEP
+def proof_due(head: Position, lookback: int) -> Position:
+    """A head moved back by as much as the read that proves a stretch may come after the stretch's lookback."""
+    return Position(partition=head.partition, offset=head.offset - lookback // STEP)
 
 
 def first_readers(source: str, digest: str, head: Position, lookback: int, *, from_start: bool) -> list[Reader]:

@@ -43,7 +43,6 @@ batch = 15
 type = "dryrun"
 path = "{dir}/runs.sqlite"
 every = "PT0.1S"
-batch = 15
 """
 
 POLICY = """

@@ -71,7 +71,7 @@ def test_an_event_searchable_within_the_lookback_is_read_however_irregular_the_p
     for _ in range(30):  # let the last stretches reach their proof
         now += 300 * SECOND
         simulation.poll(now)
-    proven_until = now - spans.slack(LOOKBACK)
+    proven_until = spans.proof_due(Position(partition="", offset=now), LOOKBACK).offset - LOOKBACK
     position = data.draw(st.integers(simulation.start, proven_until - 1))
     delay = data.draw(st.integers(0, LOOKBACK - 1))
     assert simulation.read_after(position, position + delay)
