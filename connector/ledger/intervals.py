@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.ledger import bulk
 from connector.ledger.database import Tx, insert
 from connector.ledger.room import Room
 from connector.ledger.rows import Interval
@@ -49,32 +50,30 @@ def sight(tx: Tx, source: str, seen: Sequence[tuple[str, str, int]]) -> None:
     numbers = {partition: stream(tx, source, partition) for partition in {entry[1] for entry in seen}}
     rows = sorted((numbers[partition], offset, event_id) for event_id, partition, offset in seen)
     if rows:
-        tx.execute(
-            insert(tx, sightings).on_conflict_do_nothing(),
-            [{"stream": number, "position": offset, "event_id": event_id} for number, offset, event_id in rows],
-        )
+        bulk.insert(tx, sightings, dict(zip(("stream", "position", "event_id"), zip(*rows, strict=True), strict=True)))
 
 
 def record(tx: Tx, interval: Interval, now: int) -> None:
     """Writes an interval over those that it contains, counting what it matched.
 
     An incomplete reading replaces only incomplete ones: it never takes back what a whole answer has proven. For the
-    same reason a reading replaces no whole one that is younger than itself.
+    same reason a reading replaces no whole one that is younger than itself. What it may replace and only overlaps is
+    cut back to the part outside, so that stretches that were read again do not stand as weaker ones for ever.
     """
     number = stream(tx, interval.source, interval.partition)
     replaced = sa.not_(intervals.c.complete)
     if interval.complete:
         replaced = sa.or_(replaced, intervals.c.read_at <= interval.read_at)
-    tx.execute(
-        sa.delete(intervals).where(
-            intervals.c.stream == number,
-            intervals.c.digest == interval.digest,
-            intervals.c.start >= interval.start,
-            intervals.c.start <= interval.stop,
-            intervals.c.stop <= interval.stop,
-            replaced,
-        )
-    )
+    here = (intervals.c.stream == number, intervals.c.digest == interval.digest, replaced)
+    inside = (intervals.c.start >= interval.start, intervals.c.stop <= interval.stop)
+    tx.execute(sa.delete(intervals).where(*here, *inside, intervals.c.start <= interval.stop))
+    behind = (intervals.c.start > interval.start, intervals.c.start < interval.stop, intervals.c.stop > interval.stop)
+    before = (intervals.c.start < interval.start, intervals.c.stop > interval.start, intervals.c.stop < interval.stop)
+    for overlap, edge in ((behind, {"start": interval.stop}), (before, {"stop": interval.start})):
+        for row in tx.execute(sa.select(intervals).where(*here, *overlap)).all():
+            kept = {"start": row.start, "stop": row.stop} | edge
+            matched = tx.execute(_MATCHED, {"stream": number, **kept}).scalar_one()
+            tx.execute(sa.update(intervals).where(intervals.c.id == row.id).values(**kept, matched=matched))
     span = {"stream": number, "start": interval.start, "stop": interval.stop}
     row = {
         **span,
@@ -116,6 +115,18 @@ class Intervals(Room):
         )
         if partition is not None:
             query = query.where(streams.c.partition == partition)
+        with self._db.read() as tx:
+            return [from_row(row) for row in tx.execute(query)]
+
+    def weak(self, source: str, digest: str, partition: str, lookback_us: int) -> list[Interval]:
+        """What was not read completely since its lookback ended, by start: what may have to be read again."""
+        query = (
+            sa.select(intervals, streams.c.source, streams.c.partition)
+            .join(streams, streams.c.id == intervals.c.stream)
+            .where(streams.c.source == source, streams.c.partition == partition, intervals.c.digest == digest)
+            .where(sa.or_(sa.not_(intervals.c.complete), intervals.c.read_at < intervals.c.stop + lookback_us))
+            .order_by(intervals.c.start, intervals.c.stop)
+        )
         with self._db.read() as tx:
             return [from_row(row) for row in tx.execute(query)]
 

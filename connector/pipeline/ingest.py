@@ -126,8 +126,8 @@ class Ingest:
             behind = True
             while behind and not self._stopping.is_set():
                 readers = [r for r in self._ledger.readers(self.name, digest) if r.partition == head.partition]
-                unproven = self._ledger.unproven(self.name, digest, head.partition, self._lookback)
-                tasks = list(spans.plan(readers, unproven, head, self._lookback))
+                weak = self._ledger.weak(self.name, digest, head.partition, self._lookback)
+                tasks = list(spans.plan(readers, weak, head, self._lookback))
                 yield from tasks
                 behind = any(t.reader.purpose == spans.FORWARD and t.span.stop < head.offset for t in tasks)
 

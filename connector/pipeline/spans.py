@@ -75,7 +75,8 @@ def plan(readers: Sequence[Reader], intervals: Sequence[Interval], head: Positio
     yield from _advance(forward, head.offset, head.offset, longest, age=0)
     for purpose, reader in sorted(by_purpose.items()):
         if purpose.startswith(BACKFILL) and reader.span_stop is not None:
-            yield _task(reader, reader.offset, reader.span_stop, reader.span_stop)
+            settled = reader.token is None and reader.span_stop + lookback <= head.offset
+            yield _task(reader, reader.offset, reader.span_stop, reader.span_stop + (lookback if settled else 0))
     for purpose, age in ages(lookback).items():
         reader = by_purpose.get(purpose)
         if reader is not None:

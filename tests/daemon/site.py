@@ -88,7 +88,7 @@ class Site:
         if not path.exists():
             return Counter()
         with sqlite3.connect(path) as connection:
-            return Counter(key for (key,) in connection.execute("SELECT action_key FROM runs"))
+            return Counter(key for (key,) in connection.execute("SELECT key FROM runs"))
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Starts a process in this site; by default the daemon."""
