@@ -1,0 +1,1 @@
+"""Adapters for SIEMs, one file each."""

@@ -1,0 +1,163 @@
+"""The members of zip and tar archives as streams. Nothing is written under a name that the archive chose.
+
+Both read with bounded memory: a zip's directory is refused beyond 65,534 members, a tar is read header by header.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import PurePosixPath
+from typing import BinaryIO, TypeAlias
+
+from connector.siem.formats.streams import PIECE, Budget, DamagedError, buffered
+
+Member: TypeAlias = tuple[str, BufferedReader | DamagedError]
+"""A member's name, and its bytes or why there are none."""
+
+_MANY = 0xFFFF
+_END_OF_DIRECTORY = b"PK\x05\x06"
+_BLOCK = 512
+_LONGEST_NAME = 1 << 16
+_NOT_EVENTS = frozenset(
+    [
+        ".cfg",
+        ".css",
+        ".exe",
+        ".dll",
+        ".gif",
+        ".htm",
+        ".html",
+        ".jpeg",
+        ".jpg",
+        ".js",
+        ".md",
+        ".pcap",
+        ".pcapng",
+        ".pdf",
+        ".png",
+        ".ps1",
+        ".py",
+        ".rst",
+        ".sh",
+        ".svg",
+        ".toml",
+        ".yaml",
+        ".yml",
+    ]
+)
+_PAPERS = frozenset({"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "CHANGELOG", "CONTRIBUTING"})
+
+
+def holds_events(name: str) -> bool:
+    """False for what archives and folders of events carry beside them: documentation, metadata, code, captures."""
+    path = PurePosixPath(name)
+    return (
+        path.suffix.lower() not in _NOT_EVENTS
+        and path.stem.upper() not in _PAPERS
+        and not path.name.startswith(".")
+        and "__MACOSX" not in path.parts
+    )
+
+
+def zip_members(archive: BinaryIO, budget: Budget) -> Iterator[Member]:
+    """The members of a zip, in the order of its directory. ``archive`` is seekable."""
+    _refuse_large_directory(archive)
+    try:
+        opened = zipfile.ZipFile(archive)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DamagedError(f"is not a readable zip: {error}") from error
+    with opened:
+        for info in opened.infolist():
+            if info.is_dir() or not holds_events(info.filename):
+                continue
+            try:
+                member = opened.open(info)
+            except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+                yield info.filename, DamagedError(f"cannot be read from the zip: {error}")
+                continue
+            with member:
+                yield info.filename, buffered(member.read, budget)
+
+
+def _refuse_large_directory(archive: BinaryIO) -> None:
+    size = archive.seek(0, 2)
+    archive.seek(max(0, size - _MANY - 22))
+    tail = archive.read()
+    archive.seek(0)
+    at = tail.rfind(_END_OF_DIRECTORY)
+    if at >= 0 and int.from_bytes(tail[at + 10 : at + 12], "little") == _MANY:
+        raise DamagedError(f"a zip with {_MANY} members or more is not read")
+
+
+class _Slice:
+    """The ``read`` function of one tar member: the next ``left`` bytes of the archive."""
+
+    def __init__(self, archive: BinaryIO, size: int) -> None:
+        self._archive = archive
+        self.left = size
+
+    def read(self, size: int) -> bytes:
+        piece = self._archive.read(min(size, self.left))
+        if not piece and self.left:
+            raise DamagedError("the tar ends in the middle of a member")
+        self.left -= len(piece)
+        return piece
+
+
+def tar_members(archive: BinaryIO, budget: Budget) -> Iterator[Member]:
+    """The members of a tar, in order. Long names (GNU and pax) are understood; links and devices hold no events."""
+    long_name: str | None = None
+    while block := _header(archive):
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise DamagedError(f"is not a readable tar: {error}") from error
+        content = _Slice(archive, info.size)
+        if info.type in {tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
+            long_name = _long_name(info, content) or long_name
+        elif info.isreg():
+            name, long_name = long_name or info.name, None
+            if holds_events(name):
+                yield name, buffered(content.read, budget)
+        else:
+            long_name = None
+        _pass_over(content, -info.size % _BLOCK)
+
+
+def _header(archive: BinaryIO) -> bytes | None:
+    block = archive.read(_BLOCK)
+    if not block.strip(b"\x00"):
+        return None
+    if len(block) < _BLOCK:
+        raise DamagedError("the tar ends in the middle of a header")
+    return block
+
+
+def _long_name(info: tarfile.TarInfo, content: _Slice) -> str | None:
+    if info.size > _LONGEST_NAME:
+        raise DamagedError(f"a member's name or attributes take {info.size} bytes")
+    data = b""
+    while content.left:
+        data += content.read(content.left)
+    if info.type == tarfile.GNUTYPE_LONGNAME:
+        return data.rstrip(b"\x00").decode("utf-8", "replace")
+    while data:
+        length, _, _ = data.partition(b" ")
+        if not length.isdigit() or not 0 < int(length) <= len(data):
+            raise DamagedError("a member's attributes are damaged")
+        key, _, value = data[len(length) + 1 : int(length) - 1].partition(b"=")
+        if key == b"path":
+            return value.decode("utf-8", "replace")
+        data = data[int(length) :]
+    return None
+
+
+def _pass_over(content: _Slice, padding: int) -> None:
+    while content.left:
+        content.read(PIECE)
+    content.left = padding
+    while content.left:
+        content.read(padding)

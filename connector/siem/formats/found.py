@@ -1,0 +1,158 @@
+"""Which event files are there, and what makes each of them the same file tomorrow.
+
+A file's identity is ``<device>-<inode>-<digest>``, the digest being that of its first line, or of the first KiB where
+that line is longer or the file is none of lines. A file that grows or is renamed keeps it; one that takes a deleted
+file's inode, or that is cut and written anew, gets another, unless it starts with the very same line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from glob import glob, has_magic
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.siem.formats.archives import holds_events
+from connector.siem.formats.sniff import sniff
+from connector.siem.formats.streams import PIECE
+
+_KIB = 1024
+
+
+class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file with events. ``layout``: ``records`` and ``text`` are lines, read by byte; ``container`` by ordinal."""
+
+    path: str
+    identity: str
+    layout: Literal["records", "text", "container"]
+    size: int
+    modified_ns: int
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes when a container was written to."""
+        return self.size, self.modified_ns
+
+
+def expand(paths: Iterable[str], *, must_exist: bool) -> Iterator[str]:
+    """The files that paths, folders and globs name, each once, in the order given, sorted within each.
+
+    ``must_exist``: a ``ConfigError`` for a path that names nothing. Folders are walked; what is no event file by its
+    name (documentation, code, hidden files) is left out there, and never where it is named itself.
+    """
+    seen: set[str] = set()
+    for given in paths:
+        files = [file for name in _names(given) for file in _files(name)]
+        if must_exist and not files:
+            raise ConfigError(f"no event file at {given!r}")
+        for file in files:
+            if file not in seen:
+                seen.add(file)
+                yield file
+
+
+def _names(given: str) -> list[str]:
+    if not has_magic(given) or Path(given).exists():
+        return [given]
+    return sorted(glob(given, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+
+
+def _files(name: str) -> Sequence[str]:
+    path = Path(name)
+    if path.is_dir():
+        return [str(file) for file in sorted(path.rglob("*")) if file.is_file() and _wanted(file.relative_to(path))]
+    return [name] if path.is_file() else []
+
+
+def _wanted(inside: Path) -> bool:
+    return holds_events(str(inside)) and not any(part.startswith(".") for part in inside.parts)
+
+
+class Finder:
+    """Finds event files again and again, looking into those alone that changed."""
+
+    def __init__(self, paths: Sequence[str], *, follow: bool, quiet: timedelta) -> None:
+        self._paths = paths
+        self._follow = follow
+        self._quiet = quiet
+        self._known: dict[str, tuple[tuple[int, int, int, int], FoundFile | None]] = {}
+
+    def find(self, now: datetime) -> list[FoundFile]:
+        """The files that may be read now.
+
+        While they are followed: lines once their first is whole, containers once left alone for ``quiet``.
+        """
+        found: dict[str, FoundFile] = {}
+        known: dict[str, tuple[tuple[int, int, int, int], FoundFile | None]] = {}
+        for path in expand(self._paths, must_exist=not self._follow):
+            file = self._look(path, known)
+            if file is None or file.identity in found:
+                continue
+            age = now.timestamp() - file.modified_ns / 1e9
+            if file.layout == "container" and self._follow and age < self._quiet.total_seconds():
+                continue
+            found[file.identity] = file
+        self._known = known
+        return list(found.values())
+
+    def _look(
+        self, path: str, known: dict[str, tuple[tuple[int, int, int, int], FoundFile | None]]
+    ) -> FoundFile | None:
+        try:
+            status = Path(path).stat()
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            before = self._known.get(path)
+            if before is None or before[0] != mark:
+                with Path(path).open("rb", buffering=0) as stream:
+                    before = mark, look(stream, path, follow=self._follow)
+        except FileNotFoundError:
+            return None
+        known[path] = before
+        return before[1]
+
+
+def look(stream: BinaryIO, path: str, *, follow: bool) -> FoundFile | None:
+    """What an open file is; None for one that is empty or, while it is followed, has no whole first line yet."""
+    status = os.fstat(stream.fileno())
+    head = stream.read(PIECE)
+    found = sniff(head, path)
+    if found == "nothing":
+        return None
+    if found in {"records", "text"}:
+        first = head[:_KIB].partition(b"\n")
+        if follow and len(head) < _KIB and not first[1]:
+            return None
+        digested = b"".join(first[:2])
+    else:
+        digested = head[:_KIB]
+    digest = hashlib.sha256(digested).hexdigest()[:16]
+    return FoundFile(
+        path=path,
+        identity=f"{status.st_dev:x}-{status.st_ino:x}-{digest}",
+        layout="records" if found == "records" else "text" if found == "text" else "container",
+        size=status.st_size,
+        modified_ns=status.st_mtime_ns,
+    )
+
+
+def whole_lines(path: str, size: int, limit: int) -> int:
+    """The offset behind the last whole line of a file of ``size`` bytes; a line beyond ``limit`` counts as whole."""
+    with Path(path).open("rb", buffering=0) as stream:
+        end = size
+        while end > 0 and size - end <= limit:
+            start = max(0, end - PIECE)
+            stream.seek(start)
+            at = stream.read(end - start).rfind(b"\n")
+            if at >= 0:
+                return start + at + 1
+            end = start
+    return size if end > 0 else 0

@@ -1,0 +1,110 @@
+"""Any event file as a stream of records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from io import BufferedReader
+from typing import TypeAlias
+
+import msgspec
+
+from connector.siem.formats import archives, elements, streams
+from connector.siem.formats.lines import lines
+from connector.siem.formats.sniff import Format, sniff
+from connector.siem.formats.streams import Budget, DamagedError, SpentError
+from connector.siem.formats.winevt import win_records
+from connector.types import Document
+
+Item: TypeAlias = tuple[Document | bytes, str, str | None]
+"""(data, place, error): undecoded bytes, or ``{"message": …}`` for a line of plain text."""
+
+
+_PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one file may cost. Bytes, bytes, and how many containers may stand inside one another."""
+
+    max_event: int = 16 << 20
+    max_unpacked: int = 32 << 30
+    max_depth: int = 4
+
+
+def records(stream: BufferedReader, name: str, limits: Limits) -> Iterator[Item]:
+    """Every record of a file, in order. Places are ``name:line`` and ``name!member:line``.
+
+    What a container cannot give is one item with an error. Nothing is raised but a ``ConfigError``, where a package is
+    missing.
+    """
+    return _Reader(limits).read(stream, name, 0)
+
+
+def message(line: bytes) -> Document:
+    """A line of plain text as a document; what is not UTF-8 becomes U+FFFD."""
+    return {"message": line.decode("utf-8", "replace")}
+
+
+class _Reader:
+    """Reads one file on disk with all that is inside it, under one budget."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._budget = Budget(limits.max_unpacked)
+
+    def read(self, stream: BufferedReader, place: str, depth: int) -> Iterator[Item]:
+        """The records of one stream. Its damage ends it alone; a spent budget ends the whole file."""
+        try:
+            found = sniff(stream.peek(streams.PIECE), _PACKED.sub("", place))
+            yield from self._of_format(found, stream, place, depth)
+        except DamagedError as error:
+            if isinstance(error, SpentError) and depth:
+                raise
+            if not error.told:
+                error.told = True
+                yield b"", place, str(error)
+
+    def _of_format(self, found: Format, stream: BufferedReader, place: str, depth: int) -> Iterator[Item]:
+        match found:
+            case "records":
+                for _, _, number, line, error in lines(stream, self._limits.max_event):
+                    yield line, f"{place}:{number}", error
+            case "text":
+                for _, _, number, line, error in lines(stream, self._limits.max_event):
+                    yield message(line), f"{place}:{number}", error
+            case "json" | "xml":
+                split = elements.json_objects if found == "json" else elements.xml_events
+                for number, data, error in split(stream, self._limits.max_event):
+                    yield data, f"{place}:{number}", error
+            case "nothing":
+                return
+            case _:
+                yield from self._container(found, stream, place, depth)
+
+    def _container(self, found: Format, stream: BufferedReader, place: str, depth: int) -> Iterator[Item]:
+        if depth >= self._limits.max_depth:
+            raise DamagedError(f"more than {self._limits.max_depth} containers stand inside one another")
+        match found:
+            case "binary":
+                raise DamagedError("is binary and in no known format")
+            case "evtx":
+                with streams.seekable(stream) as log:
+                    for record, data, error in win_records(log):
+                        yield data, f"{place}:{record}", error
+            case "zip":
+                with streams.seekable(stream) as archive:
+                    yield from self._members(archives.zip_members(archive, self._budget), place, depth)
+            case "tar":
+                yield from self._members(archives.tar_members(stream, self._budget), place, depth)
+            case "utf-16-le" | "utf-16-be":
+                yield from self.read(streams.transcoded(stream, found, self._budget), place, depth + 1)
+            case _:
+                yield from self.read(streams.unpacked(stream, found, self._budget), place, depth + 1)
+
+    def _members(self, members: Iterator[archives.Member], place: str, depth: int) -> Iterator[Item]:
+        for name, content in members:
+            inside = f"{place}!{name}"
+            if isinstance(content, DamagedError):
+                yield b"", inside, str(content)
+            else:
+                yield from self.read(content, inside, depth + 1)

@@ -1,0 +1,285 @@
+"""Records appended to a JSONL file, and what analysts decided read from one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, BinaryIO, ClassVar, Literal, get_args
+
+import msgspec
+from pydantic import Field
+
+from connector.errors import TransientError
+from connector.policy import record_document
+from connector.ports import Clock
+from connector.settings import HistorySettings, TargetSettings
+from connector.siem.formats.found import look, whole_lines
+from connector.siem.formats.lines import lines
+from connector.siem.formats.streams import PIECE
+from connector.types import Batch, Cursor, Delivery, DispositionChange, Record
+
+_LONGEST_LINE = 16 << 20
+_DELIVERED = Delivery(outcome="delivered")
+
+
+class FilesWriterConfig(TargetSettings):
+    """Where records go."""
+
+    type: Literal["files"] = "files"
+    path: Path = Field(description="the JSONL file; its folder is made where it is missing")
+    unique: bool = Field(True, description="keep an index of record ids beside the file, and write none twice")
+
+
+class FilesWriter:
+    """Appends one JSON document a line, its ``_id`` being the record's id.
+
+    Delivery is at least once: nothing is answered ``delivered`` before it is on the disk, and a crash between writing
+    and answering makes the record come again. With ``unique`` the file holds each record exactly once all the same: an
+    SQLite index beside it (``<path>.ids``) knows the ids that the file holds, and catches up with the file, byte by
+    byte, before each write. It can be deleted at any time. Without ``unique``, readers keep the last document of each
+    ``_id``. A file that was moved away starts anew, and knows nothing of the ids in the old one. Several processes may
+    write to one file; a last line that a crash tore is cut off before the next write, since it was never acknowledged.
+    """
+
+    Config: ClassVar[type[TargetSettings]] = FilesWriterConfig
+    accepts: frozenset[type[Record]] = frozenset(get_args(Record))
+
+    def __init__(self, name: str, config: FilesWriterConfig, _: Clock) -> None:
+        self.name = name
+        self._path = config.path
+        self._index = _Index(config.path.with_name(config.path.name + ".ids")) if config.unique else None
+        self._mutex = threading.Lock()
+
+    def write(self, records: Sequence[Record]) -> Sequence[Delivery]:
+        """Appends what the file does not hold yet; ``rejected`` is what cannot be written as JSON."""
+        outcomes: list[Delivery] = []
+        documents: dict[str, bytes] = {}
+        for record in records:
+            try:
+                documents[record.record_id] = encode(record)
+                outcomes.append(_DELIVERED)
+            except (TypeError, ValueError, msgspec.MsgspecError) as error:
+                outcomes.append(Delivery(outcome="rejected", reason=f"cannot be written as JSON: {error}"))
+        try:
+            with self._mutex, _locked(self._path) as file:
+                self._append(file, documents)
+        except OSError as error:
+            raise TransientError(f"writing {self._path}: {error}", sent=True) from error
+        return outcomes
+
+    def close(self) -> None:
+        """Closes the index."""
+        if self._index is not None:
+            self._index.close()
+
+    def _append(self, file: BinaryIO, documents: dict[str, bytes]) -> None:
+        size = file.seek(0, os.SEEK_END)
+        end = whole_lines(str(self._path), size, size)
+        if end < size:
+            file.truncate(end)
+        if self._index is not None:
+            self._index.catch_up(file, end)
+            for known in self._index.known(documents):
+                del documents[known]
+        data = b"".join(documents.values())
+        if not data:
+            return
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(end)
+            raise TransientError(f"writing {self._path}: {error}", sent=False) from error
+        if self._index is not None:
+            self._index.add(documents, end + len(data))
+
+
+def encode(record: Record) -> bytes:
+    """A record as one line of JSON: its document, and ``_id``."""
+    return msgspec.json.encode({"_id": record.record_id, **record_document(record)}) + b"\n"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """The file, open for appending and ours alone; made durable together with its folder where it is new."""
+    new = not path.exists()
+    if new:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if new:
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        yield file
+
+
+class _Written(msgspec.Struct, rename={"id": "_id"}):
+    id: str
+
+
+class _Index:
+    """The record ids that a file holds, up to a byte of it. SQLite in WAL mode: a lost commit is only work again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database: sqlite3.Connection | None = None
+
+    def catch_up(self, file: BinaryIO, end: int) -> None:
+        """Learns the ids of what the file holds beyond what is known; starts anew where it is another file."""
+        status = os.fstat(file.fileno())
+        identity = f"{status.st_dev:x}-{status.st_ino:x}"
+        database = self._opened()
+        row = database.execute("SELECT file, known FROM state").fetchone()
+        if row is None or row[0] != identity or row[1] > end:
+            with database:
+                database.execute("DELETE FROM ids")
+                database.execute("DELETE FROM state")
+                database.execute("INSERT INTO state VALUES (?, 0)", (identity,))
+            row = identity, 0
+        if row[1] < end:
+            file.seek(row[1])
+            self.add(_ids(file), end)
+
+    def known(self, ids: Iterable[str]) -> list[str]:
+        """Those of the ids that the file holds."""
+        find = "SELECT 1 FROM ids WHERE id = ?"
+        database = self._opened()
+        return [one for one in ids if database.execute(find, (one,)).fetchone()]
+
+    def add(self, ids: Iterable[str], end: int) -> None:
+        """The file holds these too, and is known up to ``end``."""
+        database = self._opened()
+        with database:
+            database.executemany("INSERT OR IGNORE INTO ids VALUES (?)", ((one,) for one in ids))
+            database.execute("UPDATE state SET known = ?", (end,))
+
+    def close(self) -> None:
+        """Closes the database; it is opened again when it is needed."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is None:
+            try:
+                self._database = self._open()
+            except sqlite3.DatabaseError:
+                for suffix in ("", "-wal", "-shm"):
+                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+                self._database = self._open()
+        return self._database
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, check_same_thread=False)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("CREATE TABLE IF NOT EXISTS ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        database.execute("CREATE TABLE IF NOT EXISTS state (file TEXT, known INTEGER)")
+        return database
+
+
+def _ids(file: BinaryIO) -> Iterator[str]:
+    decoder = msgspec.json.Decoder(_Written)
+    for line in file:
+        try:
+            yield decoder.decode(line).id
+        except msgspec.MsgspecError:
+            continue  # a line of somebody else: it is no record of ours
+
+
+class FilesHistoryConfig(HistorySettings):
+    """Where dispositions are read."""
+
+    type: Literal["files"] = "files"
+    path: Path = Field(description="a JSONL file; see FilesHistory for its fields")
+
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the file. Unknown fields are left alone, so that an alert may be closed with notes of one's own."""
+
+    alert_id: str
+    status: str
+    changed_at: _Time
+    event_ids: tuple[str, ...] = ()
+    disposition: str | None = None
+    observed_at: _Time | None = None
+    analyst: str | None = None
+    comment: str = ""
+    tags: tuple[str, ...] = ()
+    machine: bool = False
+
+
+class FilesHistory:
+    """Reads status changes of alerts from a JSONL file that something else appends to.
+
+    A line is an object with ``alert_id``, ``status`` (``open``, ``acknowledged``, ``closed``, …) and ``changed_at``
+    (RFC 3339, with its zone), and where they are known ``event_ids`` (ids of the events, as verdicts carry them),
+    ``disposition``, ``observed_at`` (absent: when it is read), ``analyst``, ``comment``, ``tags`` and ``machine``. The
+    cursor is the file's identity and a byte of it: a file that was replaced is read from its start. A line that is no
+    such object makes its batch incomplete, with the reason, and is passed over.
+    """
+
+    Config: ClassVar[type[HistorySettings]] = FilesHistoryConfig
+
+    def __init__(self, name: str, config: FilesHistoryConfig, clock: Clock) -> None:
+        self.name = name
+        self._path = config.path
+        self._clock = clock
+        self._decoder = msgspec.json.Decoder(_Change)
+
+    def dispositions(self, after: Cursor | None, limit: int) -> Batch[DispositionChange]:
+        """The next lines of the file, in its order."""
+        try:
+            with self._path.open("rb", buffering=PIECE) as stream:
+                return self._read(stream, after, limit)
+        except FileNotFoundError:
+            return Batch(items=(), cursor=after, done=True)
+        except OSError as error:
+            raise TransientError(f"reading {self._path}: {error}") from error
+
+    def _read(self, stream: BinaryIO, after: Cursor | None, limit: int) -> Batch[DispositionChange]:
+        file = look(stream, str(self._path), follow=True)
+        if file is None:
+            return Batch(items=(), cursor=after, done=True)
+        identity, _, offset = after.token.partition(":") if after is not None else ("", "", "")
+        reached = int(offset) if identity == file.identity else 0
+        stream.seek(reached)
+        items: list[DispositionChange] = []
+        reason = ""
+        done = True
+        for start, behind, _, line, error in lines(stream, _LONGEST_LINE, offset=reached, whole=True):
+            if len(items) == limit:
+                done = False
+                break
+            reached = behind
+            try:
+                change = self._decoder.decode(line)
+            except msgspec.MsgspecError as refused:
+                reason = reason or f"{self._path}, byte {start}: {error or refused}"
+                continue
+            items.append(self._change(change))
+        return Batch(
+            items=tuple(items),
+            cursor=Cursor(token=f"{file.identity}:{reached}"),
+            done=done,
+            complete=not reason,
+            reason=reason,
+        )
+
+    def _change(self, line: _Change) -> DispositionChange:
+        fields = {name: getattr(line, name) for name in _Change.__struct_fields__}
+        fields["observed_at"] = line.observed_at or self._clock()
+        return DispositionChange(**fields)
