@@ -43,9 +43,10 @@ _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=True)
 def sniff(head: bytes, name: str) -> Format:
     """The format of a file that starts with ``head`` (64 KiB of it say enough) and is called ``name``."""
     suffix = PurePosixPath(name).suffix.lower()
-    if head[257:262] == b"ustar" or (suffix == ".tar" and len(head) >= 512):
+    by_magic = next((found for magic, found in _MAGIC if head.startswith(magic)), None)
+    if by_magic is None and (head[257:262] == b"ustar" or (suffix == ".tar" and len(head) >= 512)):
         return "tar"
-    return next((found for magic, found in _MAGIC if head.startswith(magic)), None) or _of_text(head, suffix)
+    return by_magic or _of_text(head, suffix)
 
 
 def _of_text(head: bytes, suffix: str) -> Format:
