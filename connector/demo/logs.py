@@ -72,7 +72,7 @@ HEADERS = {
     ("security", 4688): _audit("A new process has been created.", 13312, "Process Creation", 2),
     ("security", 4697): _audit("A service was installed in the system.", 12289, "Security System Extension"),
     ("security", 4698): _audit("A scheduled task was created.", 12804, "Other Object Access Events"),
-    ("security", 4720): _audit("A user account was created.", 13824, "User Account Management"),
+    ("security", 4738): _audit("A user account was changed.", 13824, "User Account Management"),
     ("security", 4732): _audit(
         "A member was added to a security-enabled local group.", 13826, "Security Group Management"
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from connector.demo.audit import add_member, clear_log, create_account, logon, service, share
+from connector.demo.audit import add_member, change_account, clear_log, service, share, special_logon
 from connector.demo.intruder import Intruder
 from connector.demo.nouns import User
 
@@ -22,7 +22,7 @@ _DROP_HOST = "drop.tideline-claims.example"
 _DROP_ADDRESS = "203.0.113.91"
 _ARCHIVE = "C:\\PerfLogs\\Admin\\mill-0317.zpk"
 _MACHINE_SID = "S-1-5-21-1306441877-3925560142-2048817731"
-_ADMINISTRATORS = ("Administrators", "S-1-5-32-544")
+_OPERATORS = ("Backup Operators", "S-1-5-32-551")
 
 
 def server(cast: Cast) -> None:
@@ -40,17 +40,12 @@ def _land(intruder: Intruder) -> Process:
     machine = intruder.machine
     admin = msgspec.structs.replace(intruder.cast.user("fs", "nfossum-adm"), logon_id="0x7c40b9", session=0)
     intruder.plans("The stolen administrator account logs on over the network", "T1021.002", "T1078.002")
-    logon(
+    special_logon(
         machine,
         intruder.after(0),
         admin,
-        3,
-        package=("NtLmSsp ", "NTLM"),
-        source=("LMR-WS-0147", _WORKSTATION),
-        privileges=("SeSecurityPrivilege", "SeBackupPrivilege", "SeDebugPrivilege", "SeLoadDriverPrivilege"),
+        ("SeSecurityPrivilege", "SeBackupPrivilege", "SeDebugPrivilege", "SeLoadDriverPrivilege"),
     )
-    intruder.plans("The admin share is opened", "T1021.002")
-    share(machine, intruder.after(0.1), admin, name="ADMIN$", folder="C:\\Windows", address=_WORKSTATION)
     intruder.plans("The tool arrives", "T1570", "T1021.002")
     share(
         machine,
@@ -82,16 +77,16 @@ def _add_account(intruder: Intruder, implant: Process) -> None:
     machine = intruder.machine
     system = implant.user
     account = User(name="svc_stkpolicy", domain="LMR-FS-02", sid=f"{_MACHINE_SID}-1009", logon_id="0x0")
-    intruder.plans("A local account is made", "T1136.001")
+    intruder.plans("A local account is made whose password never expires", "T1136.001")
     adding = intruder.runs(
         implant, "cmd", "cmd.exe /c net user svc_stkpolicy Tarn#88213-mill /add /expires:never", wait=61
     )
     intruder.runs(adding, "net", "net user svc_stkpolicy Tarn#88213-mill /add /expires:never", wait=0.1)
-    create_account(machine, intruder.after(0.3), system, account)
-    intruder.plans("It becomes an administrator", "T1098.007", "T1136.001")
-    adding = intruder.runs(implant, "cmd", "cmd.exe /c net localgroup Administrators svc_stkpolicy /add", wait=5)
-    intruder.runs(adding, "net", "net localgroup Administrators svc_stkpolicy /add", wait=0.1)
-    add_member(machine, intruder.after(0.2), system, account, _ADMINISTRATORS)
+    change_account(machine, intruder.after(0.3), system, account)
+    intruder.plans("It joins the backup operators, who may read every file", "T1098.007", "T1136.001")
+    adding = intruder.runs(implant, "cmd", 'cmd.exe /c net localgroup "Backup Operators" svc_stkpolicy /add', wait=5)
+    intruder.runs(adding, "net", 'net localgroup "Backup Operators" svc_stkpolicy /add', wait=0.1)
+    add_member(machine, intruder.after(0.2), system, account, _OPERATORS)
 
 
 def _collect(intruder: Intruder, implant: Process) -> None:
