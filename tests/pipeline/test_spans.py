@@ -38,13 +38,16 @@ class Simulation:
     def _read(self, now: int, task: spans.Task, broken: tuple[int, int] | None) -> None:
         self.reads.append((now, task))
         complete = broken is None or task.span.stop <= broken[0] or broken[1] <= task.span.start
-        self.intervals = [
-            i for i in self.intervals if not (task.span.start <= i.start and i.stop <= task.span.stop)
-        ]
+        self.intervals = [i for i in self.intervals if not (task.span.start <= i.start and i.stop <= task.span.stop)]
         self.intervals.append(
             Interval(
-                source="s", digest="d", partition="", start=task.span.start, stop=task.span.stop,
-                read_at=task.read_at, complete=complete,
+                source="s",
+                digest="d",
+                partition="",
+                start=task.span.start,
+                stop=task.span.stop,
+                read_at=task.read_at,
+                complete=complete,
             )
         )
         if task.reader.purpose != spans.REPAIR:
@@ -52,9 +55,7 @@ class Simulation:
             self.readers[task.reader.purpose] = done
 
     def read_after(self, position: int, searchable_at: int) -> bool:
-        return any(
-            task.span.start <= position < task.span.stop and now >= searchable_at for now, task in self.reads
-        )
+        return any(task.span.start <= position < task.span.stop and now >= searchable_at for now, task in self.reads)
 
 
 gaps_between_polls = st.lists(st.integers(SECOND, 900 * SECOND), min_size=20, max_size=80)

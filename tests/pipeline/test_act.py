@@ -1,0 +1,170 @@
+"""Promise 3: a playbook runs at most once per action key, as far as the platform allows, whatever is lost on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from connector.errors import TransientError
+from connector.types import RunStatus
+
+SOURCE = {"lookback": timedelta(minutes=10), "settle": timedelta(seconds=5), "start": "beginning"}
+CONTAIN = """
+soar = "soar"
+accept = "a containment may run a second time"
+[[rules]]
+name = "contain"
+min_confidence = 0.0
+mode = "approve"
+tier = "contain"
+playbook = "isolate-host"
+"""
+
+
+class Died(BaseException):
+    """The process ended here."""
+
+
+def settle(house, minutes=30):
+    """Lets time pass until nothing moves any more."""
+    for _ in range(minutes * 4):
+        house.clock.advance(15)
+        house.act.drain()
+
+
+def one_event(house, **options):
+    made = house(source=SOURCE, **options)
+    made.put("a.exe")
+    made.run(60)
+    return made
+
+
+@pytest.mark.parametrize("uniqueness", ["key", "search", "none"])
+def test_an_undisturbed_action_runs_once_and_its_end_is_written_back(house, uniqueness):
+    house = one_event(house, soar={"uniqueness": uniqueness})
+    settle(house, 2)
+    house.deliver.drain()
+    assert len(house.platform.runs) == 1
+    states = {
+        d["triaged"]["run_status"]["state"]
+        for d in house.siem.documents.values()
+        if d["triaged"].get("record") == "run_status"
+    }
+    assert states == {"running", "succeeded"}
+
+
+@pytest.mark.parametrize(("uniqueness", "most"), [("key", 1), ("search", 1), ("none", 2)])
+def test_a_lost_answer_leads_to_at_most_one_more_run(house, uniqueness, most):
+    house = one_event(house, soar={"uniqueness": uniqueness, "index_delay": 20.0})
+    house.platform.lose_answers()
+    settle(house)
+    assert len(house.platform.runs) == most
+    assert house.ledger.pending("soar") == 0
+
+
+@pytest.mark.parametrize(("uniqueness", "most"), [("key", 1), ("search", 1), ("none", 2)])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_crash_around_the_send_leads_to_at_most_one_more_run(house, uniqueness, most, moment):
+    house = one_event(house, soar={"uniqueness": uniqueness})
+
+    def die(at, _):
+        if at == moment:
+            house.platform.hook = lambda *_: None
+            raise Died
+
+    house.platform.hook = die
+    with pytest.raises(Died):
+        house.act.drain()
+    settle(house)
+    assert 1 <= len(house.platform.runs) <= (most if moment == "after" else 1)
+
+
+def test_a_send_that_stays_doubtful_on_a_blind_platform_ends_as_a_dead_letter(house):
+    house = one_event(house, soar={"uniqueness": "none"})
+    house.platform.lose_answers(100)
+    settle(house)
+    assert len(house.platform.runs) == 2
+    assert [letter.reason.partition(":")[0] for letter in house.ledger.dead_letters()] == ["outcome unknown"]
+
+
+def test_containment_is_never_sent_twice_to_a_blind_platform(house):
+    house = one_event(house, soar={"uniqueness": "none"}, policy=CONTAIN)
+    (claimed,) = house.ledger.verdicts(limit=10)
+    assert claimed.policy is not None
+    from connector.identity import action_key
+
+    house.ledger.set_approval(action_key(claimed.event_id, "contain"), "approved", "a person")
+    house.platform.lose_answers(100)
+    settle(house)
+    assert len(house.platform.runs) == 1
+    assert [letter.reason for letter in house.ledger.dead_letters()] == ["outcome unknown"]
+
+
+def test_a_platform_that_is_down_is_tried_again_and_nothing_runs_twice(house):
+    house = one_event(house)
+    house.platform.faults.add("run", times=3)
+    settle(house)
+    assert len(house.platform.runs) == 1
+
+
+def test_the_kill_switch_stops_what_is_queued_and_what_was_admitted(house):
+    house = one_event(house)
+    house.ledger.set_switch("kill", True, "a person")
+    settle(house, 5)
+    assert house.platform.runs == []
+    house.ledger.set_switch("kill", False, "a person")
+    settle(house, 5)
+    assert len(house.platform.runs) == 1
+
+
+def test_a_switch_thrown_after_admission_still_stops_the_send(house):
+    house = one_event(house)
+
+    def throw(step):
+        if step == "act.admitted":
+            house.ledger.set_switch("kill", True, "a person")
+
+    house.at_step = throw
+    settle(house, 5)
+    assert house.platform.runs == []
+    assert house.ledger.pending("soar") == 1
+
+
+def test_lifting_a_switch_does_not_release_what_is_older_than_its_max_age(house):
+    house = one_event(house)
+    house.ledger.set_switch("kill", True, "a person")
+    house.clock.advance(timedelta(hours=2))
+    house.act.drain()
+    house.ledger.set_switch("kill", False, "a person")
+    settle(house, 5)
+    assert house.platform.runs == []
+
+
+def test_two_replicas_racing_on_one_ledger_start_one_run_an_action(house):
+    one = house(source=SOURCE)
+    other = house(source=SOURCE, beside=one)
+    one.put(*(f"{n}.exe" for n in range(10)))
+    one.run(60)
+    one.at_step = lambda step: other.act.drain() if step == "act.admitted" else None
+    one.act.drain()
+    assert len({run.key for run in one.platform.runs}) == len(one.platform.runs) == 10
+
+
+def test_a_run_that_fails_is_followed_to_its_failure(house):
+    house = one_event(house)
+    house.platform.duration = 10_000
+    house.act.drain()
+    house.platform.finish("run-1", "failed")
+    house.act.drain()
+    house.deliver.drain()
+    found = [d["triaged"]["run_status"]["state"] for d in house.siem.documents.values() if "run_status" in d["triaged"]]
+    assert sorted(found) == ["failed", "running"]
+    assert RunStatus in house.deliver.writer.accepts
+
+
+def test_an_unanswered_status_is_asked_again(house):
+    house = one_event(house)
+    house.platform.faults.add("status", times=2, error=lambda: TransientError("down"))
+    settle(house, 2)
+    assert house.ledger.open_runs("soar", 10) == []
