@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -73,7 +74,12 @@ class Admission:
         """Ends the action for good, and records why."""
         closed = sa.update(outbox_rows).where(outbox_rows.c.id == row.id)
         self._tx.execute(closed.values(state=DONE, owner=None, reason=reason))
-        refusal = {"action_key": row.record_id, "soar": row.target, "state": "refused", "detail": reason}
+        refusal: dict[str, Any] = {
+            "action_key": row.record_id,
+            "soar": row.target,
+            "state": "refused",
+            "detail": reason,
+        }
         refusal |= {"action": encode(row.record), "started_at": self._now, "polled_at": self._now}
         refusal |= {"finished_at": self._now}
         self._tx.execute(insert(self._tx, runs).values(refusal).on_conflict_do_nothing())

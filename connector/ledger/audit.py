@@ -31,15 +31,16 @@ def append(tx: Tx, actor: str, what: str, detail: Mapping[str, Json], now: int) 
     last = tx.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
     seq, prev = (1, GENESIS) if last is None else (last.seq + 1, last.hash)
     text = msgspec.json.encode(detail, order="sorted").decode()
-    row = {"seq": seq, "at": now, "actor": actor, "what": what, "detail": text, "prev": prev}
-    row["hash"] = link(prev, seq, now, actor, what, text)
-    tx.execute(sa.insert(audit), row)
-    return AuditEntry(seq=seq, at=moment(now), actor=actor, what=what, detail=text, prev=prev, hash=str(row["hash"]))
+    entry = AuditEntry(seq=seq, at=moment(now), actor=actor, what=what, detail=text, prev=prev, hash="")
+    entry = msgspec.structs.replace(entry, hash=link(entry))
+    tx.execute(sa.insert(audit), {**msgspec.structs.asdict(entry), "at": now})
+    return entry
 
 
-def link(prev: str, seq: int, at: int, actor: str, what: str, detail: str) -> str:
+def link(entry: AuditEntry) -> str:
     """The hash of an entry: SHA-256 of the JSON array of the hash before it and its content."""
-    return hashlib.sha256(msgspec.json.encode([prev, seq, at, actor, what, detail])).hexdigest()
+    content = (entry.prev, entry.seq, micros(entry.at), entry.actor, entry.what, entry.detail)
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
 def _from_row(row: Any) -> AuditEntry:
@@ -79,8 +80,7 @@ class Audit(Room):
         prev, count = GENESIS, 0
         for entry in self.audit_entries():
             count += 1
-            own = link(prev, entry.seq, micros(entry.at), entry.actor, entry.what, entry.detail)
-            if entry.seq != count or entry.prev != prev or entry.hash != own:
+            if entry.seq != count or entry.prev != prev or entry.hash != link(entry):
                 raise PermanentError(f"the audit chain is broken at entry {entry.seq} (expected entry {count})")
             prev = entry.hash
         return count, prev

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, Uuid
 
 
+@lru_cache(maxsize=1 << 15)
 def pack(text: str) -> bytes:
-    """The 16 bytes of a UUID in canonical text form. Raises ``ValueError`` for anything else: ids are derived."""
+    """The 16 bytes of a UUID in canonical text form; a batch names each id several times. Raises ``ValueError`` for anything else: ids are derived."""
     raw = bytes.fromhex(text.replace("-", ""))
     if len(raw) != 16 or len(text) != 36:
         raise ValueError(f"{text!r} is not a UUID in canonical form; make ids with connector.identity")
@@ -28,9 +30,11 @@ class PackedUuid(LargeBinary):
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Text to bytes."""
         return lambda value: None if value is None else pack(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:  # noqa: ARG002
+        """Bytes to text."""
         return lambda value: None if value is None else unpack(value)
 
 

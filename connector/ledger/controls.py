@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -41,6 +42,13 @@ def approval_of(tx: Tx, key: str) -> Approval | None:
         reason=row.reason,
         expires_at=maybe_moment(row.expires_at),
     )
+
+
+def _wake(tx: Tx, key: str, now: int) -> None:
+    """An action that waits, and that nobody has claimed, is due now."""
+    waiting = sa.update(outbox).where(outbox.c.kind == "action", outbox.c.record_id == key, outbox.c.state == OPEN)
+    waiting = waiting.where(outbox.c.owner.is_(None), outbox.c.available_at > now)
+    tx.execute(waiting.values(available_at=now))
 
 
 class Controls(Room):
@@ -95,7 +103,7 @@ class Controls(Room):
         Returns what holds now.
         """
         now = self._now()
-        row = {"state": state, "who": who, "at": now, "reason": reason}
+        row: dict[str, Any] = {"state": state, "who": who, "at": now, "reason": reason}
         row["expires_at"] = None if expires_at is None else micros(expires_at)
         with self._db.write(durable=True) as tx:
             statement = insert(tx, approvals).values(action_key=key, **row)
@@ -104,10 +112,8 @@ class Controls(Room):
             )
             if tx.execute(statement.returning(approvals.c.action_key)).first() is not None:
                 audit.append(tx, who, f"approval {state}", {"action": key, "reason": reason}, now)
-                waiting = (outbox.c.record_id == key, outbox.c.payload.is_not(None), outbox.c.kind == "action")
-                waiting += (outbox.c.state == OPEN, outbox.c.owner.is_(None), outbox.c.available_at > now)
                 if state != "pending":
-                    tx.execute(sa.update(outbox).where(*waiting).values(available_at=now))
+                    _wake(tx, key, now)
             held = approval_of(tx, key)
         if held is None:
             raise LookupError(f"approval {key} was just written and is not there")

@@ -11,6 +11,7 @@ before it: for what nobody can read again, and for claims and marks of playbook 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,7 @@ class Database:
         if self.is_sqlite:
             if parsed.database in {None, "", ":memory:"}:
                 raise ConfigError("ledger.url names no file: the ledger must outlive the process")
+            _private_file(str(parsed.database), self.shown)
             self._writer = _sqlite_engine(parsed, begin="BEGIN IMMEDIATE", pool=1)
             self._reader = _sqlite_engine(parsed, begin="BEGIN", pool=8)
         elif parsed.drivername == "postgresql+psycopg":
@@ -91,6 +93,14 @@ class Database:
         """Closes all connections; the log is folded into the file by the last one."""
         self._reader.dispose()
         self._writer.dispose()
+
+
+def _private_file(path: str, shown: str) -> None:
+    """Makes the file readable to its owner alone before SQLite does: it will hold events. Its log takes on the mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigError(f"cannot open the ledger {shown}: {error.strerror}") from error
 
 
 def _sqlite_engine(url: sa.URL, *, begin: str, pool: int) -> sa.Engine:

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from connector.ledger import bulk
 from connector.ledger.database import Tx, chunks, insert
 from connector.ledger.room import Room
 from connector.ledger.rows import DeadLetter, Replayed
 from connector.ledger.schema import DEAD, OPEN, dead_letters, outbox, verdicts
 from connector.ledger.times import maybe_moment
 
-_IDS = sa.bindparam("ids", expanding=True)
-_JUDGED = sa.select(verdicts.c.record_id).where(verdicts.c.record_id.in_(_IDS))
+_IDS: sa.BindParameter[list[Any]] = sa.bindparam("ids", expanding=True)
 _EVENT = dead_letters.c.outbox_id.is_(None)
 _UNRESOLVED = dead_letters.c.resolved_at.is_(None)
 _RESOLVE = sa.update(dead_letters).where(dead_letters.c.subject.in_(_IDS), _EVENT, _UNRESOLVED)
@@ -27,9 +27,8 @@ def put(tx: Tx, letters: Sequence[DeadLetter], now: int) -> frozenset[str]:
     An event that has its verdict does not die. One that died before counts again only if it was being replayed.
     """
     new = {letter.subject: letter for letter in letters}
-    for ids in chunks(sorted(new)):
-        for judged in tx.execute(_JUDGED, {"ids": ids}).scalars():
-            del new[judged]
+    for judged in bulk.present(tx, verdicts.c.record_id, new):
+        del new[judged]
     if not new:
         return frozenset()
     rows = [_row(new[subject], None, now) for subject in sorted(new)]
@@ -58,7 +57,7 @@ def bury_deliveries(tx: Tx, rows: Sequence[tuple[int, DeadLetter]], now: int) ->
 
 def resolve(tx: Tx, event_ids: Collection[str], now: int) -> None:
     """Marks the dead letters of events that now have their verdict."""
-    for ids in chunks(sorted(event_ids)):
+    for ids in chunks(sorted(bulk.present(tx, dead_letters.c.subject, event_ids, _EVENT, _UNRESOLVED))):
         tx.execute(_RESOLVE.values(resolved_at=now), {"ids": ids})
 
 

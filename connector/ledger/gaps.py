@@ -8,7 +8,9 @@ fewer sighted events have an outcome than it matched.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
+import msgspec
 import sqlalchemy as sa
 
 from connector.ledger.intervals import HAS_OUTCOME, from_row
@@ -48,14 +50,12 @@ def unproven(read: Sequence[Interval], lookback_us: int, start: int, stop: int, 
     weak = [entry for entry in read if not proven(entry, lookback_us)]
     found: list[Gap] = []
     for first, last in uncovered(start, stop, good):
-        edges = sorted(
-            {first, last, *(edge for entry in weak for edge in (entry.start, entry.stop) if first < edge < last)}
-        )
-        for left, right in zip(edges, edges[1:], strict=False):
-            reason = _reason(weak, left, right)
-            if found and found[-1].stop == left and found[-1].reason == reason:
-                left = found.pop().start
-            found.append(Gap(partition=partition, start=left, stop=right, reason=reason))
+        inside = {edge for entry in weak for edge in (entry.start, entry.stop) if first < edge < last}
+        for left, right in pairwise(sorted({first, last} | inside)):
+            gap = Gap(partition=partition, start=left, stop=right, reason=_reason(weak, left, right))
+            if found and found[-1].stop == gap.start and found[-1].reason == gap.reason:
+                gap = msgspec.structs.replace(gap, start=found.pop().start)
+            found.append(gap)
     return found
 
 

@@ -6,23 +6,16 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from connector.ledger import dead_letters as letters, intervals, outbox, readers, states, verdicts
+from connector.ledger import bulk, dead_letters as letters, intervals, outbox, readers, states, verdicts
 from connector.ledger.database import Tx, chunks
 from connector.ledger.leases import hold
 from connector.ledger.room import Room
 from connector.ledger.rows import Commit, Committed
 from connector.ledger.schema import dead_letters, tombstones, verdicts as verdict_rows
 
-_IDS = sa.bindparam("ids", expanding=True)
-_KNOWN = (
-    sa.select(verdict_rows.c.record_id).where(verdict_rows.c.record_id.in_(_IDS)),
-    sa.select(tombstones.c.subject).where(tombstones.c.subject.in_(_IDS)),
-    sa.select(dead_letters.c.subject).where(
-        dead_letters.c.subject.in_(_IDS),
-        dead_letters.c.outbox_id.is_(None),
-        sa.or_(dead_letters.c.replayed_at.is_(None), dead_letters.c.resolved_at.is_not(None)),
-    ),
-)
+_EVENT_LETTER = dead_letters.c.outbox_id.is_(None)
+_NOT_REPLAYED = sa.or_(dead_letters.c.replayed_at.is_(None), dead_letters.c.resolved_at.is_not(None))
+_IDS: sa.BindParameter[list[str]] = sa.bindparam("ids", expanding=True)
 _TOUCH = sa.update(tombstones).where(tombstones.c.subject.in_(_IDS))
 
 
@@ -31,12 +24,13 @@ class Ingest(Room):
 
     def known(self, event_ids: Collection[str]) -> frozenset[str]:
         """Those events that have a verdict, a tombstone, or a dead letter that is not being replayed."""
-        found: set[str] = set()
+        ids = set(event_ids)
         with self._db.read() as tx:
-            for ids in chunks(sorted(set(event_ids))):
-                for query in _KNOWN:
-                    found.update(tx.execute(query, {"ids": ids}).scalars())
-        return frozenset(found)
+            return (
+                bulk.present(tx, verdict_rows.c.record_id, ids)
+                | bulk.present(tx, tombstones.c.subject, ids)
+                | bulk.present(tx, dead_letters.c.subject, ids, _EVENT_LETTER, _NOT_REPLAYED)
+            )
 
     def commit(self, batch: Commit) -> Committed:
         """Writes a batch, fenced by its lease. Doing it twice changes nothing.
@@ -65,7 +59,7 @@ def _account(tx: Tx, batch: Commit, fresh: frozenset[str], now: int) -> None:
     """Sightings, interval and cursor. A tombstone that is sighted again lives on, so that its span stays accounted."""
     intervals.sight(tx, batch.source, batch.sightings)
     again = {event_id for event_id, _, _ in batch.sightings} - fresh
-    for ids in chunks(sorted(again)):
+    for ids in chunks(sorted(bulk.present(tx, tombstones.c.subject, again))):
         tx.execute(_TOUCH.values(at=now), {"ids": ids})
     if batch.interval is not None:
         intervals.record(tx, batch.interval, now)

@@ -75,7 +75,7 @@ def record(tx: Tx, interval: Interval, now: int) -> None:
             matched = tx.execute(_MATCHED, {"stream": number, **kept}).scalar_one()
             tx.execute(sa.update(intervals).where(intervals.c.id == row.id).values(**kept, matched=matched))
     span = {"stream": number, "start": interval.start, "stop": interval.stop}
-    row = {
+    values = {
         **span,
         "digest": interval.digest,
         "read_at": interval.read_at,
@@ -84,7 +84,7 @@ def record(tx: Tx, interval: Interval, now: int) -> None:
         "matched": tx.execute(_MATCHED, span).scalar_one(),
         "recorded_at": now,
     }
-    tx.execute(sa.insert(intervals), row)
+    tx.execute(sa.insert(intervals), values)
 
 
 def from_row(row: Any) -> Interval:

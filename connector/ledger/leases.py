@@ -17,7 +17,9 @@ from connector.ledger.rows import Lease
 from connector.ledger.schema import leases
 from connector.ledger.times import moment
 
-_FENCE = sa.select(leases.c.owner, leases.c.fence).where(leases.c.name == sa.bindparam("name"))
+_FENCE = (
+    sa.select(leases.c.owner, leases.c.fence).where(leases.c.name == sa.bindparam("name")).with_for_update(read=True)
+)
 
 
 def hold(tx: Tx, lease: Lease | None) -> None:
@@ -27,7 +29,7 @@ def hold(tx: Tx, lease: Lease | None) -> None:
     """
     if lease is None:
         return
-    row = tx.execute(_FENCE.with_for_update(read=True), {"name": lease.name}).first()
+    row = tx.execute(_FENCE, {"name": lease.name}).first()
     if row is None or row.fence != lease.fence or row.owner != lease.owner:
         holder = "nobody" if row is None or row.owner is None else row.owner
         raise LostLeaseError(f"lease {lease.name!r} of {lease.owner!r} is lost: {holder} holds it now")

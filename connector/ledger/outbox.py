@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from connector.ledger import dead_letters
+from connector.ledger import bulk, dead_letters
 from connector.ledger.codec import decode_action, decode_record, decode_verdict
 from connector.ledger.database import Tx, chunks, insert
 from connector.ledger.leases import micros_of
@@ -22,7 +22,7 @@ from connector.types import Action
 IS_OPEN = outbox.c.state == sa.literal_column("0")
 """Spelled as the partial index spells it: SQLite uses the index only then."""
 
-_IDS = sa.bindparam("ids", expanding=True)
+_IDS: sa.BindParameter[list[int]] = sa.bindparam("ids", expanding=True)
 _DUE = (
     sa.select(outbox, verdicts.c.document)
     .outerjoin(verdicts, sa.and_(verdicts.c.record_id == outbox.c.record_id, outbox.c.payload.is_(None)))
@@ -42,11 +42,10 @@ def put(tx: Tx, rows: Sequence[OutboxRow], inserted: Collection[str] | None, now
     """
     wanted = [row for row in rows if row.cause is None or inserted is None or row.cause in inserted]
     parked = [row for row in wanted if row.parked]
-    values = [_values(row, now) for row in wanted if not row.parked]
-    if values:
-        tx.execute(insert(tx, outbox).on_conflict_do_nothing(), values)
+    bulk.insert(tx, outbox, _columns([row for row in wanted if not row.parked], now))
     for row in parked:
-        statement = insert(tx, outbox).values(_values(row, now)).on_conflict_do_nothing().returning(outbox.c.id)
+        values = {name: column[0] for name, column in _columns([row], now).items()}
+        statement = insert(tx, outbox).values(values).on_conflict_do_nothing().returning(outbox.c.id)
         number = tx.execute(statement).scalar()
         if number is not None:
             letter = DeadLetter(
@@ -55,20 +54,20 @@ def put(tx: Tx, rows: Sequence[OutboxRow], inserted: Collection[str] | None, now
             dead_letters.bury_deliveries(tx, [(number, letter)], now)
 
 
-def _values(row: OutboxRow, now: int) -> dict[str, Any]:
-    own = row.kind == "record" and row.record_id == row.cause
+def _columns(rows: Sequence[OutboxRow], now: int) -> dict[str, list[Any]]:
+    zeros, blanks = [0] * len(rows), [""] * len(rows)
     return {
-        "target": row.target,
-        "record_id": row.record_id,
-        "kind": row.kind,
-        "payload": None if own else row.payload,
-        "state": OPEN,
-        "available_at": now if row.available_at is None else micros(row.available_at),
-        "attempts": 0,
-        "doubts": 0,
-        "fence": 0,
-        "reason": "",
-        "created_at": now,
+        "target": [row.target for row in rows],
+        "record_id": [row.record_id for row in rows],
+        "kind": [row.kind for row in rows],
+        "payload": [None if row.kind == "record" and row.record_id == row.cause else row.payload for row in rows],
+        "state": [OPEN] * len(rows),
+        "available_at": [now if row.available_at is None else micros(row.available_at) for row in rows],
+        "attempts": zeros,
+        "doubts": zeros,
+        "fence": zeros,
+        "reason": blanks,
+        "created_at": [now] * len(rows),
     }
 
 
@@ -118,9 +117,8 @@ def take(tx: Tx, claims: Sequence[Claim], owner: str, until: int) -> None:
     """Makes the claims true: the rows are the owner's until then."""
     for part in chunks([claim.id for claim in claims]):
         statement = sa.update(outbox).where(outbox.c.id.in_(_IDS))
-        values = {"owner": owner, "available_at": until, "doubts": _DOUBTS}
-        values |= {"attempts": outbox.c.attempts + 1, "fence": outbox.c.fence + 1}
-        tx.execute(statement.values(values), {"ids": part})
+        counts = {"doubts": _DOUBTS, "attempts": outbox.c.attempts + 1, "fence": outbox.c.fence + 1}
+        tx.execute(statement.values(owner=owner, available_at=until, **counts), {"ids": part})
 
 
 def held(tx: Tx, claims: Sequence[Claim]) -> frozenset[int]:
@@ -221,6 +219,6 @@ def _put_back(tx: Tx, entries: Iterable[Settlement]) -> None:
     ]
     if rows:
         again = sa.update(outbox).where(outbox.c.id == sa.bindparam("row"))
-        values = {"owner": None, "available_at": sa.bindparam("at"), "reason": sa.bindparam("why")}
-        values["doubts"] = outbox.c.doubts + sa.bindparam("doubt")
-        tx.execute(again.values(values), rows)
+        doubts = outbox.c.doubts + sa.bindparam("doubt")
+        place: dict[str, Any] = {"available_at": sa.bindparam("at"), "reason": sa.bindparam("why")}
+        tx.execute(again.values(owner=None, doubts=doubts, **place), rows)

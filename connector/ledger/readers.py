@@ -49,10 +49,10 @@ class Readers(Room):
 
     def reader(self, source: str, digest: str, partition: str, purpose: str) -> Reader | None:
         """The reader, if it has ever been put."""
-        where = (cursors.c.source == source, cursors.c.digest == digest)
-        where += (cursors.c.partition == partition, cursors.c.purpose == purpose)
+        query = sa.select(cursors).where(cursors.c.source == source, cursors.c.digest == digest)
+        query = query.where(cursors.c.partition == partition, cursors.c.purpose == purpose)
         with self._db.read() as tx:
-            row = tx.execute(sa.select(cursors).where(*where)).first()
+            row = tx.execute(query).first()
         return None if row is None else from_row(row)
 
     def readers(self, source: str, digest: str | None = None) -> list[Reader]:

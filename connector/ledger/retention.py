@@ -1,7 +1,8 @@
 """Retention: what is old goes, and leaves behind what the promise needs.
 
 A verdict leaves a tombstone, so that its id keeps deduplicating. A verdict that still waits to be delivered stays. An
-unresolved dead letter goes only when its own time is over, and leaves a tombstone and an audit entry. Intervals and
+unresolved dead letter goes only when its own time is over, and leaves a tombstone and an audit entry. A member's state
+that nobody touched for as long as verdicts are kept goes too: the next batch starts it anew. Intervals and
 sightings go once their verdicts may have gone; a tombstone outlives them, because each new sighting renews it.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,11 +20,16 @@ from connector.ledger.room import Room
 from connector.ledger.schema import (
     DEAD,
     DONE,
+    approvals,
+    counters,
     cursors,
     dead_letters,
     intervals,
+    member_state,
     outbox,
+    runs,
     sightings,
+    silences,
     snapshots,
     streams,
     tombstones,
@@ -50,6 +57,11 @@ class Retention(Room):
             "snapshots": self._stepwise(lambda tx: _snapshots(tx, before(settings.snapshots))),
             "dead_letters": self._stepwise(lambda tx: _dead_letters(tx, before(settings.dead_letters), at)),
             "actions": self._stepwise(lambda tx: _actions(tx, before(settings.tombstones))),
+            "runs": self._older(runs.c.finished_at, before(settings.tombstones)),
+            "counters": self._older(counters.c.at, before(settings.tombstones)),
+            "approvals": self._older(approvals.c.at, before(settings.tombstones)),
+            "silences": self._older(silences.c.until, before(settings.tombstones)),
+            "member_state": self._older(member_state.c.updated_at, before(settings.verdicts)),
             "intervals": self._spans(before(settings.verdicts)),
             "tombstones": self._stepwise(lambda tx: _tombstones(tx, before(settings.tombstones))),
         }
@@ -62,6 +74,11 @@ class Retention(Room):
             total += gone
             if gone < _STEP:
                 return total
+
+    def _older(self, time: sa.Column[Any], cutoff: int) -> int:
+        """For tables that grow with actions and hosts, not with events."""
+        with self._db.write() as tx:
+            return tx.execute(sa.delete(time.table).where(time < cutoff)).rowcount
 
     def _verdicts(self, cutoff: int, now: int) -> int:
         """Verdicts lie in the order of their time, so that the old ones are found without an index."""
@@ -132,7 +149,9 @@ def _dead_letters(tx: Tx, cutoff: int, now: int) -> int:
 
 def _actions(tx: Tx, cutoff: int) -> int:
     """Actions that ended go as late as tombstones: their key must not be used again while anything may propose it."""
-    old = sa.select(outbox.c.id).where(outbox.c.created_at < cutoff, outbox.c.state == DONE).limit(_STEP)
+    letters = sa.select(dead_letters.c.outbox_id).where(dead_letters.c.outbox_id == outbox.c.id)
+    ended = sa.or_(outbox.c.state == DONE, sa.and_(outbox.c.state == DEAD, ~letters.exists()))
+    old = sa.select(outbox.c.id).where(outbox.c.created_at < cutoff, outbox.c.kind == "action", ended).limit(_STEP)
     return tx.execute(sa.delete(outbox).where(outbox.c.id.in_(old))).rowcount
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -29,7 +30,12 @@ class Runs(Room):
             if claim.id not in outbox.held(tx, [claim]):
                 return False
             outbox.finish(tx, [claim], now)
-            row = {"action_key": claim.record_id, "soar": run_ref.soar, "run_id": run_ref.run_id, "state": "running"}
+            row: dict[str, Any] = {
+                "action_key": claim.record_id,
+                "soar": run_ref.soar,
+                "run_id": run_ref.run_id,
+                "state": "running",
+            }
             row |= {"detail": "", "action": encode(claim.record), "started_at": now, "polled_at": now}
             tx.execute(insert(tx, runs).values(row).on_conflict_do_nothing())
             outbox.put(tx, follow_ups, None, now)

@@ -100,6 +100,7 @@ verdicts = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("document", LargeBinary, nullable=False),
     UniqueConstraint("record_id"),
+    Index(None, "verdict", "id"),
 )
 
 tombstones = Table(

@@ -40,8 +40,8 @@ class StatusRoom(Room):
 
 
 def _by(tx: Tx, column: sa.Column[str], *where: sa.ColumnElement[bool]) -> dict[str, int]:
-    rows = tx.execute(sa.select(column, sa.func.count()).where(*where).group_by(column).order_by(column))
-    return {name: count for name, count in rows}
+    query = sa.select(column, sa.func.count()).where(*where).group_by(column).order_by(column)
+    return {str(name): int(count) for name, count in tx.execute(query)}
 
 
 def _count(tx: Tx, table: sa.Table) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector import identity
+from connector.ledger import bulk
 from connector.ledger.codec import decode_verdict, encode
 from connector.ledger.database import Tx, chunks, insert
 from connector.ledger.room import Room
@@ -15,8 +16,7 @@ from connector.ledger.schema import snapshots, tombstones, verdicts
 from connector.ledger.times import micros
 from connector.types import Verdict, VerdictName
 
-_IDS = sa.bindparam("ids", expanding=True)
-_BURIED = sa.select(tombstones.c.subject).where(tombstones.c.subject.in_(_IDS))
+_IDS: sa.BindParameter[list[str]] = sa.bindparam("ids", expanding=True)
 _PAGE = 500
 
 
@@ -29,35 +29,25 @@ def put(tx: Tx, new: Sequence[Verdict], now: int) -> frozenset[str]:
     for verdict in new:
         if verdict.record_id != identity.record_id(verdict.event_id, verdict.revision):
             raise ValueError(f"verdict {verdict.record_id} is not revision {verdict.revision} of {verdict.event_id}")
-    buried = frozenset(
-        subject
-        for ids in chunks([verdict.record_id for verdict in new])
-        for subject in tx.execute(_BURIED, {"ids": ids}).scalars()
-    )
-    rows = {
-        verdict.record_id: {
-            "record_id": verdict.record_id,
-            "revision": verdict.revision,
-            "verdict": verdict.verdict,
-            "created_at": now,
-            "document": encode(verdict),
-        }
-        for verdict in new
-        if verdict.record_id not in buried
-    }
-    if not rows:
-        return frozenset()
+    buried = bulk.present(tx, tombstones.c.subject, [verdict.record_id for verdict in new])
     # In the order of the keys: two replicas that insert the same events then wait for, and never deadlock, each other.
-    ordered = [rows[record_id] for record_id in sorted(rows)]
-    statement = insert(tx, verdicts).on_conflict_do_nothing().returning(verdicts.c.record_id)
-    return frozenset(tx.execute(statement, ordered).scalars())
+    ids = {verdict.record_id: verdict for verdict in new if verdict.record_id not in buried}
+    ordered = [ids[record_id] for record_id in sorted(ids)]
+    columns: bulk.Columns = {
+        "record_id": [verdict.record_id for verdict in ordered],
+        "revision": [verdict.revision for verdict in ordered],
+        "verdict": [verdict.verdict for verdict in ordered],
+        "created_at": [now] * len(ordered),
+        "document": list(map(encode, ordered)),
+    }
+    return bulk.insert_new(tx, verdicts, "record_id", columns)
 
 
 def keep(tx: Tx, documents: Mapping[str, bytes], now: int) -> None:
     """Stores snapshots by event id; the first one stands."""
-    if documents:
-        rows = [{"event_id": key, "at": now, "document": documents[key]} for key in sorted(documents)]
-        tx.execute(insert(tx, snapshots).on_conflict_do_nothing(), rows)
+    keys = sorted(documents)
+    columns: bulk.Columns = {"event_id": keys, "at": [now] * len(keys), "document": [documents[key] for key in keys]}
+    bulk.insert(tx, snapshots, columns)
 
 
 def bury(tx: Tx, subjects: Collection[str], reason: str, now: int) -> None:

@@ -96,6 +96,7 @@ def _events() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("record_id", name="uq_verdicts_record_id"),
     )
+    op.create_index("ix_verdicts_verdict_id", "verdicts", ["verdict", "id"], unique=False)
     op.create_table(
         "tombstones",
         sa.Column("subject", ID, nullable=False),
