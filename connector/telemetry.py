@@ -50,6 +50,9 @@ DELIVERIES = Counter("deliveries", "Records by target and outcome", ("target", "
 STEP_SECONDS = Histogram("step_seconds", "Time spent in each step of the two loops", ("step",), namespace=NAMESPACE)
 PENDING = Gauge("outbox_pending", "Rows that wait for a target", ("target",), namespace=NAMESPACE)
 CACHE = Counter("score_cache", "Look-ups of scores by key", ("member", "outcome"), namespace=NAMESPACE)
+UNTRAINED = Counter(
+    "untrained_events", "Events of a kind the bundle was not trained on", ("kind",), namespace=NAMESPACE
+)
 
 _log = structlog.get_logger("triaged")
 

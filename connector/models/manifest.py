@@ -30,7 +30,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The base of the manifest's structs: an unknown key is an error, not a silent loss."""
 
 
-class Platt(Part):
+class Platt(Part, frozen=True):
     """Platt scaling: ``p = sigmoid(a · logit + b)``. ``a = 1 / temperature, b = 0`` is temperature scaling.
 
     Source: Platt, Probabilistic outputs for support vector machines, 1999; Guo et al., arXiv:1706.04599.
@@ -40,7 +40,7 @@ class Platt(Part):
     b: float = 0.0
 
 
-class HeadCalibration(Part):
+class HeadCalibration(Part, frozen=True):
     """How one member's raw logits become probabilities; ``labels`` overrides ``techniques`` for single labels.
 
     A member reads it from its options (key ``calibration``).
@@ -51,7 +51,7 @@ class HeadCalibration(Part):
     labels: Mapping[str, Platt] = {}
 
 
-class Calibration(Part):
+class Calibration(Part, frozen=True):
     """What is done to the combination of the members, whose own scores are calibrated already.
 
     ``malicious`` scales the combined logit at ``train_prevalence`` (the share of malicious rows that the members'
@@ -63,7 +63,7 @@ class Calibration(Part):
     malicious: Platt = Platt()
 
 
-class TechniqueThresholds(Part):
+class TechniqueThresholds(Part, frozen=True):
     """The probability from which a technique is written as found."""
 
     default: float
@@ -74,7 +74,7 @@ class TechniqueThresholds(Part):
         return self.labels.get(technique, self.default)
 
 
-class Thresholds(Part):
+class Thresholds(Part, frozen=True):
     """Levels of ``p_malicious`` at the reference prevalence, and what each costs.
 
     ``false_alarms`` gives, by level name, the false alarms per 10,000 benign events that the level was set by.
@@ -91,13 +91,13 @@ class Thresholds(Part):
         return {"suspicious": self.suspicious, "malicious": self.malicious, "trigger": self.trigger}
 
 
-class Abstention(Part):
+class Abstention(Part, frozen=True):
     """When the ensemble says nothing: members further apart than ``spread`` in calibrated probability."""
 
     spread: float | None = None
 
 
-class Source(Part):
+class Source(Part, frozen=True):
     """One corpus that rows came from. ``authors`` is what its licence asks to be named."""
 
     name: str
@@ -109,7 +109,7 @@ class Source(Part):
     authors: str = ""
 
 
-class Dataset(Part):
+class Dataset(Part, frozen=True):
     """What the members were trained on. ``rows`` counts by split (``train``, ``validation``, ``test``)."""
 
     digest: str
@@ -119,14 +119,14 @@ class Dataset(Part):
     seed: int
 
 
-class Histogram(Part):
+class Histogram(Part, frozen=True):
     """A reference distribution: n + 1 ascending edges and n counts."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
 
-class Reference(Part):
+class Reference(Part, frozen=True):
     """What drift is measured against: final scores, kinds of event and technique rates on held-out rows."""
 
     p_malicious: Histogram
@@ -134,7 +134,7 @@ class Reference(Part):
     techniques: Mapping[str, float] = {}
 
 
-class Manifest(Part):
+class Manifest(Part, frozen=True):
     """One bundle. ``canonical_versions`` is the digest of each kind of event that it was trained on.
 
     ``train_fingerprints`` names a file of sorted 8-byte fingerprint prefixes. ``files`` holds the SHA-256 of every

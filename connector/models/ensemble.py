@@ -1,0 +1,107 @@
+"""Members side by side: in which order they run, and what their scores say together.
+
+A member named ``meta`` has the last word where it has a view. Without one, ``p_malicious`` is the mean of the members'
+logits and each technique the highest probability that any member gives it; a member without a view does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.errors import ConfigError
+from connector.models.calibration import logit, prior_shift, scaled, sigmoid
+from connector.models.manifest import Calibration
+from connector.ports import Member
+from connector.types import Scores
+
+META = "meta"
+
+
+class Combined:
+    """What n events scored together. All arrays have one row an event; nan where nobody has a view.
+
+    ``p_malicious`` (n,) and ``votes`` (members, n) are calibrated and at the reference prevalence. ``techniques`` is
+    (n, labels) in the bundle's labels. ``spread`` (n,) is how far the base members' votes are apart, at the
+    training prevalence.
+    """
+
+    __slots__ = ("p_malicious", "spread", "techniques", "votes")
+
+    def __init__(
+        self,
+        p_malicious: NDArray[np.float64],
+        techniques: NDArray[np.float32],
+        votes: NDArray[np.float64],
+        spread: NDArray[np.float64],
+    ) -> None:
+        self.p_malicious = p_malicious
+        self.techniques = techniques
+        self.votes = votes
+        self.spread = spread
+
+
+def in_order(members: Sequence[Member]) -> tuple[Member, ...]:
+    """The members, each after those that it needs. Raises ``ConfigError`` on a cycle or an unknown name."""
+    waiting = {member.name: member for member in members}
+    known = frozenset(waiting)
+    for member in members:
+        if strangers := sorted(set(member.needs) - known):
+            raise ConfigError(f"member {member.name!r} needs {', '.join(strangers)}, which the bundle does not have")
+    ordered: list[Member] = []
+    while waiting:
+        ready = [member for member in waiting.values() if not any(need in waiting for need in member.needs)]
+        if not ready:
+            raise ConfigError(f"members need each other in a circle: {', '.join(sorted(waiting))}")
+        ordered.extend(waiting.pop(member.name) for member in ready)
+    return tuple(ordered)
+
+
+class Combiner:
+    """Brings every member's columns into the bundle's labels, and their votes to one probability."""
+
+    def __init__(self, members: Sequence[Member], labels: Sequence[str], calibration: Calibration) -> None:
+        column = {label: index for index, label in enumerate(labels)}
+        self._width = len(labels)
+        self._columns = {m.name: np.array([column[label] for label in m.labels], np.intp) for m in members}
+        self._names = tuple(member.name for member in members)
+        self._platt = calibration.malicious
+        self._shift = prior_shift(calibration)
+
+    def combine(self, views: Mapping[str, Scores], events: int) -> Combined:
+        """The members' views of so many events, as one."""
+        logits = np.stack([logit(views[name].p_malicious) for name in self._names])
+        base = [row for row, name in enumerate(self._names) if name != META]
+        together = _mean(logits[base])
+        techniques = self._highest(views, [self._names[row] for row in base], events)
+        if META in self._names:
+            meta = views[META]
+            together = np.where(np.isnan(meta.p_malicious), together, logits[self._names.index(META)])
+            seen = ~np.isnan(meta.techniques)
+            place = np.zeros((events, self._width), bool)
+            place[:, self._columns[META]] = seen
+            techniques[place] = meta.techniques[seen]
+        opinions = sigmoid(logits[base])
+        return Combined(
+            p_malicious=sigmoid(scaled(together, self._platt) + self._shift),
+            techniques=techniques,
+            votes=sigmoid(logits + self._shift),
+            spread=np.fmax.reduce(opinions, axis=0) - np.fmin.reduce(opinions, axis=0),
+        )
+
+    def _highest(self, views: Mapping[str, Scores], names: Sequence[str], events: int) -> NDArray[np.float32]:
+        techniques = np.full((events, self._width), np.nan, np.float32)
+        for name in names:
+            columns = self._columns[name]
+            techniques[:, columns] = np.fmax(techniques[:, columns], views[name].techniques)
+        return techniques
+
+
+def _mean(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over the members with a view; nan where there is none."""
+    seen = ~np.isnan(logits)
+    count = seen.sum(axis=0)
+    total = np.where(seen, logits, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,112 @@
+"""From combined scores to predictions: the five most probable techniques, what passed, and why nothing is said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.models.ensemble import Combined
+from connector.models.manifest import Abstention, TechniqueThresholds
+from connector.types import Prediction, TechniqueScore
+
+SHOWN = 5
+"""How many techniques a verdict lists."""
+
+STANDS_OUT = 0.5
+"""A sub-technique is named where it has at least this share of its parent's probability."""
+
+DIGITS = 4
+"""Technique probabilities are rounded: more digits than this are noise, and equal ones share one object."""
+
+NO_VIEW = "no member has a view of this event"
+
+
+@lru_cache(maxsize=1 << 16)
+def technique_score(technique: str, probability: float, sub: str | None = None, share: float = 0.0) -> TechniqueScore:
+    """A technique's score; equal ones are one object, since most events share most of theirs."""
+    below = None if sub is None else TechniqueScore(id=sub, probability=share)
+    return TechniqueScore(id=technique, probability=probability, subtechnique=below)
+
+
+class Predictor:
+    """Turns rows of scores into predictions, for one set of labels and thresholds.
+
+    A parent is at least as probable as each of its sub-techniques, whether or not it has a column of its own.
+    """
+
+    def __init__(self, labels: Sequence[str], thresholds: TechniqueThresholds, abstention: Abstention) -> None:
+        self._labels = tuple(labels)
+        parent_of = [label.partition(".")[0] for label in labels]
+        self._parents = tuple(sorted(set(parent_of)))
+        self._order = np.array(sorted(range(len(labels)), key=lambda i: (parent_of[i], labels[i])), np.intp)
+        starts = [i for i, c in enumerate(self._order) if i == 0 or parent_of[c] != parent_of[self._order[i - 1]]]
+        self._starts = np.array(starts, np.intp)
+        self._subs = [
+            np.array([i for i, label in enumerate(labels) if label.startswith(f"{parent}.")], np.intp)
+            for parent in self._parents
+        ]
+        self._parent_place = {parent: place for place, parent in enumerate(self._parents)}
+        self._limits = np.array([thresholds.of(label) for label in labels])
+        self._parent_limits = np.array([thresholds.of(parent) for parent in self._parents])
+        self._abstention = abstention
+
+    def predict(self, combined: Combined, names: Sequence[str], notes: Sequence[tuple[str, ...]]) -> list[Prediction]:
+        """One prediction a row; ``notes`` are the members' explanations, one tuple a row."""
+        columns = np.nan_to_num(combined.techniques, nan=0.0)
+        parents = np.maximum.reduceat(columns[:, self._order], self._starts, axis=1)
+        best = np.argsort(-parents, axis=1, kind="stable")[:, :SHOWN]
+        hits = columns >= self._limits
+        parent_hits = parents >= self._parent_limits
+        votes = combined.votes.T.tolist()
+        return [
+            Prediction(
+                p_malicious=p,
+                techniques=tuple(self._score(int(place), parents[row], columns[row]) for place in best[row]),
+                passed=self._passed(parents[row], columns[row], parent_hits[row], hits[row]),
+                members={n: None if math.isnan(v) else v for n, v in zip(names, votes[row], strict=True)},
+                abstain=self._silence(p, spread, notes[row]),
+                explanation=notes[row],
+            )
+            for row, (p, spread) in enumerate(zip(combined.p_malicious.tolist(), combined.spread.tolist(), strict=True))
+        ]
+
+    def _score(self, place: int, parents: NDArray[np.float32], columns: NDArray[np.float32]) -> TechniqueScore:
+        probability = float(parents[place])
+        subs = self._subs[place]
+        if len(subs):
+            best = int(subs[np.argmax(columns[subs])])
+            share = float(columns[best])
+            if share >= STANDS_OUT * probability:
+                return technique_score(
+                    self._parents[place], round(probability, DIGITS), self._labels[best], round(share, DIGITS)
+                )
+        return technique_score(self._parents[place], round(probability, DIGITS))
+
+    def _passed(
+        self,
+        parents: NDArray[np.float32],
+        columns: NDArray[np.float32],
+        parent_hits: NDArray[np.bool_],
+        hits: NDArray[np.bool_],
+    ) -> tuple[str, ...]:
+        """The ids above their thresholds, best first; a sub-technique brings its parent with it."""
+        found = {self._parents[i]: float(parents[i]) for i in np.flatnonzero(parent_hits)}
+        for i in np.flatnonzero(hits):
+            label = self._labels[i]
+            parent = label.partition(".")[0]
+            found.setdefault(parent, float(parents[self._parent_place[parent]]))
+            if label != parent:
+                found[label] = float(columns[i])
+        return tuple(sorted(found, key=lambda label: (-found[label], label)))
+
+    def _silence(self, p_malicious: float, spread: float, notes: tuple[str, ...]) -> str | None:
+        if math.isnan(p_malicious):
+            return "; ".join((NO_VIEW, *notes))
+        limit = self._abstention.spread
+        if limit is not None and spread > limit:
+            return f"members are {spread:.2f} apart, more than {limit:.2f}"
+        return None

@@ -1,0 +1,141 @@
+"""The model store: ``<bundle>/<version>/`` folders, and ``production.json``, which names the one in use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.events import CANONICAL_VERSIONS
+from connector.models import fingerprints, integrity, manifest as manifests
+from connector.models.bundle import Bundle
+from connector.models.manifest import NAME, Manifest
+from connector.ports import Member, MemberFactory, MemberPlugin, MemberSpec
+
+PRODUCTION = "production.json"
+GROUP = "triaged.member"
+
+
+class Production(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``production.json`` says. ``previous`` is where a roll-back goes."""
+
+    bundle: str
+    previous: str | None = None
+
+
+class Store:
+    """A folder of bundles. Everything that is opened was verified first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def list(self) -> list[str]:
+        """Every ``name/version`` that has a manifest, sorted."""
+        found = (file.parent for file in self._path.glob(f"*/*/{integrity.MANIFEST}"))
+        return sorted(folder.relative_to(self._path).as_posix() for folder in found)
+
+    def manifest(self, ref: str) -> Manifest:
+        """A bundle's manifest, its files unread. Raises ``ConfigError``."""
+        manifest = manifests.read(self.directory(ref))
+        if manifest.ref != ref:
+            raise ConfigError(
+                f"{self.directory(ref)} holds a manifest of {manifest.ref}: the folder was moved or copied"
+            )
+        return manifest
+
+    def verify(self, ref: str) -> tuple[str, ...]:
+        """What is wrong with a bundle, every file hashed; empty where nothing is. Raises ``ConfigError`` for no bundle."""
+        manifest = self.manifest(ref)
+        return (*integrity.problems(self.directory(ref), manifest.files), *_other_canonical_forms(manifest))
+
+    def production(self) -> str | None:
+        """The bundle in production, or None where none was promoted yet."""
+        state = self._production()
+        return None if state is None else state.bundle
+
+    def open(
+        self,
+        ref: str | None = None,
+        threads: int = 0,
+        *,
+        cache_entries: int = 200_000,
+        kinds: Mapping[str, MemberPlugin] | None = None,
+    ) -> Bundle:
+        """The bundle, ready to predict; without ``ref`` the one in production.
+
+        ``threads`` a member, 0 for one a core; ``kinds`` are the known member plug-ins, by default the installed ones.
+        Raises ``ConfigError`` where it is not what its manifest says, or this installation cannot run it.
+        """
+        wanted = ref or self.production()
+        if wanted is None:
+            raise ConfigError(f"no bundle is in production in {self._path}; it has: {', '.join(self.list()) or 'none'}")
+        manifest = self.manifest(wanted)
+        if problems := self.verify(wanted):
+            raise ConfigError(f"bundle {wanted} is refused: {'; '.join(problems)}")
+        directory = self.directory(wanted)
+        known = installed_kinds() if kinds is None else kinds
+        for spec in manifest.members:
+            if spec.kind not in known:
+                raise ConfigError(
+                    f"bundle {wanted}: member {spec.name!r} is of kind {spec.kind!r}; known kinds are: {', '.join(sorted(known))}"
+                )
+        seen = manifest.train_fingerprints
+        return Bundle(
+            manifest,
+            [_member(known[spec.kind].member, spec, directory, threads) for spec in manifest.members],
+            cache_entries=cache_entries,
+            trained_on=None if seen is None else fingerprints.read(directory / seen),
+        )
+
+    def promote(self, ref: str) -> None:
+        """Puts a bundle in production in one step. Raises ``ConfigError`` where it does not verify."""
+        if problems := self.verify(ref):
+            raise ConfigError(f"bundle {ref} is not promoted: {'; '.join(problems)}")
+        before = self._production()
+        previous = None if before is None else (before.previous if before.bundle == ref else before.bundle)
+        fresh = self._path / f"{PRODUCTION}.new"
+        fresh.write_bytes(msgspec.json.encode(Production(bundle=ref, previous=previous)) + b"\n")
+        fresh.replace(self._path / PRODUCTION)
+
+    def directory(self, ref: str) -> Path:
+        """Where a bundle lies. Raises ``ConfigError`` for a name that is not ``name/version``."""
+        name, _, version = ref.partition("/")
+        if not (NAME.fullmatch(name) and NAME.fullmatch(version)):
+            raise ConfigError(f"{ref!r} is not name/version; {self._path} has: {', '.join(self.list()) or 'none'}")
+        return self._path / name / version
+
+    def _production(self) -> Production | None:
+        path = self._path / PRODUCTION
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Production)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            raise ConfigError(f"{path} does not name the bundle in production: {error}") from error
+
+
+def installed_kinds() -> dict[str, MemberPlugin]:
+    """The member plug-ins that are installed, by the kind that a manifest names. Raises ``ConfigError``."""
+    kinds: dict[str, MemberPlugin] = {}
+    for point in entry_points(group=GROUP):
+        plugin = point.load()
+        if not isinstance(plugin, MemberPlugin):
+            raise ConfigError(f"entry point {point.name!r} of {GROUP} is not a MemberPlugin: {point.value}")
+        kinds[point.name] = plugin
+    return kinds
+
+
+def _member(factory: MemberFactory, spec: MemberSpec, directory: Path, threads: int) -> Member:
+    return factory(spec, directory / spec.directory, threads)
+
+
+def _other_canonical_forms(manifest: Manifest) -> list[str]:
+    """Kinds whose canonical form is no longer the one that the members were trained on."""
+    return [
+        f"events of kind {kind} are read in another canonical form than the bundle was trained on: train it again"
+        for kind, digest in sorted(manifest.canonical_versions.items())
+        if CANONICAL_VERSIONS.get(kind, digest) != digest
+    ]
