@@ -261,6 +261,8 @@ def known_keys(schema: Mapping[str, Any], where: Iterable[str]) -> list[str]:
             node = {"$ref": choices[part]}
         elif part in node.get("properties", {}):
             node = node["properties"][part]
+        elif "items" in node:
+            node = node["items"]
         else:
             node = node.get("additionalProperties") or {}
     return sorted(_resolve(schema, node).get("properties", {}))

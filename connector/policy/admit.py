@@ -179,7 +179,7 @@ def _uncontainable(action: Action, rule: Rule, context: AdmissionContext, policy
 def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[tuple[bool, str], ...]:
     """What automatic containment needs, each with what to say where it is missing."""
     verdict = action.verdict
-    votes = sum(vote is not None for vote in verdict.members.values())
+    votes = sum(vote is not None and 0.0 <= vote <= 1.0 for vote in verdict.members.values())
     known = any(technique in catalogue().techniques for technique in verdict.passed)
     unique = context.uniqueness == "key" or policy.accepts_second_run
     return (

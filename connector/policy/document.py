@@ -12,12 +12,14 @@ Within one bundle it never falls while the confidence rises. ECS field reference
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from connector.attack import Technique, catalogue
+from connector.policy.entity import as_address
 from connector.types import Entity, Record, TechniqueScore, Verdict, VerdictName
 
 RISK: dict[VerdictName, tuple[float, float]] = {"benign": (0, 21), "suspicious": (47, 26), "malicious": (74, 26)}
@@ -99,7 +101,7 @@ def _entity(entity: Entity) -> dict[str, Any]:
     named = {
         "host": {"name": entity.host},
         "user": {"name": entity.user},
-        "source": {"ip": entity.address},
+        "source": {"ip": entity.address if as_address(entity.address) else None},
         "agent": {"id": entity.agent_id},
     }
     return {group: fields for group, fields in named.items() if all(fields.values())}
@@ -111,7 +113,7 @@ def _triaged(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "confidence": verdict.confidence,
         "techniques": [_score(score) for score in verdict.techniques],
-        "members": dict(verdict.members),
+        "members": {name: _number(vote) for name, vote in verdict.members.items()},
         "model": {
             "name": verdict.model.name,
             "version": verdict.model.version,
@@ -132,10 +134,15 @@ def _triaged(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _number(value: float | None) -> float | None:
+    """JSON has no nan: a number that is none is null."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _score(score: TechniqueScore) -> dict[str, Any]:
     sub = score.subtechnique
     return {
         "id": score.id,
-        "probability": score.probability,
-        "subtechnique": None if sub is None else {"id": sub.id, "probability": sub.probability},
+        "probability": _number(score.probability),
+        "subtechnique": None if sub is None else {"id": sub.id, "probability": _number(sub.probability)},
     }

@@ -55,14 +55,15 @@ def protected_by(protected: Protected, entity: Entity, aliases: frozenset[str] =
             if any(fnmatchcase(name, pattern.lower()) for name in names):
                 return f"{kind} {pattern!r}"
     for text in (entity.address, *aliases):
-        address = _address(text)
+        address = as_address(text)
         for network in protected.addresses if address else ():
             if address in network:
                 return f"addresses {str(network)!r}"
     return None
 
 
-def _address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def as_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a text is, an IPv4 one inside IPv6 as itself; None where it is none."""
     try:
         address = ipaddress.ip_address(text or "")
     except ValueError:

@@ -1,0 +1,101 @@
+"""Values that the policy's tests share."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from connector import identity
+from connector.policy import AdmissionContext, Decision, DecisionContext, Policy, decide
+from connector.policy.playbooks import load_playbooks
+from connector.types import Action, Event, ModelRef, Prediction, SourceRef, TechniqueScore
+
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+KEY = b"k" * 32
+LOADED = load_playbooks(PLAYBOOKS)
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    suspicious: float = 0.3
+    malicious: float = 0.6
+    trigger: float = 0.8
+
+
+class Approval(msgspec.Struct, frozen=True):
+    state: str = "approved"
+    expires_at: datetime | None = None
+
+
+class Silence(msgspec.Struct, frozen=True):
+    scope: str
+
+
+def policy(*rules: dict[str, Any], **more: Any) -> Policy:
+    return Policy.build({"rules": list(rules), **more}, LOADED)
+
+
+def rule(name: str = "r", **more: Any) -> dict[str, Any]:
+    return {"name": name, "tier": "ticket", "mode": "auto", "playbook": "collect-triage-package", **more}
+
+
+def contain(name: str = "c", **more: Any) -> dict[str, Any]:
+    return rule(name, **{"tier": "contain", "playbook": "isolate-host", **more})
+
+
+def event(native: str = "1", **ecs: Any) -> Event:
+    ecs = ecs or {"host": {"name": "ws-7"}, "agent": {"id": "agent-7"}, "user": {"name": "anna"}}
+    return Event(
+        id=identity.event_id("lab", native),
+        ref=SourceRef(siem="elastic", index="logs", id=native),
+        kind="sysmon-10",
+        ecs={"@timestamp": "2026-11-21T11:59:00Z", **ecs},
+        canonical=(),
+        fingerprint="0" * 64,
+    )
+
+
+def prediction(p: float = 0.95, *passed: str, **more: Any) -> Prediction:
+    passed = passed or ("T1003", "T1003.001")
+    parents = dict.fromkeys(technique.partition(".")[0] for technique in passed)
+    return Prediction(
+        **{
+            "p_malicious": p,
+            "techniques": tuple(
+                TechniqueScore(
+                    id=parent,
+                    probability=0.9,
+                    subtechnique=next(
+                        (TechniqueScore(id=i, probability=0.7) for i in passed if f"{parent}." in i), None
+                    ),
+                )
+                for parent in parents
+            ),
+            "passed": passed,
+            "members": {"text": p, "rules": p},
+            **more,
+        }
+    )
+
+
+def context(**more: Any) -> DecisionContext:
+    model = ModelRef(name="bundle", version="1", attack_version="18.1")
+    return DecisionContext(
+        **{"now": NOW, "model": model, "thresholds": Thresholds(), "members": 2, "origin_key": KEY, **more}
+    )
+
+
+def proposed(in_force: Policy, the_event: Event | None = None, the_prediction: Prediction | None = None) -> Action:
+    decision: Decision = decide(the_event or event(), the_prediction or prediction(), context(), in_force)
+    (action,) = decision.actions
+    return action
+
+
+def admission(**more: Any) -> AdmissionContext:
+    """A context in which nothing stands in the way."""
+    return AdmissionContext(**{"bundle_ready": True, "uniqueness": "key", **more})
+
+
+def later(**more: float) -> datetime:
+    return NOW + timedelta(**more)

@@ -1,0 +1,82 @@
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from policy_cases import LOADED, PLAYBOOKS, contain, policy, rule
+
+from connector.attack import catalogue
+from connector.errors import ConfigError
+from connector.policy import Policy
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"rulez": []},
+            "unknown key (did you mean 'rules'?). Keys here: accept, enabled, name, protected, rules, soar",
+        ),
+        ({"rules": [rule(colldown="1h")]}, "did you mean 'cooldown'?"),
+        ({"protected": {"host": ["dc1"]}}, "Keys here: addresses, agents, hosts, users"),
+        ({"rules": [rule(techniques=["T1003.099"])]}, "T1003 (OS Credential Dumping)"),
+        ({"rules": [rule(techniques=["T1086"])]}, "T1059.001"),
+        ({"rules": [rule(tactics=["evasion"])]}, "tactics are: initial-access"),
+        ({"rules": [rule(playbook="isolate")]}, "playbooks are: collect-triage-package"),
+        ({"rules": [rule(min_confidence="triger")]}, "min_confidence"),
+        ({"rules": [rule(min_confidence=1.1)]}, "min_confidence"),
+        ({"rules": [rule(mode="automatic")]}, "mode"),
+        ({"rules": [rule(tier="kill")]}, "tier"),
+        ({"rules": [rule(cooldown="soon")]}, "cooldown"),
+        ({"rules": [rule(cooldown="0s")]}, "cooldown"),
+        ({"rules": [rule(rate={"runs": 0})]}, "runs"),
+        ({"rules": [rule("twice"), rule("twice")]}, "twice"),
+        ({"rules": [rule(playbook="isolate-host")]}, "tier must be 'contain'"),
+        ({"protected": {"addresses": ["10.0.0.1/8x"]}}, "addresses"),
+        ({"accept": "yes"}, "accept"),
+    ],
+)
+def test_a_wrong_policy_says_what_is_wrong_and_what_would_be_right(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Policy.build(table, LOADED)
+    assert message in str(caught.value)
+
+
+def test_the_shipped_policy_loads_and_runs_no_containment_by_itself() -> None:
+    shipped = Policy.load(PLAYBOOKS / "policy.toml", PLAYBOOKS)
+    assert shipped.enabled
+    assert shipped.soars == {"dryrun"}
+    assert not [rule.name for rule in shipped.rules if rule.tier == "contain" and rule.mode == "auto"]
+    assert {rule.playbook for rule in shipped.rules} == set(LOADED)
+
+
+def test_durations_are_read_as_people_write_them() -> None:
+    (read,) = policy(rule(cooldown="90s", max_age="7d", rate={"runs": 3, "per": "15m"})).rules
+    assert (read.cooldown, read.max_age, read.rate_per) == (
+        timedelta(seconds=90),
+        timedelta(days=7),
+        timedelta(minutes=15),
+    )
+    (default,) = policy(rule()).rules
+    assert (default.max_age, default.min_confidence) == (timedelta(hours=1), "trigger")
+
+
+def test_a_technique_covers_its_subtechniques_and_a_tactic_its_techniques() -> None:
+    (read,) = policy(rule(techniques=["T1003"])).rules
+    assert read.techniques == {"T1003", *(sub.id for sub in catalogue().subtechniques("T1003"))}
+    (read,) = policy(rule(tactics=["stealth"])).rules
+    assert read.techniques is not None
+    assert {t.id for t in catalogue().techniques.values() if "TA0005" in t.tactics} <= read.techniques
+
+
+def test_a_rule_that_only_suggests_needs_no_soar() -> None:
+    assert policy(rule(mode="suggest", soar="absent")).soars == frozenset()
+    assert policy(contain(soar="edr"), rule()).soars == {"edr", "dryrun"}
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Policy.load(tmp_path / "none.toml", PLAYBOOKS)
+    (tmp_path / "bad.toml").write_text("rules = [")
+    with pytest.raises(ConfigError, match="not TOML"):
+        Policy.load(tmp_path / "bad.toml", PLAYBOOKS)
