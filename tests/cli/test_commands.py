@@ -1,0 +1,111 @@
+"""The commands around the daemon: each says what it did, and its exit status says how it went."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from connector.cli import app
+from connector.errors import ConfigError
+from tests.daemon.site import Site
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def triaged(site):
+    def run(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [*arguments, "--config", str(site.config)])
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, done.output
+        return done.output
+
+    return run
+
+
+def test_run_drain_reads_delivers_and_follows_everything_once(site, triaged):
+    site.events(30)
+    triaged("run", "--drain")
+    triaged("run", "--drain")
+    assert sorted(site.verdict_ids().values()) == [1] * 30
+    assert sorted(site.runs().values()) == [1] * 30
+    assert triaged("gaps") == "no gaps\n"
+    assert triaged("gaps", "--verify") == "no gaps\n"
+
+
+def test_status_counts_verdicts_and_what_waits(site, triaged):
+    site.events(5)
+    triaged("run", "--drain")
+    assert "verdicts" in triaged("status")
+
+
+def test_dead_letters_are_listed_and_replayed(site, triaged):
+    (site.dir / "in" / "a.jsonl").write_text("[1]\n")
+    triaged("run", "--drain")
+    assert "a.jsonl" in triaged("replay").replace("\n", "").replace(" ", "")
+    assert triaged("replay", "--all") == "replayed 1\n"
+    with pytest.raises(ConfigError, match="12345"):
+        triaged("replay", "12345")
+
+
+def test_a_cursor_is_shown_and_reset_and_events_keep_their_verdicts(site, triaged):
+    site.events(8)
+    triaged("run", "--drain")
+    assert "forward" in triaged("cursor", "show")
+    triaged("cursor", "reset", "lab")
+    assert "forward" not in triaged("cursor", "show")
+    triaged("run", "--drain")
+    assert sorted(site.verdict_ids().values()) == [1] * 8
+
+
+def test_an_unknown_source_is_named_with_those_that_exist(triaged):
+    with pytest.raises(ConfigError, match="sources are: lab"):
+        triaged("cursor", "reset", "lba")
+
+
+def test_backfill_of_files_says_what_to_do_instead(site, triaged):
+    site.events(1)
+    with pytest.raises(ConfigError, match="cursor reset"):
+        triaged("backfill", "lab", "--from", "2026-01-01", "--to", "2026-01-02")
+
+
+def test_config_check_proves_each_connection_and_fails_on_a_broken_one(site, triaged):
+    site.events(1)
+    assert "FAIL" not in triaged("config", "check")
+    (site.dir / "policy.toml").write_text('[[rules]]\nname = "x"\nplaybok = "y"\n')
+    assert "FAIL policy" in triaged("config", "check", code=1)
+
+
+def test_config_schema_is_json():
+    done = CliRunner().invoke(app, ["config", "schema"])
+    assert json.loads(done.output)["title"] == "Settings"
+
+
+def test_model_list_marks_production_and_verify_finds_a_changed_byte(site, triaged):
+    assert "*" in triaged("model", "list")
+    assert ": ok" in triaged("model", "verify")
+    (onnx,) = (site.dir / "store").rglob("model.onnx")
+    onnx.write_bytes(onnx.read_bytes() + b"x")
+    assert "model.onnx" in triaged("model", "verify", code=1)
+
+
+def test_the_kill_switch_is_thrown_and_nothing_runs(site, triaged):
+    site.events(3)
+    triaged("policy", "switch", "kill", "on")
+    triaged("run", "--drain")
+    assert site.runs() == {}
+    assert "kill" in triaged("status")
+
+
+def test_a_policy_is_checked_before_it_is_used(site, triaged):
+    assert "everything" in triaged("policy", "check")
+    bad = site.dir / "bad.toml"
+    bad.write_text('[[rules]]\nname = "x"\ntechniques = ["T9999"]\ntier = "note"\nplaybook = "notify-on-call"\n')
+    with pytest.raises(ConfigError, match="T9999"):
+        triaged("policy", "check", str(bad))

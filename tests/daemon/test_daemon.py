@@ -1,0 +1,99 @@
+"""The daemon: it polls by schedule, follows files that grow, drains on SIGTERM, reloads on SIGHUP, and can be scraped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import urllib.request
+
+import pytest
+
+from tests.daemon.site import Site, stop, wait_until
+
+
+def log(lines):
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_it_follows_a_growing_file_and_drains_on_sigterm(tmp_path):
+    site = Site(tmp_path, level="info")
+    site.events(10)
+    daemon = site.start()
+    wait_until(lambda: len(site.verdict_ids()) == 10, "the first events are delivered")
+    site.events(7, "b.jsonl")
+    wait_until(lambda: len(site.verdict_ids()) == 17, "the new file is delivered")
+    events = [line["event"] for line in log(stop(daemon))]
+    assert events[0] == "daemon.started"
+    assert events[-1] == "daemon.stopped"
+
+
+def test_it_reloads_on_sighup_and_keeps_what_runs_where_the_new_settings_are_wrong(tmp_path):
+    site = Site(tmp_path, level="info")
+    site.events(3)
+    daemon = site.start()
+    wait_until(lambda: len(site.verdict_ids()) == 3, "the first events are delivered")
+    good = site.config.read_text()
+    site.config.write_text(good + "\n[nonsense]\n")
+    daemon.send_signal(signal.SIGHUP)
+    site.events(2, "b.jsonl")
+    wait_until(lambda: len(site.verdict_ids()) == 5, "the old settings go on")
+    (tmp_path / "more").mkdir()
+    site.config.write_text(good.replace("/in/*.jsonl", "/*/*.jsonl"))
+    daemon.send_signal(signal.SIGHUP)
+    site.events(1)
+    (tmp_path / "in" / "a.jsonl").rename(tmp_path / "more" / "c.jsonl")
+    wait_until(lambda: len(site.verdict_ids()) == 6, "the new settings hold")
+    events = [line["event"] for line in log(stop(daemon))]
+    assert "daemon.reload_refused" in events
+    assert "daemon.reloaded" in events
+
+
+def test_prometheus_can_scrape_what_the_loops_did(tmp_path):
+    port = free_port()
+    site = Site(tmp_path, extra=f"\n[metrics]\nport = {port}\n")
+    site.events(4)
+    daemon = site.start()
+    wait_until(lambda: len(site.verdict_ids()) == 4, "all is delivered")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    stop(daemon)
+    assert 'triaged_events_total{outcome="verdict",source="lab"} 4.0' in text
+    assert "triaged_step_seconds_count" in text
+
+
+def test_settings_that_cannot_work_stop_it_at_once_with_one_line(tmp_path):
+    site = Site(tmp_path)
+    site.config.write_text(site.config.read_text() + "\n[nonsense]\n")
+    daemon = site.start()
+    _, errors = daemon.communicate(timeout=60)
+    assert daemon.returncode == 2
+    assert "nonsense" in errors.decode()
+    assert "Traceback" not in errors.decode()
+
+
+def test_secrets_never_reach_the_log(tmp_path):
+    site = Site(tmp_path, level="debug")
+    site.events(2)
+    daemon = site.start()
+    wait_until(lambda: len(site.verdict_ids()) == 2, "all is delivered")
+    lines = stop(daemon)
+    assert lines
+    assert not any("a key for tests" in line for line in lines)
+
+
+@pytest.mark.parametrize("broken", ["model.onnx", "manifest.json"])
+def test_a_tampered_bundle_is_never_loaded(tmp_path, broken):
+    site = Site(tmp_path)
+    (path,) = (tmp_path / "store").rglob(broken)
+    path.write_bytes(path.read_bytes().replace(b"a", b"b", 1) + b" ")
+    daemon = site.start()
+    _, errors = daemon.communicate(timeout=60)
+    assert daemon.returncode == 2
+    assert "Traceback" not in errors.decode()
