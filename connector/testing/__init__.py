@@ -12,11 +12,20 @@ from __future__ import annotations
 
 from connector.testing.beds import FilesTestbed, MemorySiemTestbed, MemorySoarTestbed
 from connector.testing.clock import ManualClock, micros
+from connector.testing.contracts import (
+    ContractError,
+    check_history,
+    check_member,
+    check_soar,
+    check_source,
+    check_writer,
+)
 from connector.testing.faults import Faults
 from connector.testing.siem import MemorySiem, memory_siem_plugin
 from connector.testing.soar import MemorySoar, memory_soar_plugin
 
 __all__ = [
+    "ContractError",
     "Faults",
     "FilesTestbed",
     "ManualClock",
@@ -24,6 +33,11 @@ __all__ = [
     "MemorySiemTestbed",
     "MemorySoar",
     "MemorySoarTestbed",
+    "check_history",
+    "check_member",
+    "check_soar",
+    "check_source",
+    "check_writer",
     "memory_siem_plugin",
     "memory_soar_plugin",
     "micros",

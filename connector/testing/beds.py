@@ -144,6 +144,10 @@ class MemorySoarTestbed:
         """A SOAR with the testbed's degree of uniqueness."""
         return {"type": "memory", "instance": self._name, "uniqueness": self.uniqueness}
 
+    def settle(self) -> None:
+        """Lets a minute pass."""
+        self.soar.clock.advance(60)
+
     def runs(self) -> Mapping[str, int]:
         """How often each action key ran."""
         counted: dict[str, int] = {}

@@ -1,0 +1,15 @@
+"""The plug-ins that the suites run against: every registered one, and those that tests register themselves."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
+
+import pytest
+
+
+def registered(group: str, *, part: str | None = None, **more: Any) -> Any:
+    """Parametrises a test by the plug-ins of an entry-point group that offer ``part``, and by ``more``."""
+    found = {point.name: point.load() for point in entry_points(group=group)} | more
+    offering = {name: plugin for name, plugin in found.items() if part is None or getattr(plugin, part)}
+    return pytest.mark.parametrize("plugin", offering.values(), ids=offering.keys())
