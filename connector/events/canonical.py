@@ -9,17 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from connector.events.masks import LIMIT, Mask, compile_mask, cut, lower, scrub
+from connector.events.masks import LIMIT, Mask, compile_mask, lower
 from connector.types import Document, Json, Pairs
 
 MAX_ELEMENTS: Final = 16
 """A longer list gives one pair an element, at most this many."""
 
-Get = Callable[[Document], Json]
+Data = Mapping[str, Json]
+Get = Callable[[Document, Data], Json]
+"""Reads one path of a document, given the document and its ``winlog.event_data``; None where nothing is present."""
+
+_DATA: Final = "winlog.event_data."
+_NO_DATA: Final[Data] = {}
 
 
 class Field(NamedTuple):
@@ -47,23 +52,45 @@ def _single(value: Json) -> Json:
     return value
 
 
-def _path(path: str) -> Get:
-    """A getter of one path: nested keys first, then the dotted key at the root. None where nothing is present."""
-    keys = path.split(".") if not path.startswith("winlog.event_data.") else ["winlog", "event_data", path[18:]]
+def _from_data(name: str) -> Get:
+    def get(_: Document, data: Data) -> Json:
+        value = data.get(name)
+        if value is None:
+            return None
+        if type(value) is list:
+            value = _single(value)
+        return None if absent(value) else value
+
+    return get
+
+
+def _from_document(keys: list[str]) -> Get:
     *folders, leaf = keys
 
-    def get(document: Document) -> Json:
+    def get(document: Document, _: Data) -> Json:
         node: Json = document
         for folder in folders:
             node = node.get(folder)
             if type(node) is not dict:
-                break
-        else:
-            value = _single(node.get(leaf))
-            if not absent(value):
-                return value
-        value = _single(document.get(path))
+                return None
+        value = _single(node.get(leaf))
         return None if absent(value) else value
+
+    return get
+
+
+def _nested(path: str) -> Get:
+    """A getter of one path by nested keys. A name of event data may itself hold dots."""
+    return _from_data(path[len(_DATA) :]) if path.startswith(_DATA) else _from_document(path.split("."))
+
+
+def _or_dotted(path: str) -> Get:
+    """A getter of one path: by nested keys, else by the dotted key at the root."""
+    nested, dotted = _nested(path), _from_document([path])
+
+    def get(document: Document, data: Data) -> Json:
+        value = nested(document, data)
+        return dotted(document, data) if value is None else value
 
     return get
 
@@ -82,15 +109,26 @@ def part_of(value: Json, start: str, stop: str = "") -> str | None:
 
 
 def _extract(get: Get, start: str, stop: str) -> Get:
-    return lambda document: part_of(get(document), start, stop)
+    return lambda document, data: part_of(get(document, data), start, stop)
 
 
-def _getter(path: str) -> Get:
-    where, _, marks = path.partition("|")
-    if not marks:
-        return _path(where)
-    start, _, stop = marks.partition("|")
-    return _extract(_path(where), start, stop)
+def _getters(paths: Iterable[str], read: Callable[[str], Get]) -> tuple[Get, ...]:
+    gets = []
+    for path in paths:
+        where, _, marks = path.partition("|")
+        start, _, stop = marks.partition("|")
+        gets.append(_extract(read(where), start, stop) if marks else read(where))
+    return tuple(gets)
+
+
+def _data_of(document: Document) -> Data:
+    winlog = document.get("winlog")
+    data = winlog.get("event_data") if type(winlog) is dict else None
+    return data if type(data) is dict else _NO_DATA
+
+
+def _is_dotted(document: Document) -> bool:
+    return any("." in name for name in document)
 
 
 def text_of(value: Json) -> str:
@@ -108,17 +146,17 @@ def _decimal(value: int) -> str:
     return str(value) if value.bit_length() < 14000 else ""
 
 
-def _first(gets: tuple[Get, ...], document: Document) -> Json:
+def _first(gets: tuple[Get, ...], document: Document, data: Data) -> Json:
     for get in gets:
-        value = get(document)
+        value = get(document, data)
         if value is not None:
             return value
     return None
 
 
-def _same(field: Field, document: Document) -> str:
+def _same(field: Field, document: Document, data: Data) -> str:
     """``true`` or ``false`` where both operands are text; case folds A–Z."""
-    one, other = _first(field.gets, document), _first(field.others, document)
+    one, other = _first(field.gets, document, data), _first(field.others, document, data)
     if type(one) is not str or type(other) is not str:
         return ""
     left, right = field.mask(one), field.mask(other)
@@ -126,11 +164,12 @@ def _same(field: Field, document: Document) -> str:
 
 
 class Kind(NamedTuple):
-    """A compiled kind of event."""
+    """A compiled kind of event. ``dotted_fields`` also look for dotted names at the document's root."""
 
     name: str
     words: str
     fields: tuple[Field, ...]
+    dotted_fields: tuple[Field, ...]
     digest: str
 
 
@@ -139,33 +178,41 @@ class Table:
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         self.labels: Mapping[str, str] = source["labels"]
+        self.codes: Mapping[str, Mapping[str, str]] = source["codes"]
         self._source = source
         self._masks = {
             name: compile_mask(row["verb"], row["cut"], row.get("map")) for name, row in source["masks"].items()
         }
-        self._fields = {name: self._field(name, row) for name, row in source["fields"].items()}
+        self.fields: Collection[str] = source["fields"].keys()
+        self._fields = {name: self._field(name, row, _nested) for name, row in source["fields"].items()}
+        self._dotted = {name: self._field(name, row, _or_dotted) for name, row in source["fields"].items()}
         self.kinds = {name: self._kind(name, row) for name, row in source["kinds"].items()}
         self._channels = {key: log for log, row in source["logs"].items() for key in row["channels"]}
         self._providers = {key: log for log, row in source["logs"].items() for key in row["providers"]}
-        self._selectors = {name: tuple(map(_getter, paths)) for name, paths in source["selectors"].items()}
+        self._selectors = {name: _getters(paths, _or_dotted) for name, paths in source["selectors"].items()}
 
-    def _field(self, name: str, row: Mapping[str, Any]) -> Field:
-        gets = tuple(map(_getter, row["paths"]))
-        return Field(name, self._masks[row["mask"]], gets, tuple(map(_getter, row.get("other", ()))))
+    def _field(self, name: str, row: Mapping[str, Any], read: Callable[[str], Get]) -> Field:
+        return Field(name, self._masks[row["mask"]], _getters(row["paths"], read), _getters(row.get("other", ()), read))
 
     def _kind(self, name: str, row: Mapping[str, Any]) -> Kind:
-        source = self._source
-        fields = [(field, source["fields"][field], source["labels"].get(field)) for field in row["fields"]]
-        masks = {mask: source["masks"][mask] for mask in sorted({field[1]["mask"] for field in fields})}
-        parts = [source["rules"], name, row["words"], fields, masks]
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        return Kind(name, row["words"], tuple(self._fields[field] for field in row["fields"]), digest)
+        source, fields = self._source, row["fields"]
+        rows = [(field, source["fields"][field], source["labels"].get(field)) for field in fields]
+        masks = {mask: source["masks"][mask] for mask in {field[1]["mask"] for field in rows}}
+        codes = {field: source["codes"].get(field) for field in ("*", *fields)}
+        parts = [source["rules"], name, row["words"], rows, masks, codes]
+        return Kind(
+            name=name,
+            words=row["words"],
+            fields=tuple(self._fields[field] for field in fields),
+            dotted_fields=tuple(self._dotted[field] for field in fields),
+            digest=hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(),
+        )
 
     def kind_of(self, document: Document) -> str:
         """The kind of a document in ECS: by channel, else by provider, and event code."""
-        code = text_of(_first(self._selectors["code"], document))
-        channel = _first(self._selectors["channel"], document)
-        provider = _first(self._selectors["provider"], document)
+        code = text_of(_first(self._selectors["code"], document, _NO_DATA))
+        channel = _first(self._selectors["channel"], document, _NO_DATA)
+        provider = _first(self._selectors["provider"], document, _NO_DATA)
         log = self._channels.get(lower(channel)) if type(channel) is str else None
         if log is None and type(provider) is str:
             log = self._providers.get(lower(provider))
@@ -194,19 +241,19 @@ def kind_of(document: Document) -> str:
 def canonical(ecs: Document, kind: str) -> Pairs:
     """The ordered (field, masked value) pairs of an ECS document. An unknown kind reads as ``generic``."""
     row = TABLE.kinds.get(kind) or TABLE.kinds["generic"]
+    data = _data_of(ecs)
     pairs = [("kind", row.name)]
-    for field in row.fields:
+    for field in row.dotted_fields if _is_dotted(ecs) else row.fields:
         if field.others:
-            value = _same(field, ecs)
+            value = _same(field, ecs, data)
         else:
-            value = _first(field.gets, ecs)
-            kind_of_value = type(value)
+            value = _first(field.gets, ecs, data)
             if value is None:
                 continue
-            if kind_of_value is list:
+            if type(value) is list:
                 pairs.extend(_elements(field, value))
                 continue
-            value = field.mask(value if kind_of_value is str else text_of(value))
+            value = field.mask(value if type(value) is str else text_of(value))
         if value:
             pairs.append((field.name, value))
     return tuple(pairs)
@@ -215,8 +262,3 @@ def canonical(ecs: Document, kind: str) -> Pairs:
 def _elements(field: Field, values: list[Json]) -> list[tuple[str, str]]:
     masked = (field.mask(text_of(value)) for value in values[:MAX_ELEMENTS] if not absent(value))
     return [(field.name, value) for value in masked if value]
-
-
-def scrubbed(text: str, limit: int) -> str:
-    """Text without lone surrogates, at most ``limit`` UTF-16 units: what may go into an ECS field of our own."""
-    return cut(scrub(text), limit)

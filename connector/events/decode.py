@@ -39,14 +39,9 @@ def decode(data: bytes | str) -> Document:
 
 
 def _text(data: bytes) -> str:
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            data = data[len(bom) :]
-            break
-    else:
-        encoding = "utf-8"
+    bom, encoding = next((row for row in _BOMS if data.startswith(row[0])), (b"", "utf-8"))
     try:
-        return data.decode(encoding)
+        return data[len(bom) :].decode(encoding)
     except UnicodeDecodeError as error:
         raise PermanentError(f"undecodable: not {encoding} at byte {error.start}") from error
 
@@ -61,7 +56,7 @@ def _object(text: str) -> Document:
 
 
 def _json(text: str) -> Json:
-    """msgspec reads what is strict JSON; what it refuses (lone surrogates) the standard library gets to read."""
+    """The fast decoder reads strict JSON; what it refuses (lone surrogates) the standard library gets to read."""
     try:
         return _JSON.decode(text)
     except RecursionError:

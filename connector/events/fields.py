@@ -56,7 +56,7 @@ def _address(node: Node, leaf: str, value: Json) -> None:
 
 
 def _account(node: Node, leaf: str, value: Json) -> None:
-    """``DOMAIN\\name`` as ``user.domain`` and ``user.name``."""
+    r"""``DOMAIN\name`` as ``user.domain`` and ``user.name``."""
     user = node.setdefault(leaf, {})
     if type(value) is str and type(user) is dict and "name" not in user:
         domain, _, user["name"] = value.rpartition("\\")
@@ -87,11 +87,14 @@ def rule(name: str, path: str, write: str = "as_is") -> Rule:
     return Rule(name, tuple(folders), leaf, _WRITERS[write])
 
 
+_SILENT: Final = ("", "-")
+
+
 def copy(document: Node, data: Node, rules: Rules) -> None:
     """Applies the rules in order. Folders that are no objects are left alone."""
     for name, folders, leaf, write in rules:
         value = data.get(name)
-        if value is None or value == "" or value == "-":
+        if value is None or value in _SILENT:
             continue
         node = document
         for folder in folders:

@@ -7,14 +7,20 @@ from typing import Any, Final
 
 import msgspec
 
+from connector.events.canonical import text_of
+from connector.events.masks import lower
 from connector.types import Document, Json
 
 Node = dict[str, Any]
 
 ECS_ROOTS: Final = frozenset(
-    "agent cloud container data_stream destination dll dns ecs email event file group host http kubernetes log network "
-    "observer orchestrator organization package process registry related rule server client service source threat tls "
-    "url user user_agent vulnerability winlog".split()
+    {
+        *("agent", "cloud", "container", "data_stream", "destination", "dll", "dns", "ecs"),
+        *("email", "event", "file", "group", "host", "http", "kubernetes", "log"),
+        *("network", "observer", "orchestrator", "organization", "package", "process", "registry", "related"),
+        *("rule", "server", "client", "service", "source", "threat", "tls", "url"),
+        *("user", "user_agent", "vulnerability", "winlog"),
+    }
 )
 
 _MESSAGES: Final = ("message", "Message", "msg", "_raw", "raw", "log", "text", "description")
@@ -45,7 +51,14 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "@timestamp": ("@timestamp", "timestamp", "eventTime", "time", "_time", "CreationTime"),
 }
 
+_MAPPED: Final = frozenset(name for names in _NAMES.values() for name in names)
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
+_MAX_LEAVES: Final = 64
+_WHO_WHERE_WHEN: Final = (
+    "time", "date", "timestamp", "id", "uid", "guid", "arn", "ip", "host", "hostname", "computer", "user", "username",
+    "userid", "displayname", "account", "accesskey", "email", "address", "version", "tags", "port", "md5", "sha1", "sha256", "region",
+)  # fmt: skip
+"""Names that end so tell who, where or when; they are left out of a message that is made of an object."""
 
 
 def is_ecs(document: Document) -> bool:
@@ -68,10 +81,25 @@ def _put(document: Node, path: str, value: Json) -> None:
     node[leaf] = value
 
 
+def _leaves(path: str, value: Json, found: list[str]) -> None:
+    """``path=value`` of every telling leaf, in key order."""
+    if len(found) >= _MAX_LEAVES:
+        return
+    if type(value) is dict:
+        for key in sorted(value):
+            if not lower(key).endswith(_WHO_WHERE_WHEN):
+                _leaves(f"{path}.{key}" if path else key, value[key], found)
+    elif type(value) is list:
+        for item in value[:8]:
+            _leaves(path, item, found)
+    elif _leaf(value) or type(value) is bool:
+        found.append(f"{path}={text_of(value)}")
+
+
 def from_foreign(row: Document) -> Node:
     """An object in nobody's schema: known names become ECS fields, the whole becomes ``event.original``.
 
-    Where no message stands in it, the object itself, with sorted keys, is the message.
+    Where no message stands in it, its telling leaves are the message.
     """
     document: Node = {}
     for path, names in _NAMES.items():
@@ -80,10 +108,13 @@ def from_foreign(row: Document) -> Node:
             if _leaf(value):
                 _put(document, path, value)
                 break
-    original = _ENCODER.encode(row).decode()
     message = next((row[name] for name in _MESSAGES if type(row.get(name)) is str and row[name]), None)
-    document["message"] = message or original
-    document.setdefault("event", {}).update(kind="event", original=original)
+    if message is None:
+        found: list[str] = []
+        _leaves("", {key: row[key] for key in row if key not in _MAPPED}, found)
+        message = " ".join(found)
+    document["message"] = message
+    document.setdefault("event", {}).update(kind="event", original=_ENCODER.encode(row).decode())
     return document
 
 

@@ -19,6 +19,8 @@ LIMIT: Final = 16384
 
 _CACHED_LENGTH: Final = 512
 _CACHE_ENTRIES: Final = 16384
+_LONG_LENGTH: Final = 4096
+_LONG_ENTRIES: Final = 1024
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 _NEEDS_FOLD = re.compile(r"[\t\r\n]|  |^ | $")
@@ -27,7 +29,7 @@ _UPPER = {code: code + 32 for code in range(0x41, 0x5B)}
 
 
 def lower(text: str) -> str:
-    """Folds A–Z to a–z and nothing else."""
+    """The text with A–Z folded to a–z, and nothing else changed."""
     return text.lower() if text.isascii() else text.translate(_UPPER)
 
 
@@ -96,7 +98,7 @@ _HEX_COLON = frozenset("0123456789abcdef:")
 def address(text: str) -> str:
     """The class of an IP address; ``<name>`` for what is none."""
     text = lower(text)
-    mapped = text[7:] if text.startswith("::ffff:") else text
+    mapped = text.removeprefix("::ffff:")
     found = _ipv4(mapped)
     if found:
         return found
@@ -107,21 +109,21 @@ def address(text: str) -> str:
 # ── users and names ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 _SYSTEM = frozenset({"system", "localsystem", "local system", "s-1-5-18"})
-_SERVICE = frozenset({"local service", "localservice", "network service", "networkservice", "s-1-5-19", "s-1-5-20"})
+_SERVICE = frozenset(
+    {"local service", "localservice", "network service", "networkservice", "defaultapppool", "s-1-5-19", "s-1-5-20"}
+)
 _ANONYMOUS = frozenset({"anonymous logon", "s-1-5-7", "s-1-0-0", "guest", "s-1-1-0"})
-_SERVICE_DOMAINS = frozenset({"nt service", "window manager", "font driver host", "iis apppool", "nt virtual machine"})
 _SERVICE_SIDS = ("s-1-5-80-", "s-1-5-82-", "s-1-5-83-", "s-1-5-90-", "s-1-5-96-")
 _SERVICE_NAMES = ("dwm-", "umfd-")
 
 
 def user(text: str) -> str:
-    """The class of an account, given as ``DOMAIN\\name``, ``name``, ``name@domain`` or a SID."""
+    r"""The class of an account, given as ``DOMAIN\name``, ``name``, ``name@domain`` or a SID."""
     text = lower(text)
-    domain, _, name = text.rpartition("\\")
-    name = name.partition("@")[0]
+    name = text.rpartition("\\")[2].partition("@")[0]
     if name in _SYSTEM:
         return "<system>"
-    if name in _SERVICE or domain in _SERVICE_DOMAINS or name.startswith(_SERVICE_SIDS + _SERVICE_NAMES):
+    if name in _SERVICE or name.startswith(_SERVICE_SIDS + _SERVICE_NAMES):
         return "<service>"
     if name in _ANONYMOUS:
         return "<anonymous>"
@@ -164,16 +166,20 @@ def is_payload(token: str) -> bool:
     )
 
 
+_NAME = r"""(?:[^\\"/:*?<>|,;'()]{1,64}(?=[\\/])|[^\\"/:*?<>|,;'()\ ]++)"""
 _TOKEN = re.compile(
-    r"""
-      (?<![0-9a-z])(?P<guid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-z])
-    | (?<![0-9a-z])s-1-(?P<sid>[0-9][0-9-]*+)
-    | (?<![0-9a-z.])(?P<ip4>[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9a-z])
-    | (?<![0-9a-z:])(?=[0-9a-f]*:[0-9a-f]*:)(?P<ip6>[0-9a-f:]++)(?![0-9a-z])
-    | (?:(?<=[:$]\\users\\)|(?<=[:$]\\\\users\\\\)|(?<=:/users/)|(?<=/home/)|(?<=\\documents\ and\ settings\\))
-      (?P<profile>[^\\"/:*?<>|,;'()]{1,64}(?=[\\/])|[^\\"/:*?<>|,;'()\ ]++)
-    | (?<![0-9a-z:.\\])\\\\(?P<host>[0-9a-z_.-]+)(?![0-9a-z_.:$-])
-    | (?<![0-9a-z])(?P<word>[a-z]*+[0-9][0-9a-z]*+)
+    rf"""
+    (?<![0-9a-z])(?:
+        (?P<guid>[0-9a-f]{{8}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{12}})(?![0-9a-z])
+      | s-1-(?P<sid>[0-9][0-9-]*+)
+      | (?P<date>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?![0-9])
+      | (?P<dotted>[0-9]++(?:\.[0-9]++){{2,}}+)(?![0-9a-z])
+      | (?<!:)(?=[0-9a-f]*:[0-9a-f]*:)(?P<colons>[0-9a-f:]++)(?![0-9a-z])
+      | (?P<word>[a-z]*+[0-9][0-9a-z]*+)
+      | \\(?<![:.\\]\\)\\(?P<host>[0-9a-z_.-]+)(?![0-9a-z_.:$-])
+    )
+    | (?P<volume>\\device\\harddiskvolume[0-9]++)(?:(?P<volume_users>\\users\\){_NAME})?
+    | (?P<users>[:$](?:\\users\\|\\\\users\\\\|/users/|\\documents\ and\ settings\\)|/home/)(?P<profile>{_NAME})
     """,
     re.VERBOSE,
 )
@@ -203,19 +209,31 @@ def _colons(run: str) -> str:
     return _ipv6(run) if "::" in run or run.count(":") > 2 else "<time>"
 
 
+def _sid(tail: str) -> str:
+    """Well-known SIDs are short and tell what, not who."""
+    return f"s-1-{tail}" if len(tail) <= 8 else "<sid>"
+
+
 _ON_TOKEN: Mapping[str, Mask] = {
     "word": _word,
     "guid": lambda _: "<guid>",
-    "sid": lambda tail: f"s-1-{tail}" if len(tail) <= 8 else "<sid>",
-    "ip4": lambda run: _ipv4(run) or run,
-    "ip6": _colons,
-    "profile": lambda name: name if name in _PUBLIC_PROFILES else "<user>",
+    "sid": _sid,
+    "date": lambda _: "<date>",
+    "dotted": lambda run: _ipv4(run) or "<version>",
+    "colons": _colons,
     "host": lambda name: "\\\\" + (name if name in _NO_HOSTS else "<host>"),
 }
 
 
 def _replace(match: re.Match[str]) -> str:
-    kind = match.lastgroup or "word"
+    kind = match.lastgroup or ""
+    if kind == "profile":
+        name = match[kind]
+        return match["users"] + (name if name in _PUBLIC_PROFILES else "<user>")
+    if kind == "volume":
+        return "<volume>"
+    if kind == "volume_users":
+        return "<volume>\\users\\<user>"
     return _ON_TOKEN[kind](match[kind])
 
 
@@ -279,7 +297,10 @@ def compile_mask(verb: str, limit: int, table: Mapping[str, str] | None = None) 
 
     cached = lru_cache(maxsize=_CACHE_ENTRIES)(mask)
 
+    long = lru_cache(maxsize=_LONG_ENTRIES)(mask)
+
     def remembered(value: str) -> str:
-        return cached(value) if len(value) <= _CACHED_LENGTH else mask(value)
+        size = len(value)
+        return cached(value) if size <= _CACHED_LENGTH else long(value) if size <= _LONG_LENGTH else mask(value)
 
     return remembered

@@ -16,62 +16,110 @@ from connector.types import Pairs
 MAX_TEXT: Final = 1200
 """Characters; far more than the 128 word pieces that the model reads."""
 
-_PROGRAMS: Final = frozenset({"process.executable", "process.parent.executable", "target.process"})
-_COMMANDS: Final = frozenset({"process.command_line", "process.parent.command_line"})
-_REVEALED: Final = frozenset(
-    {"process.command_line", "process.parent.command_line", "service.file", "registry.data", "registry.new_value",
-     "task.command", "task.arguments", "wmi.query", "wmi.destination", "message", "process.args", "url.query",
-     "http.body", "data.value"}
-    | {name for kind in TABLE.kinds.values() for field in kind.fields if (name := field.name).startswith("powershell.")}
-)  # fmt: skip
+_PROGRAMS: Final = frozenset(
+    {"process.executable", "process.parent.executable", "target.process", "dll.path", "thread.start_module"}
+)
+_COMMANDS: Final = frozenset(
+    {
+        *("process.command_line", "process.parent.command_line", "powershell.host"),
+        *("powershell.context_host", "powershell.pipeline_host"),
+    }
+)
+_ORIGINAL_NAMES: Final = {
+    "process.pe.original_file_name": "process.executable",
+    "dll.original_file_name": "dll.path",
+}
+_CMDLETS: Final = frozenset({"powershell.payload", "powershell.pipeline_details"})
+_LOGS: Final = frozenset({"winlog.channel", "winlog.provider"})
+_ENCODED: Final = frozenset(
+    {
+        *_COMMANDS,
+        *("service.file", "registry.data", "registry.new_value", "task.command", "task.arguments"),
+        *("wmi.query", "wmi.destination", "message", "process.args", "url.query", "http.body", "data.value"),
+        *(name for name in TABLE.fields if name.startswith("powershell.")),
+    }
+)
 
 _PLACEHOLDER = re.compile(r"<([a-z][a-z-]*)>")
+_BINDING = re.compile(r'parameterbinding\([^)"]*\): name="([^"]*)"; value=')
+_INVOCATION = re.compile(r'commandinvocation\(([^)"]*)\): "[^"]*"')
+_LEADING_PROGRAM = re.compile(
+    r'"(?:\\\?\?\\)?[a-z%<][^"\\]*\\(?:[^"\\]+\\)*([^"\\]+)"|(?:\\\?\?\\)?[a-z]:\\(?:[^"\\ ]+\\)*([^"\\ ]+)'
+)
 _FOLDERS: Final = (
     ("c:\\windows\\system32", ""),
-    ("%systemroot%\\system32", ""),
     ("c:\\windows\\syswow64", "syswow64"),
     ("c:\\windows", "windows"),
     ("c:\\program files (x86)", "program files"),
     ("c:\\program files", "program files"),
 )
-_LEADING_PROGRAM = re.compile(
-    r'^"?(?:\\\?\?\\)?(?:[a-z]:|%[a-z]+%)\\(?:[^"\\ ]+\\)*([^"\\ ]+)"?|^"[a-z]:\\(?:[^"\\]+\\)*([^"\\]+)"'
-)
+_ALIASES: Final = (("<volume>", "c:"), ("%systemroot%", "c:\\windows"), ("\\systemroot", "c:\\windows"), ("\\??\\", ""))
 
 
 def program(path: str) -> str:
     """A program's file name, then the folder that it runs from unless that is the ordinary one."""
+    for alias, meaning in _ALIASES:
+        if path.startswith(alias):
+            path = meaning + path[len(alias) :]
     folder, _, name = path.rpartition("\\")
     for prefix, words in _FOLDERS:
         if folder == prefix or folder.startswith(prefix + "\\"):
-            rest = (
-                folder[len(prefix) + 1 :] if words != "program files" else folder[len(prefix) + 1 :].partition("\\")[0]
-            )
-            where = f"{words} {rest}".strip().replace("\\", " ")
-            return f"{name} in {where}" if where else name
+            rest = folder[len(prefix) + 1 :]
+            if words == "program files":
+                rest = rest.partition("\\")[0]
+            folder = f"{words} {rest}".strip().replace("\\", " ")
+            break
     return f"{name} in {folder}" if folder else name
 
 
 def command(line: str) -> str:
     """A command line with its leading program path cut to the file name."""
-    return _LEADING_PROGRAM.sub(lambda match: match[1] or match[2], line, count=1)
+    match = _LEADING_PROGRAM.match(line)
+    return (match[1] or match[2]) + line[match.end() :] if match else line
+
+
+def cmdlets(payload: str) -> str:
+    """PowerShell's list of invocations and bound parameters, as one would type them."""
+    return _BINDING.sub(r"-\1 ", _INVOCATION.sub(r"\1", payload))
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("\\")[2].partition(".")[0]
 
 
 def _value(field: str, value: str) -> str:
     if field in _PROGRAMS:
         return program(value)
-    if field in _REVEALED:
+    if field in _ENCODED:
         value = reveal(value)
-    return command(value) if field in _COMMANDS else value
+    if field in _COMMANDS:
+        return command(value)
+    if field in _CMDLETS:
+        return cmdlets(value)
+    if field in _LOGS:
+        return value.removeprefix("microsoft-windows-")
+    meaning = TABLE.codes.get(field, {}).get(value)
+    if meaning:
+        return f"{value} {meaning}"
+    return TABLE.codes["*"].get(value, value) if value.startswith("%%") else value
+
+
+def _label(field: str) -> str:
+    label = TABLE.labels.get(field)
+    return field.rpartition(".")[2].replace("_", " ") if label is None else label
 
 
 def render(pairs: Pairs) -> str:
-    """The model text of a canonical form: ``words | value | label value | …``."""
+    """The model text of a canonical form: ``words | value | label value | …``.
+
+    An original file name is told only where the file goes by another one.
+    """
     kind = TABLE.kinds.get(pairs[0][1]) if pairs else None
     parts = [kind.words if kind else "event"]
+    values = dict(pairs)
     for field, value in pairs[1:]:
-        label = TABLE.labels.get(field)
-        if label is None:
-            label = field.rpartition(".")[2].replace("_", " ")
+        if field in _ORIGINAL_NAMES and _stem(value) == _stem(values.get(_ORIGINAL_NAMES[field], "")):
+            continue
+        label = _label(field)
         parts.append(f"{label} {_value(field, value)}" if label else _value(field, value))
     return _PLACEHOLDER.sub(r"\1", " | ".join(parts))[:MAX_TEXT]

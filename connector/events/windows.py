@@ -22,14 +22,19 @@ _NXLOG_TYPES: Final = frozenset({"INFO", "WARNING", "ERROR", "VERBOSE", "DEBUG",
 """Values of NXLog's own ``EventType``; Sysmon's registry and pipe events have data of that name."""
 
 FLAT_META: Final = frozenset(
-    "@timestamp @version ActivityID Category Channel Computer ComputerName ERROR_EVT_UNRESOLVED EventCode EventID "
-    "EventLevel EventReceivedTime EventRecordID EventTime EventTypeOrignal ExecutionProcessID Hostname Keywords Level "
-    "LevelValue LogName Message Opcode OpcodeValue ProviderGuid ProcessID RecordNumber RelatedActivityID Severity "
-    "SeverityValue SourceModuleName SourceModuleType SourceName Task TaskCategory ThreadID TimeCreated Version "
-    "eventtype event_id host index level linecount message port punct source sourcetype splunk_server tag tags "
-    "timeendpos timestartpos timestamp type "
-    "EventData_Xml System_Props_Xml RenderingInfo_Xml UserData_Xml Guid SystemTime Qualifiers dvc_nt_host "
-    "event_data winlog".split()
+    {
+        *("@timestamp", "@version", "ActivityID", "Category", "Channel", "Computer"),
+        *("ComputerName", "ERROR_EVT_UNRESOLVED", "EventCode", "EventID", "EventLevel", "EventReceivedTime"),
+        *("EventRecordID", "EventTime", "EventTypeOrignal", "ExecutionProcessID", "Hostname", "Keywords"),
+        *("Level", "LevelValue", "LogName", "Message", "Opcode", "OpcodeValue"),
+        *("ProviderGuid", "ProcessID", "RecordNumber", "RelatedActivityID", "Severity", "SeverityValue"),
+        *("SourceModuleName", "SourceModuleType", "SourceName", "Task", "TaskCategory", "ThreadID"),
+        *("TimeCreated", "Version", "eventtype", "event_id", "host", "index"),
+        *("level", "linecount", "message", "port", "punct", "source"),
+        *("sourcetype", "splunk_server", "tag", "tags", "timeendpos", "timestartpos"),
+        *("timestamp", "type", "EventData_Xml", "System_Props_Xml", "RenderingInfo_Xml", "UserData_Xml"),
+        *("Guid", "SystemTime", "Qualifiers", "dvc_nt_host", "event_data", "winlog"),
+    }
 )
 """Names in a flat record that tell of the record, not of the event."""
 

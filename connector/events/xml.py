@@ -85,7 +85,7 @@ def event_from_xml(text: str, max_depth: int) -> Document:
     parser.EntityDeclHandler = builder.refuse
     parser.ExternalEntityRefHandler = builder.refuse
     try:
-        parser.Parse(text.encode("utf-8"), True)  # noqa: FBT003 - expat takes no keywords
+        parser.Parse(text.encode("utf-8"), True)
     except (expat.ExpatError, UnicodeEncodeError) as error:
         raise PermanentError(f"malformed XML: {error}") from error
     event = builder.root.get("Event")
