@@ -29,15 +29,15 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 30.0
 _CACHE_KIB = 64 * 1024
-_CHECKPOINT_PAGES = 16_000
-"""64 MiB of log before it is folded into the database: pages that many batches touch are then written once."""
+_CHECKPOINT_PAGES = 32_000
+"""128 MiB of log before it is folded into the database: pages that many batches touch are then written once."""
 
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     f"PRAGMA cache_size = -{_CACHE_KIB}",
     f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
-    "PRAGMA journal_size_limit = 134217728",
+    "PRAGMA journal_size_limit = 268435456",
     "PRAGMA temp_store = MEMORY",
 )
 

@@ -136,7 +136,7 @@ class Intervals(Room):
 
     def sighted(self, source: str, partition: str, start: int, stop: int, *, accounted: bool = False) -> frozenset[str]:
         """The ids of the distinct events sighted in the span; with ``accounted`` only those with an outcome."""
-        query = sa.select(sightings.c.event_id.distinct()).where(*_IN_SPAN)
+        query = sa.select(sightings.c.event_id).distinct().where(*_IN_SPAN)
         if accounted:
             query = query.where(HAS_OUTCOME)
         with self._db.read() as tx:

@@ -1,0 +1,1 @@
+"""The ledger suite: every rule on SQLite and on PostgreSQL."""
