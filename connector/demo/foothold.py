@@ -57,7 +57,7 @@ _TASK = f"""<?xml version="1.0" encoding="UTF-16"?>
 
 
 def foothold(cast: Cast) -> None:
-    """Tells the first part, from the attachment at 09:47 to the copy on the file server's share at 10:19."""
+    """Tells the first part, from the attachment at 09:47 to the service on the file server at 10:20."""
     intruder = Intruder(cast, "ws", "09:47:12.381")
     shell = _lure(intruder)
     _stage(intruder, shell)
@@ -202,7 +202,7 @@ def _cross_over(intruder: Intruder, raised: Process) -> None:
         raised,
         "net",
         '"C:\\Windows\\system32\\net.exe" use \\\\LMR-FS-02\\ADMIN$ /user:LARKMOOR\\nfossum-adm Skerry-4471-quay',
-        wait=640,
+        wait=1673.8,
     )
     intruder.plans("A tool is copied to the server", "T1570", "T1021.002")
     intruder.runs(

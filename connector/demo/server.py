@@ -26,7 +26,7 @@ _OPERATORS = ("Backup Operators", "S-1-5-32-551")
 
 
 def server(cast: Cast) -> None:
-    """Tells the second part, from the network log-on at 10:20 to the cleared log at 11:04."""
+    """Tells the second part, from the network log-on at 10:20 to the cleared log at 10:32."""
     intruder = Intruder(cast, "fs", "10:20:13.604")
     implant = _land(intruder)
     _add_account(intruder, implant)
