@@ -135,12 +135,17 @@ class TextMember:
         missing = set(OUTPUTS) - {node.name for node in self._session.get_outputs()}
         if missing:
             raise ConfigError(f"member {self.name!r}: the graph has no output {', '.join(sorted(missing))}")
-        try:
-            self.logits(["a", "a longer text"])
-        except (*_LOAD_ERRORS, ValueError) as error:
-            raise ConfigError(
-                f"member {self.name!r}: the graph does not give ({len(self.labels)} labels, 1) logits an event: {error}"
-            ) from error
+        for text in ("a", "a text of more tokens than the other one"):
+            ((_, inputs),) = _batches([self._tokenizer.encode(text).ids], 1, self._inputs)
+            try:
+                techniques, malicious = self._session.run(OUTPUTS, inputs)
+            except _LOAD_ERRORS as error:
+                raise ConfigError(f"member {self.name!r}: the graph does not run: {error}") from error
+            if (techniques.shape, malicious.shape) != ((1, len(self.labels)), (1,)):
+                raise ConfigError(
+                    f"member {self.name!r}: for one event and {len(self.labels)} labels the graph gives logits of shape "
+                    f"{techniques.shape} and {malicious.shape}"
+                )
 
 
 def _batches(ids: Sequence[Sequence[int]], size: int, names: Sequence[str]) -> Iterator[Batch]:

@@ -1,0 +1,96 @@
+"""A member with a memory: what it scored before under the same key is not scored again."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.models.cache import Cache
+from connector.ports import Member, State
+from connector.telemetry import CACHE
+from connector.types import Event, Scores, StateChange
+
+Row = tuple[NDArray[np.float32], float, tuple[str, ...]]
+"""A member's view of one event: techniques, p_malicious, notes."""
+
+
+class Memory:
+    """Asks one member, and only for what it does not remember.
+
+    ``lineage`` is the member and all that it needs: its score depends on all their keys. A ``capacity`` of 0 is for a
+    bundle of one member, whose predictions are remembered whole: then every call goes through.
+    """
+
+    def __init__(self, member: Member, lineage: Sequence[Member], capacity: int) -> None:
+        self._member = member
+        self._lineage = tuple(lineage)
+        self._rows: Cache[Hashable, Row] | None = Cache(capacity) if capacity else None
+
+    def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
+        """The member's scores of these events, and the state rows that changed."""
+        needed = {name: views[name] for name in self._member.needs}
+        if self._rows is None:
+            return self._member.score(events, needed, state)
+        keys = joined(self._lineage, events)
+        known, todo = _recall(self._rows, keys)
+        change = StateChange()
+        if todo:
+            asked = {name: _taken(view, todo) for name, view in needed.items()}
+            scores, change = self._member.score([events[place] for place in todo], asked, state)
+            for i, place in enumerate(todo):
+                row = (scores.techniques[i].copy(), float(scores.p_malicious[i]), scores.notes[i])
+                key = keys[place]
+                known[place if key is None else key] = row
+                if key is not None:
+                    self._rows.put(key, row)
+        CACHE.labels(member=self._member.name, outcome="hit").inc(len(events) - len(todo))
+        CACHE.labels(member=self._member.name, outcome="miss").inc(len(todo))
+        return self._stacked([known[place if key is None else key] for place, key in enumerate(keys)]), change
+
+    def _stacked(self, rows: Sequence[Row]) -> Scores:
+        width = len(self._member.labels)
+        return Scores(
+            techniques=np.array([row[0] for row in rows], np.float32).reshape(len(rows), width),
+            p_malicious=np.array([row[1] for row in rows], np.float32),
+            notes=tuple(row[2] for row in rows),
+        )
+
+
+def joined(members: Sequence[Member], events: Sequence[Event]) -> list[Hashable]:
+    """The members' keys of each event as one; None where a member gives none."""
+    if len(members) == 1:
+        key_of = members[0].key
+        return [key_of(event) for event in events]
+    together: list[Hashable] = []
+    for event in events:
+        keys = [member.key(event) for member in members]
+        together.append(None if None in keys else tuple(keys))
+    return together
+
+
+def _recall(rows: Cache[Hashable, Row], keys: Sequence[Hashable]) -> tuple[dict[Hashable, Row], list[int]]:
+    """The remembered rows by key, and the places to ask for: one for each new key, and all without a key."""
+    known: dict[Hashable, Row] = {}
+    asked: set[Hashable] = set()
+    todo: list[int] = []
+    for place, key in enumerate(keys):
+        if key is None:
+            todo.append(place)
+        elif key in known or key in asked:
+            continue
+        elif (row := rows.get(key)) is not None:
+            known[key] = row
+        else:
+            asked.add(key)
+            todo.append(place)
+    return known, todo
+
+
+def _taken(view: Scores, places: Sequence[int]) -> Scores:
+    return Scores(
+        techniques=view.techniques[places],
+        p_malicious=view.p_malicious[places],
+        notes=tuple(view.notes[place] for place in places),
+    )
