@@ -13,7 +13,7 @@ from connector.policy.admit import (
     switched_off,
 )
 from connector.policy.decide import Decision, DecisionContext, decide, verdict_name
-from connector.policy.document import document, record_document, risk_score
+from connector.policy.document import document, error_document, record_document, risk_score
 from connector.policy.model import Policy, Rule
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "admit",
     "decide",
     "document",
+    "error_document",
     "record_document",
     "risk_score",
     "scopes",

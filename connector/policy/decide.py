@@ -40,7 +40,8 @@ class DecisionContext(Noun, frozen=True, kw_only=True):
     """A :class:`Thresholds`."""
     members: int
     """How many members the bundle has."""
-    origin_key: bytes
+    origin_key: bytes | None
+    """None: the verdict is for a person's eyes and gets no mark, as `triaged classify` prints it."""
     revision: int = 1
     tags: frozenset[str] = frozenset()
     aliases: frozenset[str] = frozenset()
@@ -92,11 +93,11 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
         model=context.model,
         fingerprint=event.fingerprint,
         source=event.ref,
-        origin=identity.origin_mark(context.origin_key, record_id),
+        origin="" if context.origin_key is None else identity.origin_mark(context.origin_key, record_id),
         timestamp=timestamp if isinstance(timestamp, str) else None,
         kind=event.kind,
         entity=entity,
-        explanation=_explanation(prediction),
+        explanation=_explanation(prediction, name),
         policy=None if rule is None else PolicyRef(rule=rule.name, mode=rule.mode, playbook=rule.playbook),
         supersedes=None if context.revision == 1 else identity.record_id(event.id, context.revision - 1),
     )
@@ -122,10 +123,10 @@ def _action(rule: Rule, event: Event, entity: Entity, verdict: Verdict, now: dat
     )
 
 
-def _explanation(prediction: Prediction) -> tuple[str, ...]:
-    if prediction.abstain is None:
+def _explanation(prediction: Prediction, name: VerdictName) -> tuple[str, ...]:
+    if name != "abstain":
         return prediction.explanation
-    return (f"abstained: {prediction.abstain}", *prediction.explanation)
+    return (f"abstained: {prediction.abstain or 'the model gave no probability'}", *prediction.explanation)
 
 
 def _matching(prediction: Prediction, name: VerdictName, thresholds: Thresholds, policy: Policy) -> Rule | None:

@@ -20,7 +20,17 @@ import msgspec
 
 from connector.attack import Technique, catalogue
 from connector.policy.entity import as_address
-from connector.types import Entity, Record, TechniqueScore, Verdict, VerdictName
+from connector.types import (
+    Entity,
+    LookupEntry,
+    ModelRef,
+    PolicyRef,
+    Record,
+    SourceRef,
+    TechniqueScore,
+    Verdict,
+    VerdictName,
+)
 
 RISK: dict[VerdictName, tuple[float, float]] = {"benign": (0, 21), "suspicious": (47, 26), "malicious": (74, 26)}
 FRAMEWORK = "MITRE ATT&CK"
@@ -46,13 +56,40 @@ def record_document(record: Record) -> dict[str, Any]:
         return document(record)
     fields: dict[str, Any] = msgspec.to_builtins(record)
     kind = fields.pop("type")
+    triaged = {"record": kind, "cause": fields.pop("cause", None), "origin": fields.pop("origin", None) or None}
+    if isinstance(record, LookupEntry):
+        triaged["scope"] = "fingerprint"
     found: dict[str, Any] = {
         "event": {"id": fields.pop("record_id"), "kind": "enrichment", "action": kind},
-        "triaged": {"record": kind, "cause": fields.pop("cause", None), kind: fields},
+        "triaged": {**triaged, kind: fields},
     }
     if "at" in fields:
         found["@timestamp"] = fields["at"]
     return found
+
+
+def error_document(ref: SourceRef, model: ModelRef, reason: str, place: str) -> dict[str, Any]:
+    """The row of an event that got no verdict: the same fields, null, and ``triaged.error`` with reason and place."""
+    return {
+        "event": {"kind": "pipeline_error"},
+        "error": {"message": reason},
+        "triaged": {
+            "verdict": None,
+            "confidence": None,
+            "techniques": [],
+            "members": {},
+            "model": _model(model),
+            "fingerprint": None,
+            "scope": "event",
+            "revision": None,
+            "supersedes": None,
+            "explanation": [],
+            "policy": _policy(None),
+            "source": _source(ref),
+            "origin": None,
+            "error": {"reason": reason, "place": place},
+        },
+    }
 
 
 def risk_score(verdict: Verdict) -> float | None:
@@ -108,30 +145,35 @@ def _entity(entity: Entity) -> dict[str, Any]:
 
 
 def _triaged(verdict: Verdict) -> dict[str, Any]:
-    policy = verdict.policy
     return {
         "verdict": verdict.verdict,
         "confidence": verdict.confidence,
         "techniques": [_score(score) for score in verdict.techniques],
         "members": {name: _number(vote) for name, vote in verdict.members.items()},
-        "model": {
-            "name": verdict.model.name,
-            "version": verdict.model.version,
-            "attack_version": verdict.model.attack_version,
-        },
+        "model": _model(verdict.model),
         "fingerprint": verdict.fingerprint,
         "scope": verdict.scope,
         "revision": verdict.revision,
         "supersedes": verdict.supersedes,
         "explanation": list(verdict.explanation),
-        "policy": {
-            "rule": policy.rule if policy else None,
-            "mode": policy.mode if policy else None,
-            "playbook": policy.playbook if policy else None,
-        },
-        "source": {"siem": verdict.source.siem, "index": verdict.source.index, "id": verdict.source.id},
-        "origin": verdict.origin,
+        "policy": _policy(verdict.policy),
+        "source": _source(verdict.source),
+        "origin": verdict.origin or None,
     }
+
+
+def _model(model: ModelRef) -> dict[str, str]:
+    return {"name": model.name, "version": model.version, "attack_version": model.attack_version}
+
+
+def _policy(policy: PolicyRef | None) -> dict[str, str | None]:
+    if policy is None:
+        return {"rule": None, "mode": None, "playbook": None}
+    return {"rule": policy.rule, "mode": policy.mode, "playbook": policy.playbook}
+
+
+def _source(ref: SourceRef) -> dict[str, str]:
+    return {"siem": ref.siem, "index": ref.index, "id": ref.id}
 
 
 def _number(value: float | None) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,18 @@ LONGEST = 256
 
 
 def entity_of(ecs: Document) -> Entity:
-    """Host, user, source address and collector identity. What is absent, odd or too long is None."""
-    return Entity(
-        host=_text(ecs, "host", "name") or _text(ecs, "host", "hostname"),
-        user=_text(ecs, "user", "name"),
-        address=_text(ecs, "source", "ip"),
-        agent_id=_text(ecs, "agent", "id"),
-    )
+    """Host, user, source address and collector identity. What is absent, odd or too long is None.
+
+    A collector that names itself otherwise than the event's host has received the event from elsewhere (Windows Event
+    Forwarding, a relay): its identity says nothing of that host, and counts as unresolved.
+    """
+    host = _text(ecs, "host", "name") or _text(ecs, "host", "hostname")
+    agent_id = _text(ecs, "agent", "id")
+    if agent_id is not None:
+        collector = _text(ecs, "agent", "hostname") or _text(ecs, "agent", "name")
+        if collector is not None and _short(collector) != _short(host or ""):
+            agent_id = None
+    return Entity(host=host, user=_text(ecs, "user", "name"), address=_text(ecs, "source", "ip"), agent_id=agent_id)
 
 
 def entity_key(entity: Entity, event: Event) -> str:
@@ -41,9 +45,7 @@ def entity_key(entity: Entity, event: Event) -> str:
 
 def protected_by(protected: Protected, entity: Entity, aliases: frozenset[str] = frozenset()) -> str | None:
     """The protection that covers this entity, under any name that it is known by, or None."""
-    hosts = {
-        name for host in (entity.host, *aliases) if host for name in (host.lower(), host.lower().partition(".")[0])
-    }
+    hosts = {name for host in (entity.host, *aliases) if host for name in (host.lower(), _short(host))}
     agents = {name.lower() for name in (entity.agent_id, *aliases) if name}
     users = {name.lower() for name in (entity.user, *aliases) if name}
     for kind, names, patterns in (
@@ -71,9 +73,13 @@ def as_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Addres
     return getattr(address, "ipv4_mapped", None) or address
 
 
+def _short(host: str) -> str:
+    return host.partition(".")[0].lower()
+
+
 def _text(ecs: Document, group: str, field: str) -> str | None:
     node: Json = ecs.get(group)
-    value: Json = node.get(field) if isinstance(node, Mapping) else ecs.get(f"{group}.{field}")
+    value: Json = node.get(field) if isinstance(node, dict) else ecs.get(f"{group}.{field}")
     if isinstance(value, (list, tuple)) and value:
         value = value[0]
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST or not value.isprintable():

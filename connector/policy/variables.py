@@ -93,17 +93,21 @@ def fits(value: str, kind: str) -> bool:
 def values(playbook: Playbook, action: Action) -> Mapping[str, str]:
     """Every playbook variable's value for this action.
 
-    Raises ``PermanentError`` for one that is missing or of another type than declared.
+    Where the verdict has none, or one of another type than declared, the playbook's own value stands in: an odd value in
+    an event must not keep a notification from being sent.
+    Raises ``PermanentError`` where the playbook has none either.
     """
     found: dict[str, str] = {}
     for name, variable in playbook.playbook_variables.items():
-        value = SOURCES[name](action) if variable.external and name in SOURCES else None
-        value = variable.value if value is None else value
-        if value is None:
+        given = SOURCES[name](action) if variable.external and name in SOURCES else None
+        if given is not None and fits(given, variable.type):
+            found[name] = given
+        elif variable.value is not None:
+            found[name] = variable.value
+        elif given is None:
             raise PermanentError(f"playbook {action.playbook!r} needs {name}, and the verdict has no value for it")
-        if not fits(value, variable.type):
+        else:
             raise PermanentError(f"playbook {action.playbook!r}: {name} must be of type {variable.type}; it is not")
-        found[name] = value
     return found
 
 

@@ -22,6 +22,8 @@ AGENT_TYPES = frozenset(
     {"group", "individual", "location", "organization", "sector", "http-api", "linux", "net-address"}
     | {"security-category", "ssh"}
 )
+CONDITIONS = frozenset({"condition", "switch"})
+"""Expressions, in which a reference is an operand: the engine evaluates them, nothing is filled in here."""
 COMMON = frozenset({"type", "description", "version", "playbook_activity", "external_references"})
 COMMANDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "manual": (frozenset({"command", "command_b64"}), frozenset()),
@@ -194,6 +196,10 @@ def _references(playbook: Playbook) -> Iterator[str]:
         if isinstance(step, ActionStep):
             bodies = [(command, json_body(command)) for command in step.commands]
             tree["commands"] = [c if body is None else {**c, "content": body} for c, body in bodies]
+        for name in CONDITIONS & tree.keys():
+            for reference in REFERENCE.findall(tree.pop(name)):
+                if reference[: -len(":value")] not in known:
+                    yield f"workflow.{key}.{name}: {reference} is not declared"
         yield from _stray(tree, known, f"workflow.{key}")
     for name in ("agent_definitions", "target_definitions"):
         yield from _stray(getattr(playbook, name), shared, name)

@@ -1,12 +1,13 @@
 import math
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from policy_cases import NOW, Thresholds, contain, context, event, policy, prediction, proposed, rule
+from policy_cases import NOW, PLAYBOOKS, Thresholds, contain, context, event, policy, prediction, proposed, rule
 
 from connector import identity
-from connector.policy import decide, verdict_name
+from connector.policy import Policy, decide, verdict_name
 from connector.types import Entity, TechniqueScore
 
 
@@ -136,11 +137,30 @@ def test_the_action_carries_what_the_soar_and_the_counters_need() -> None:
         ({"user": {"name": "Anna"}}, Entity(user="Anna"), "user:anna"),
         ({"source": {"ip": "10.0.0.1"}}, Entity(address="10.0.0.1"), "address:10.0.0.1"),
         ({"agent": {"id": 7}}, Entity(), "source:elastic/logs"),
+        (
+            {"agent": {"id": "a", "name": "WS"}, "host": {"name": "ws.corp"}},
+            Entity(host="ws.corp", agent_id="a"),
+            "agent:a",
+        ),
+        ({"agent": {"id": "a", "name": "collector"}, "host": {"name": "ws"}}, Entity(host="ws"), "host:ws"),
+        ({"agent": {"id": "a", "hostname": "relay"}}, Entity(), "source:elastic/logs"),
     ],
 )
 def test_entities_are_read_from_any_shape(ecs: dict[str, Any], entity: Entity, key: str) -> None:
     action = proposed(policy(rule()), event(**ecs))
     assert (action.entity, action.entity_key) == (entity, key)
+
+
+def test_a_benign_decision_costs_less_than_25_microseconds() -> None:
+    in_force = Policy.load(PLAYBOOKS / "policy.toml", PLAYBOOKS)
+    the_event, the_prediction, the_context = event(), prediction(0.01), context()
+    rounds = []
+    for _ in range(20):
+        start = time.perf_counter()
+        for _ in range(200):
+            decide(the_event, the_prediction, the_context, in_force)
+        rounds.append((time.perf_counter() - start) / 200)
+    assert min(rounds) < 25e-6
 
 
 json_values = st.recursive(

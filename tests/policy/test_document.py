@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 from policy_cases import NOW, context, event, policy, prediction, rule
 
-from connector.policy import decide, document, record_document, risk_score
+from connector.policy import decide, document, error_document, record_document, risk_score
 from connector.types import (
     AlertUpdate,
     Entity,
@@ -39,6 +39,7 @@ FIELDS = {
 }
 """DESIGN "Verdict": the fields of ``triaged.*``."""
 
+MODEL = ModelRef(name="m", version="1", attack_version="18.1")
 probabilities = st.floats(0, 1)
 
 
@@ -135,6 +136,25 @@ def test_every_other_record_has_a_document_that_says_its_kind(record: Record) ->
     assert found["event"]["id"] == "r"
     assert found["triaged"][kind]
     assert found["triaged"]["cause"] == getattr(record, "cause", None)
+
+
+def test_a_verdict_without_a_mark_has_a_null_origin() -> None:
+    decided = decide(event(), prediction(), context(origin_key=None), policy()).verdict
+    assert document(decided)["triaged"]["origin"] is None
+
+
+def test_a_row_without_a_verdict_has_every_field_and_says_why_and_where() -> None:
+    found = error_document(SourceRef(siem="files", index="a", id="1"), MODEL, "not JSON", "a:7")
+    assert found["triaged"].keys() == {*FIELDS, "error"}
+    assert found["triaged"]["error"] == {"reason": "not JSON", "place": "a:7"}
+    for field, inner in FIELDS.items():
+        if inner is not None:
+            assert found["triaged"][field].keys() == inner
+    assert "error" not in document(verdict())["triaged"]
+
+
+def test_a_lookup_entry_is_marked_by_its_scope() -> None:
+    assert record_document(RECORDS[-1])["triaged"]["scope"] == "fingerprint"
 
 
 def test_a_verdict_given_as_a_record_is_the_same_document() -> None:

@@ -56,6 +56,7 @@ def renamed(old: str, new: str) -> Edit:
     return edit
 
 
+CONDITION = "if-condition--00000000-0000-4000-8000-000000000001"
 UNKNOWN = "action--00000000-0000-4000-8000-000000000000"
 
 
@@ -258,12 +259,35 @@ def test_type_checks_never_raise(text: str, kind: str) -> None:
     assert fits(text, kind) in {True, False}
 
 
-def test_every_default_playbook_renders_for_an_event_without_any_entity_or_refuses_by_name() -> None:
+@pytest.mark.parametrize("slug", LOADED)
+def test_without_any_entity_every_shipped_playbook_but_isolation_still_renders(slug: str) -> None:
     action = proposed(policy(contain(mode="approve")), event(message="x"), prediction())
-    for slug, playbook in LOADED.items():
-        if "__agent_id__" in playbook.playbook_variables:
-            with pytest.raises(PermanentError, match="__agent_id__"):
-                render(playbook, action)
-        else:
-            assert slug == "notify-on-call"
-            assert render(playbook, action)
+    if slug == "isolate-host":
+        with pytest.raises(PermanentError, match="__agent_id__"):
+            render(LOADED[slug], action)
+    else:
+        assert render(LOADED[slug], action)
+
+
+def test_an_odd_value_gives_way_to_the_playbooks_own_and_does_not_keep_a_notification_back() -> None:
+    action = isolate(host="x\r\ny", user="z" * 5000)
+    sent = body(render(LOADED["notify-on-call"], action))
+    assert (sent["verdict"]["host"], sent["verdict"]["user"]) == ("", "")
+
+
+def test_a_condition_may_hold_references_but_only_declared_ones() -> None:
+    def with_condition(text: str) -> bytes:
+        def edit(playbook: dict[str, Any]) -> None:
+            playbook["workflow"][START]["on_completion"] = CONDITION
+            playbook["workflow"][CONDITION] = {
+                "type": "if-condition",
+                "condition": text,
+                "on_true": END,
+                "on_completion": FIRST,
+            }
+
+        return edited(edit)
+
+    read_playbook(with_condition("__host__:value = 'ws-7'"), "x")
+    with pytest.raises(ConfigError, match="__nobody__:value is not declared"):
+        read_playbook(with_condition("__nobody__:value = 'ws-7'"), "x")
