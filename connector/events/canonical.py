@@ -1,6 +1,6 @@
 """The canonical form: the ordered, masked fields of an event that a model may see.
 
-``canonical.toml`` is the table; this module compiles it, at import, into getters and masks. ``docs/canonical.md`` states
+``canonical.toml`` is the table; this module compiles it, at import, into getters and masks. ``CANONICAL.md`` states
 the rules that a second implementation must follow.
 """
 

@@ -2,7 +2,7 @@
 
 Each verb is a pure function of one string. Their rules are ASCII-only and read a value once, from left to right, by
 classes of characters, so that Painless can follow them; the regular expressions here are only a fast way to say the same
-(tests hold them against a plain scanner). ``docs/canonical.md`` states the rules.
+(tests hold them against a plain scanner). ``CANONICAL.md`` states the rules.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def units(text: str) -> int:
 
 
 def scrub(text: str) -> str:
-    """Lone surrogates become U+FFFD. (A Python string never holds a pair as two characters, but JSON escapes can.)"""
+    """The text with lone surrogates as U+FFFD; JSON escapes can bring them, and halves of a pair as two characters."""
     if text.isascii() or _SURROGATE.search(text) is None:
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -178,7 +178,7 @@ _TOKEN = re.compile(
       | (?P<word>[a-z]*+[0-9][0-9a-z]*+)
       | \\(?<![:.\\]\\)\\(?P<host>[0-9a-z_.-]+)(?![0-9a-z_.:$-])
     )
-    | (?P<volume>\\device\\harddiskvolume[0-9]++)(?:(?P<volume_users>\\users\\){_NAME})?
+    | (?P<volume>\\device\\harddiskvolume[0-9]++)(?:\\users\\(?P<volume_profile>{_NAME}))?
     | (?P<users>[:$](?:\\users\\|\\\\users\\\\|/users/|\\documents\ and\ settings\\)|/home/)(?P<profile>{_NAME})
     """,
     re.VERBOSE,
@@ -225,15 +225,18 @@ _ON_TOKEN: Mapping[str, Mask] = {
 }
 
 
+def _profile(name: str) -> str:
+    return name if name in _PUBLIC_PROFILES else "<user>"
+
+
 def _replace(match: re.Match[str]) -> str:
     kind = match.lastgroup or ""
     if kind == "profile":
-        name = match[kind]
-        return match["users"] + (name if name in _PUBLIC_PROFILES else "<user>")
+        return match["users"] + _profile(match[kind])
     if kind == "volume":
         return "<volume>"
-    if kind == "volume_users":
-        return "<volume>\\users\\<user>"
+    if kind == "volume_profile":
+        return "<volume>\\users\\" + _profile(match[kind])
     return _ON_TOKEN[kind](match[kind])
 
 
