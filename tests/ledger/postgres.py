@@ -67,9 +67,9 @@ class Server:
             else:
                 return
 
-    def run(self, statement: str) -> None:
-        with psycopg.connect(f"host={self.root} user=triaged dbname=postgres", autocommit=True) as connection:
-            connection.execute(statement.encode())
+    def run(self, statements: str, database: str = "postgres") -> None:
+        with psycopg.connect(f"host={self.root} user=triaged dbname={database}", autocommit=True) as connection:
+            connection.execute(statements.encode())
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://triaged@/{database}?host={self.root}"

@@ -230,6 +230,6 @@ def test_a_reader_of_another_query_starts_anew(ledger: Ledger) -> None:
 
 
 def test_a_full_disk_or_closed_server_is_transient(ledger: Ledger) -> None:
-    with pytest.raises(TransientError, match="did not answer"), ledger._db.write() as tx:
+    with pytest.raises(TransientError, match="did not answer"), ledger._db.write():
         raise sa.exc.OperationalError("INSERT", {}, Exception("disk full"))
     assert ledger.commit(batch(events(1))).inserted == set(events(1))

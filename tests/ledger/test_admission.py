@@ -1,0 +1,173 @@
+"""Admission: counted once, never against itself, and locked against everybody else."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from connector.ledger import Ledger, open_ledger
+from connector.types import RunRef
+from tests.ledger.make import MINUTE, TTL, FakeClock, action, action_row, batch, events, note_row
+
+SCOPES = ("cooldown:rule:host:h1", "rate:isolate")
+
+
+def queue(ledger: Ledger, count: int, first: int = 0) -> list[str]:
+    """Queues actions, each caused by an event of its own; returns their keys."""
+    ids = events(count, first)
+    actions = [action(f"{first}-{number}", cause=one) for number, one in enumerate(ids)]
+    ledger.commit(batch(ids, start=first, outbox=[action_row(entry, cause=entry.cause) for entry in actions]))
+    return [entry.key for entry in actions]
+
+
+def test_an_action_counts_once_however_often_it_is_claimed(ledger: Ledger, clock: FakeClock) -> None:
+    (key,) = queue(ledger, 1)
+    for attempt in (1, 2, 3):
+        with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+            (row,) = admission.rows
+            assert (row.attempt, row.doubts) == (attempt, attempt - 1)
+            assert admission.count("rate:isolate", clock.now - timedelta(days=1), key) == 0
+            assert admission.last("rate:isolate", key) is None
+            admission.run(row, SCOPES)
+        clock.advance(TTL)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        assert (
+            admission.count("rate:isolate", clock.now - timedelta(days=1), "00000000-0000-5000-8000-000000000000") == 1
+        )
+
+
+def test_others_count_from_the_given_time_on(ledger: Ledger, clock: FakeClock) -> None:
+    first, second = queue(ledger, 2)
+    began = clock.now
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        admission.run(admission.rows[0], SCOPES)
+    clock.advance(MINUTE)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        other = second if admission.rows[0].record_id == second else first
+        assert admission.last("cooldown:rule:host:h1", other) == began
+        assert admission.count("rate:isolate", began, other) == 1
+        assert admission.count("rate:isolate", began + timedelta(microseconds=1), other) == 0
+        assert admission.count("rate:another", began, other) == 0
+
+
+def test_a_waiting_action_comes_back_with_no_attempt_counted(ledger: Ledger, clock: FakeClock) -> None:
+    queue(ledger, 1)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        admission.wait(admission.rows[0], clock.now + MINUTE, "kill switch")
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        assert admission.rows == ()
+    clock.advance(MINUTE)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        (row,) = admission.rows
+        assert (row.attempt, row.doubtful) == (1, False)
+
+
+def test_doubt_survives_waiting(ledger: Ledger, clock: FakeClock) -> None:
+    queue(ledger, 1)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        admission.run(admission.rows[0], SCOPES)
+    clock.advance(TTL)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        admission.wait(admission.rows[0], clock.now, "kill switch")
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        assert admission.rows[0].doubts == 1
+
+
+def test_a_refusal_is_final_and_recorded(ledger: Ledger) -> None:
+    (key,) = queue(ledger, 1)
+    (cause,) = events(1)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        admission.refuse(admission.rows[0], "too old", [note_row(cause)])
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        assert admission.rows == ()
+    row = ledger.run_of(key)
+    assert row is not None
+    assert (row.state, row.detail, row.run_id) == ("refused", "too old", None)
+    assert ledger.pending("siem") == 1
+
+
+def test_a_row_that_nobody_decided_stays_as_it_was(ledger: Ledger) -> None:
+    queue(ledger, 1)
+    for _ in range(2):
+        with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+            (row,) = admission.rows
+            assert (row.attempt, row.doubtful) == (1, False)
+
+
+def test_an_exception_undoes_the_whole_admission(ledger: Ledger, clock: FakeClock) -> None:
+    keys = queue(ledger, 2)
+
+    def fails() -> None:
+        with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+            admission.run(admission.rows[0], SCOPES)
+            admission.refuse(admission.rows[1], "no")
+            raise KeyError("a bug in the policy")
+
+    with pytest.raises(KeyError):
+        fails()
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        assert {row.record_id for row in admission.rows} == set(keys)
+        assert admission.count("rate:isolate", clock.now - MINUTE, keys[0]) == 0
+
+
+def test_an_admitted_claim_is_settled_by_its_fence(ledger: Ledger, clock: FakeClock) -> None:
+    queue(ledger, 1)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        (stale,) = admission.rows
+        admission.run(stale, SCOPES)
+    clock.advance(TTL)
+    with ledger.claiming("dryrun", "v", TTL, 10) as admission:
+        (fresh,) = admission.rows
+        admission.run(fresh, SCOPES)
+    assert not ledger.start_run(stale, RunRef(soar="dryrun", run_id="a"))
+    assert ledger.start_run(fresh, RunRef(soar="dryrun", run_id="b"))
+
+
+def test_switches_silences_and_approvals_are_read_inside(ledger: Ledger, clock: FakeClock) -> None:
+    (key,) = queue(ledger, 1)
+    ledger.set_switch("kill", on=True, who="ana")
+    ledger.add_silence("rule:rule", clock.now + MINUTE, "ana", "maintenance")
+    ledger.set_approval(key, "approved", "ben", reason="seen")
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        assert admission.switches() == {"kill": True}
+        assert [entry.scope for entry in admission.silences(clock.now)] == ["rule:rule"]
+        assert admission.silences(clock.now + MINUTE) == ()
+        approval = admission.approval(key)
+        assert approval is not None
+        assert (approval.state, approval.who, approval.reason) == ("approved", "ben", "seen")
+
+
+def test_a_switch_waits_for_an_open_admission(ledger: Ledger, url: str, clock: FakeClock) -> None:
+    queue(ledger, 1)
+    other = open_ledger(url, clock)
+    thrown = threading.Thread(target=other.set_switch, args=("kill",), kwargs={"on": True, "who": "ana"})
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        thrown.start()
+        thrown.join(timeout=0.3)
+        assert thrown.is_alive()
+        assert admission.switches() == {}
+    thrown.join(timeout=30)
+    assert ledger.switches() == {"kill": True}
+    other.close()
+
+
+def test_two_admissions_on_one_ledger_come_one_after_the_other(ledger: Ledger, url: str, clock: FakeClock) -> None:
+    queue(ledger, 2)
+    other = open_ledger(url, clock)
+    seen: list[int] = []
+
+    def admit() -> None:
+        with other.claiming("dryrun", "v", TTL, 1) as admission:
+            seen.append(admission.count("rate:isolate", clock.now, admission.rows[0].record_id))
+
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        thread = threading.Thread(target=admit)
+        thread.start()
+        thread.join(timeout=0.3)
+        assert seen == []
+        admission.run(admission.rows[0], SCOPES)
+    thread.join(timeout=30)
+    assert seen == [1]
+    other.close()
