@@ -8,10 +8,7 @@ from pathlib import Path
 import msgspec
 
 from connector.demo.paths import TRUTH
-from connector.types import Noun, SourceRef
-
-Place = tuple[str, int]
-"""A scenario file's name and a line in it, counted from 1."""
+from connector.types import Noun
 
 
 class Planted(Noun, frozen=True):
@@ -26,6 +23,11 @@ class Planted(Noun, frozen=True):
     techniques: tuple[str, ...]
     step: str
 
+    @property
+    def place(self) -> str:
+        """``file:line``, as the end of an event's place reads."""
+        return f"{self.file}:{self.line}"
+
 
 class Truth(Noun, frozen=True):
     """The planted events, with the ATT&CK version of their technique ids."""
@@ -39,20 +41,14 @@ def truth(path: Path = TRUTH) -> Truth:
     return msgspec.json.decode(path.read_bytes(), type=Truth)
 
 
-def place(ref: SourceRef) -> Place:
-    """The scenario line that a verdict's source names. The files source counts a packed file's records from 0."""
-    ordinal = ref.id.rpartition(":")[2]
-    return Path(ref.index).name, int(ordinal) + 1
-
-
-def steps_found(planted: Collection[Planted], tagged: Mapping[Place, Collection[str]]) -> tuple[int, int]:
+def steps_found(planted: Collection[Planted], tagged: Mapping[str, Collection[str]]) -> tuple[int, int]:
     """How many of the planted steps have an event that was tagged with a technique which it shows, and of how many.
 
-    ``tagged``: technique ids by place. A parent stands for its sub-techniques and the other way round.
+    ``tagged``: technique ids by place (``file:line``). A parent stands for its sub-techniques and the other way round.
     """
     steps: dict[str, bool] = {}
     for event in planted:
         shown = {technique.partition(".")[0] for technique in event.techniques}
-        got = {technique.partition(".")[0] for technique in tagged.get((event.file, event.line), ())}
+        got = {technique.partition(".")[0] for technique in tagged.get(event.place, ())}
         steps[event.step] = steps.get(event.step, False) or bool(shown & got)
     return sum(steps.values()), len(steps)
