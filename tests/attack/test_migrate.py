@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from connector.attack import catalogue, migrate, to_v19
-from connector.attack.versions import FACTS
+from connector.attack.versions import FACTS, _backward
 
 TAG = re.compile(rb"^\s*-\s*attack\.(t\d{4}(?:\.\d{3})?)\s*$", re.IGNORECASE | re.MULTILINE)
 
@@ -78,3 +78,8 @@ def test_no_sigma_tag_is_unknown(corpora: Path) -> None:
     assert not unknown
     assert kinds["exact"] > 4000
     assert kinds["merged"] > 100
+
+
+def test_no_row_of_the_crosswalk_leads_back_to_an_id_that_is_not_live() -> None:
+    for ids in _backward().values():
+        assert ids <= set(catalogue().techniques)

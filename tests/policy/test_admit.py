@@ -140,6 +140,17 @@ def test_automatic_containment_fails_closed(members: dict[str, Any], context: di
     assert admit(action, admission(approval=Approval(), **context), approved, NOW) == Run()
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"verdict": "abstain"}, "abstain"), ({"verdict": "benign"}, "benign"), ({"passed": ()}, "known")],
+)
+def test_automatic_containment_does_not_trust_what_was_proposed(changes: dict[str, Any], why: str) -> None:
+    in_force = policy(contain(**AUTO))
+    action = proposed(in_force)
+    altered = msgspec.structs.replace(action, verdict=msgspec.structs.replace(action.verdict, **changes))
+    assert why in reason(admit(altered, admission(), in_force, NOW), Refuse)
+
+
 def test_a_context_that_was_left_empty_fails_closed() -> None:
     in_force = policy(contain(**AUTO))
     assert isinstance(admit(proposed(in_force), AdmissionContext(), in_force, NOW), Refuse)
