@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from connector.attack import catalogue
-from connector.attack.techniques import FACTS
 from connector.attack.generate import build, main, objects
+from connector.attack.techniques import FACTS
 from connector.errors import ConfigError, PermanentError
 
 

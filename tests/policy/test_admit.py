@@ -4,7 +4,11 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
-from policy_cases import (
+
+from connector.policy import AdmissionContext, Policy, Refuse, Run, Wait, admit, scopes, switched_off
+from connector.policy.admit import cooldown_scope, rate_scope
+from connector.types import Action, Entity
+from tests.policy.cases import (
     NOW,
     Approval,
     Silence,
@@ -17,10 +21,6 @@ from policy_cases import (
     proposed,
     rule,
 )
-
-from connector.policy import AdmissionContext, Policy, Refuse, Run, Wait, admit, scopes, switched_off
-from connector.policy.admit import cooldown_scope, rate_scope
-from connector.types import Action, Entity
 
 
 def reason(result: Any, kind: type) -> str:

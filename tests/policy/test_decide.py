@@ -4,11 +4,22 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from policy_cases import NOW, PLAYBOOKS, Thresholds, contain, context, event, policy, prediction, proposed, rule
 
 from connector import identity
 from connector.policy import Policy, decide, verdict_name
 from connector.types import Entity, TechniqueScore
+from tests.policy.cases import (
+    NOW,
+    PLAYBOOKS,
+    Thresholds,
+    contain,
+    context,
+    event,
+    policy,
+    prediction,
+    proposed,
+    rule,
+)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from policy_cases import NOW, context, event, policy, prediction, rule
 
 from connector.policy import decide, document, error_document, record_document, risk_score
 from connector.types import (
@@ -21,6 +20,7 @@ from connector.types import (
     TechniqueScore,
     Verdict,
 )
+from tests.policy.cases import NOW, context, event, policy, prediction, rule
 
 FIELDS = {
     "verdict": None,

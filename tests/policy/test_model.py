@@ -3,11 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policy_cases import LOADED, PLAYBOOKS, contain, policy, rule
 
 from connector.attack import catalogue
 from connector.errors import ConfigError
 from connector.policy import Policy
+from tests.policy.cases import LOADED, PLAYBOOKS, contain, policy, rule
 
 
 @pytest.mark.parametrize(

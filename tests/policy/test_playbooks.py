@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
-from policy_cases import LOADED, PLAYBOOKS, contain, event, policy, prediction, proposed
 
 from connector.errors import ConfigError, PermanentError
 from connector.policy.playbooks import load_playbooks, read_playbook
 from connector.policy.render import RenderedStep, render
 from connector.policy.variables import TYPES, fits
 from connector.types import Action, Entity
+from tests.policy.cases import LOADED, PLAYBOOKS, contain, event, policy, prediction, proposed
 
 Edit = Callable[[dict[str, Any]], None]
 ISOLATE = json.loads((PLAYBOOKS / "isolate-host.json").read_text())
