@@ -61,6 +61,7 @@ def test_every_decision_record_has_a_date_and_the_alternatives_that_lost() -> No
         text = record.read_text(encoding="utf-8")
         assert re.search(r"^Date: \d{4}-\d\d-\d\d$", text, re.MULTILINE), record.name
         assert "\n## What lost" in text, record.name
+        assert f"]({record.name})" in (record.parent / "README.md").read_text(encoding="utf-8"), record.name
 
 
 def test_the_changelog_begins_with_what_is_unreleased() -> None:
