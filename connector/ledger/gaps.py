@@ -1,8 +1,9 @@
 """Gaps: stretches for which it is not proven that every event got its verdict.
 
 An interval is **proven** when it was read completely at or after its end plus the lookback: only then can no event
-become searchable in it any more. A gap is a stretch that no proven interval covers, or a proven interval in which
-fewer sighted events have an outcome than it matched.
+become searchable in it any more. Of one that was read completely but earlier, the part is proven for which the same
+holds. A gap is a stretch that no proven part covers, or an interval in which fewer sighted events have an outcome than
+it matched.
 """
 
 from __future__ import annotations
@@ -27,8 +28,14 @@ Stretch = tuple[int, int]
 
 
 def proven(interval: Interval, lookback_us: int) -> bool:
-    """Whether the interval was read completely, and late enough."""
+    """Whether all of the interval was read completely, and late enough."""
     return interval.complete and interval.read_at >= interval.stop + lookback_us
+
+
+def proven_stop(interval: Interval, lookback_us: int) -> int:
+    """Up to where the interval is proven: its start where nothing of it is, its stop where all is."""
+    reach = interval.read_at - lookback_us if interval.complete else interval.start
+    return max(interval.start, min(interval.stop, reach))
 
 
 def uncovered(start: int, stop: int, covers: Iterable[Stretch]) -> Iterator[Stretch]:
@@ -46,7 +53,7 @@ def uncovered(start: int, stop: int, covers: Iterable[Stretch]) -> Iterator[Stre
 
 def unproven(read: Sequence[Interval], lookback_us: int, start: int, stop: int, partition: str) -> list[Gap]:
     """The gaps of one partition between two offsets, each with its reason; neighbours of one reason are one gap."""
-    good = [(entry.start, entry.stop) for entry in read if proven(entry, lookback_us)]
+    good = [(entry.start, proven_stop(entry, lookback_us)) for entry in read]
     weak = [entry for entry in read if not proven(entry, lookback_us)]
     found: list[Gap] = []
     for first, last in uncovered(start, stop, good):
@@ -120,7 +127,7 @@ class Gaps(Room):
             sa.select(streams.c.partition, intervals.c.start, intervals.c.stop, intervals.c.matched, accounted)
             .select_from(intervals.join(streams, streams.c.id == intervals.c.stream).outerjoin(sightings, in_span))
             .where(streams.c.source == source, intervals.c.digest == digest, intervals.c.complete)
-            .where(intervals.c.read_at >= intervals.c.stop + lookback_us, intervals.c.matched > 0)
+            .where(intervals.c.read_at > intervals.c.start + lookback_us, intervals.c.matched > 0)
             .group_by(intervals.c.id, streams.c.partition)
             .having(accounted < intervals.c.matched)
         )

@@ -68,12 +68,11 @@ def record(tx: Tx, interval: Interval, now: int) -> None:
     inside = (intervals.c.start >= interval.start, intervals.c.stop <= interval.stop)
     tx.execute(sa.delete(intervals).where(*here, *inside, intervals.c.start <= interval.stop))
     behind = (intervals.c.start > interval.start, intervals.c.start < interval.stop, intervals.c.stop > interval.stop)
+    for row in tx.execute(sa.select(intervals).where(*here, *behind)).all():
+        _cut(tx, row, kept=(interval.stop, row.stop), away=(row.start, interval.stop))
     before = (intervals.c.start < interval.start, intervals.c.stop > interval.start, intervals.c.stop < interval.stop)
-    for overlap, edge in ((behind, {"start": interval.stop}), (before, {"stop": interval.start})):
-        for row in tx.execute(sa.select(intervals).where(*here, *overlap)).all():
-            kept = {"start": row.start, "stop": row.stop} | edge
-            matched = tx.execute(_MATCHED, {"stream": number, **kept}).scalar_one()
-            tx.execute(sa.update(intervals).where(intervals.c.id == row.id).values(**kept, matched=matched))
+    for row in tx.execute(sa.select(intervals).where(*here, *before)).all():
+        _cut(tx, row, kept=(row.start, interval.start), away=(interval.start, row.stop))
     span = {"stream": number, "start": interval.start, "stop": interval.stop}
     values = {
         **span,
@@ -85,6 +84,18 @@ def record(tx: Tx, interval: Interval, now: int) -> None:
         "recorded_at": now,
     }
     tx.execute(sa.insert(intervals), values)
+
+
+def _cut(tx: Tx, row: Any, *, kept: tuple[int, int], away: tuple[int, int]) -> None:
+    """Shrinks an interval. What it matched and what neither part holds any more stays missed in the part that is kept."""
+
+    def sighted(start: int, stop: int) -> int:
+        span = {"stream": row.stream, "start": start, "stop": stop}
+        return int(tx.execute(_MATCHED, span).scalar_one())
+
+    matched = max(sighted(*kept), row.matched - sighted(*away))
+    cut = sa.update(intervals).where(intervals.c.id == row.id)
+    tx.execute(cut.values(start=kept[0], stop=kept[1], matched=matched))
 
 
 def from_row(row: Any) -> Interval:

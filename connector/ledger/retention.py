@@ -90,8 +90,9 @@ class Retention(Room):
                 )
                 rows = tx.execute(page.order_by(verdicts.c.id).limit(_STEP)).all()
                 old = {row.record_id: row.id for row in rows if row.created_at < cutoff}
+                seen = len(old)
                 total += _bury_verdicts(tx, old, cutoff, now)
-            if len(old) < _STEP:
+            if seen < _STEP:
                 return total
             after = rows[-1].id
 
