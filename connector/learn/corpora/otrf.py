@@ -1,0 +1,191 @@
+"""OTRF Security Datasets: attack recordings; the attack by process tree, the benign background by recurrence."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import yaml
+
+from connector.errors import PermanentError
+from connector.events import normalise
+from connector.learn.corpora.process_tree import Recording, attack, tells
+from connector.learn.corpora.sample import Sample
+from connector.learn.corpora.source import Corpora
+from connector.types import Document, RawEvent, SourceRef
+
+NAME = "otrf"
+RECURS = 3
+BENIGN_PER_KIND = 400
+ATTACK_PER_KIND = 20
+ATTACK_LIMITS: Mapping[str, int] = {"sysmon-5": 0, "sysmon-7": 3, "sysmon-12": 5, "sysmon-13": 8}
+"""Fewer of what a process does by the hundred whoever started it; what only tells that it ended, not at all."""
+
+STARTS = frozenset({"sysmon-1", "security-4688"})
+_NOWHERE = SourceRef(siem="corpus", index=NAME, id="")
+
+
+class Seen(msgspec.Struct):
+    """A fingerprint: the first raw event that had it, its kind, and where it occurred."""
+
+    data: Mapping[str, Any]
+    kind: str
+    group: str
+    outside: set[str]
+    inside: set[str]
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """All recordings read once: techniques by recording name, recordings whose attack is known, every fingerprint's places."""
+
+    techniques: Mapping[str, tuple[str, ...]]
+    known: frozenset[str]
+    seen: Mapping[str, Seen]
+
+
+def samples(corpora: Corpora) -> Iterator[Sample]:
+    """Attack events per recording, then the background that recurs in three or more recordings and in no attack."""
+    survey = surveyed(corpora)
+    yield from _attacks(survey.seen, survey.techniques)
+    yield from _background(survey.seen)
+    yield from _other_starts(survey)
+
+
+def ordinary(corpora: Corpora) -> Mapping[str, list[Document]]:
+    """Ordinary raw events by kind, for recipes that put a pattern into one; empty where these recordings are not there."""
+    found: dict[str, list[Document]] = defaultdict(list)
+    if corpora.holds(NAME):
+        for _, row in _chosen_background(surveyed(corpora).seen):
+            found[row.kind].append(row.data)
+    return found
+
+
+@lru_cache(maxsize=1)
+def surveyed(corpora: Corpora) -> Survey:
+    """Reads every host recording; kept for the recipes that need it again."""
+    techniques, views = _metadata(corpora)
+    known: set[str] = set()
+    seen: dict[str, Seen] = {}
+    for path, content in corpora.files(NAME, ".zip", ".tar.gz"):
+        if "/host/" in path:
+            name = path.rsplit("/", 1)[-1]
+            if _read(path, _events(path, content), views.get(name, ""), seen):
+                known.add(path)
+    return Survey(techniques, frozenset(known), seen)
+
+
+def _metadata(corpora: Corpora) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    techniques: dict[str, tuple[str, ...]] = {}
+    views: dict[str, str] = {}
+    for _, content in corpora.files(NAME, ".yaml"):
+        document = yaml.load(content, Loader=yaml.CSafeLoader)
+        found = tuple(
+            str(mapping["technique"]) + (f".{mapping['sub-technique']}" if mapping.get("sub-technique") else "")
+            for mapping in document.get("attack_mappings") or ()
+        )
+        for file in document.get("files") or ():
+            name = str(file.get("link", "")).rsplit("/", 1)[-1]
+            techniques[name] = found
+            views[name] = str((document.get("simulation") or {}).get("adversary_view") or "")
+    return techniques, views
+
+
+def _events(path: str, content: bytes) -> list[Mapping[str, Any]]:
+    """The flat Windows events of one recording, in file order."""
+    found: list[Mapping[str, Any]] = []
+    for body in _members(path, content):
+        for line in body.splitlines():
+            try:
+                event = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if isinstance(event, dict):
+                found.append(event)
+    return found
+
+
+def _members(path: str, content: bytes) -> Iterator[bytes]:
+    if path.endswith(".zip"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in sorted(archive.namelist()):
+                if name.endswith((".json", ".log")):
+                    yield archive.read(name)
+        return
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        for member in tar:
+            stream = tar.extractfile(member) if member.isfile() and member.name.endswith(".json") else None
+            if stream is not None:
+                yield stream.read()
+
+
+def _read(group: str, events: list[Mapping[str, Any]], view: str, seen: dict[str, Seen]) -> bool:
+    """Enters one recording; whether its attack was found."""
+    starts = [event for event in events if event.get("EventID") == 1 and "ProcessGuid" in event]
+    tree = attack(starts, view)
+    for number, data in enumerate(events):
+        try:
+            event = normalise(RawEvent(deployment="corpus", native_id=f"{group}:{number}", ref=_NOWHERE, data=data))
+        except PermanentError:
+            continue
+        row = seen.get(event.fingerprint)
+        if row is None:
+            row = seen[event.fingerprint] = Seen(data, event.kind, group, set(), set())
+        _place(row, tree, data, group)
+    return bool(tree.guids)
+
+
+def _place(row: Seen, tree: Recording, data: Mapping[str, Any], group: str) -> None:
+    if tree.holds(data):
+        if not row.inside:
+            row.data, row.group = data, group
+        row.inside.add(group)
+    else:
+        row.outside.add(group)
+
+
+def _attacks(seen: Mapping[str, Seen], techniques: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
+    """Events of attack trees that never happen outside one: what a shell loads and writes in any session is no attack."""
+    taken: Counter[tuple[str, str]] = Counter()
+    for fingerprint, row in seen.items():
+        if not row.inside or row.outside:
+            continue
+        taken[row.group, row.kind] += 1
+        if taken[row.group, row.kind] <= ATTACK_LIMITS.get(row.kind, ATTACK_PER_KIND):
+            found = techniques.get(row.group.rsplit("/", 1)[-1], ()) if len(row.inside) < RECURS else ()
+            yield Sample(
+                data=row.data,
+                group=row.group,
+                record=fingerprint[:16],
+                basis="process-tree",
+                techniques=found,
+                malicious=True,
+            )
+
+
+def _background(seen: Mapping[str, Seen]) -> Iterator[Sample]:
+    for fingerprint, row in _chosen_background(seen):
+        yield Sample(data=row.data, group=row.group, record=fingerprint[:16], basis="recurring", malicious=False)
+
+
+def _other_starts(survey: Survey) -> Iterator[Sample]:
+    """Process starts outside the attack's tree, of recordings whose tree is known: ordinary ones are scarce everywhere."""
+    for fingerprint, row in survey.seen.items():
+        lone = not row.inside and len(row.outside) < RECURS and row.outside <= survey.known
+        if lone and row.kind in STARTS and not tells(row.data):
+            yield Sample(data=row.data, group=row.group, record=fingerprint[:16], basis="outside-tree", malicious=False)
+
+
+def _chosen_background(seen: Mapping[str, Seen]) -> Iterator[tuple[str, Seen]]:
+    """What most recordings share, up to a limit a kind."""
+    by_kind: dict[str, list[tuple[str, Seen]]] = defaultdict(list)
+    for fingerprint, row in seen.items():
+        if not row.inside and len(row.outside) >= RECURS:
+            by_kind[row.kind].append((fingerprint, row))
+    for kind in sorted(by_kind):
+        yield from sorted(by_kind[kind], key=lambda item: (-len(item[1].outside), item[0]))[:BENIGN_PER_KIND]

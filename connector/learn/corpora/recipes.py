@@ -1,0 +1,31 @@
+"""The recipes by source name, in the order in which their rows enter a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from connector.learn.corpora import (
+    atomic,
+    evtx_samples,
+    evtx_to_mitre,
+    open_xp_rules,
+    otrf,
+    routine,
+    scripts,
+    sigma,
+    tldr,
+)
+from connector.learn.corpora.source import Recipe
+
+RECIPES: Mapping[str, Recipe] = {
+    otrf.NAME: otrf.samples,
+    evtx_to_mitre.NAME: evtx_to_mitre.samples,
+    open_xp_rules.NAME: open_xp_rules.samples,
+    atomic.NAME: atomic.samples,
+    sigma.NAME: sigma.samples,
+    evtx_samples.NAME: evtx_samples.samples,
+    routine.NAME: routine.samples,
+    tldr.NAME: tldr.samples,
+    scripts.RUNNER_IMAGES: scripts.runner_images,
+    scripts.CHOCOLATEY: scripts.chocolatey,
+}

@@ -1,0 +1,102 @@
+"""Pinned upstreams, and reading them: a tar of the upstream tree, or the tree itself."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.learn.corpora.sample import Sample
+
+PINS = Path(__file__).with_name("sources.toml")
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """One pinned upstream. ``root`` is the folder inside the archive and, unpacked, inside the corpora folder.
+
+    An empty ``archive`` is a source that the project makes itself.
+    """
+
+    name: str
+    upstream: str
+    commit: str
+    archive: str
+    sha256: str
+    root: str
+    licence: str
+    credit: str
+    may_train: bool
+
+
+class Recipe(Protocol):
+    """Yields the samples of one source, always the same in the same order."""
+
+    def __call__(self, corpora: Corpora) -> Iterator[Sample]:
+        """The samples."""
+        ...
+
+
+def pinned(path: Path = PINS) -> Mapping[str, Source]:
+    """All pinned sources by name."""
+    table = tomllib.loads(path.read_text("utf-8"))
+    return {name: msgspec.convert({"name": name, **body}, Source) for name, body in table.items()}
+
+
+class Corpora:
+    """A folder of corpora: archives named as pinned, or unpacked trees ``OWNER/REPO``. Archives are hashed once."""
+
+    def __init__(self, folder: Path, sources: Mapping[str, Source] | None = None) -> None:
+        self.folder = folder
+        self.sources = pinned() if sources is None else sources
+        self._verified: set[str] = set()
+
+    def holds(self, name: str) -> bool:
+        """Whether the source is there in either form; one without an archive is made here."""
+        source = self.sources[name]
+        return not source.archive or (self.folder / source.archive).is_file() or (self.folder / source.root).is_dir()
+
+    def files(self, name: str, *suffixes: str) -> Iterator[tuple[str, bytes]]:
+        """The files of a source with one of these suffixes as (path below the source's root, content), sorted by path."""
+        source = self.sources[name]
+        archive, tree = self.folder / source.archive, self.folder / source.root
+        if archive.is_file():
+            self._verify(source, archive)
+            yield from sorted(_from_tar(archive, f"{source.root}/", suffixes))
+        elif tree.is_dir():
+            yield from _from_tree(tree, suffixes)
+        else:
+            raise ConfigError(
+                f"{name}: neither {archive} nor {tree} is there; clone {source.upstream} at {source.commit}"
+            )
+
+    def _verify(self, source: Source, archive: Path) -> None:
+        if source.name in self._verified:
+            return
+        with archive.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != source.sha256:
+            raise ConfigError(f"{archive} has SHA-256 {found}, pinned is {source.sha256}")
+        self._verified.add(source.name)
+
+
+def _from_tar(archive: Path, prefix: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.isfile() and member.name.startswith(prefix) and member.name.endswith(suffixes):
+                stream = tar.extractfile(member)
+                if stream is not None:
+                    yield member.name[len(prefix) :], stream.read()
+
+
+def _from_tree(tree: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    found = {
+        str(path.relative_to(tree)): path for path in tree.rglob("*") if path.is_file() and path.name.endswith(suffixes)
+    }
+    for name in sorted(found):
+        yield name, found[name].read_bytes()

@@ -1,0 +1,170 @@
+"""A trained text member as a bundle of the model store: graph, tokenizer, manifest, model card, training fingerprints."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from connector.errors import ConfigError
+from connector.learn.corpora.source import Source as Upstream
+from connector.learn.dataset import Dataset, Row
+from connector.learn.training.calibrate import Calibrated, calibrate, probabilities
+from connector.learn.training.card import card
+from connector.learn.training.export import export
+from connector.learn.training.fit import Recipe
+from connector.learn.training.labels import Floats, targets
+from connector.learn.training.measure import (
+    flagged,
+    parent_hits,
+    separation,
+    sigmoid,
+    techniques_by,
+    techniques_by_group,
+)
+from connector.learn.training.model import TextModel
+from connector.models import fingerprints
+from connector.models.calibration import scaled
+from connector.models.manifest import Dataset as DatasetPart, Histogram, Manifest, Reference, Source, seal
+from connector.models.store import PRODUCTION, Store
+from connector.models.text import TextMember
+from connector.ports import MemberSpec
+
+MEMBER = "text"
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """A fitted network and what it was fitted on."""
+
+    model: TextModel
+    labels: tuple[str, ...]
+    base: Path
+    dataset: Dataset
+    recipe: Recipe
+    history: Mapping[str, Any]
+
+
+def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, name: str, version: str) -> Path:
+    """Writes the bundle ``name/version`` and returns its folder. Raises ``ConfigError`` where it exists already."""
+    folder = Store(store).directory(f"{name}/{version}")
+    if folder.exists():
+        raise ConfigError(f"{folder} exists: a version is written once; choose another --version")
+    try:
+        export(trained.model, trained.base, folder / MEMBER)
+        held_out = trained.dataset.of("calibration")
+        spec = _spec(trained, {})
+        techniques, malicious = logits(folder / MEMBER, spec, held_out)
+        calibrated = calibrate(techniques, malicious, held_out, targets(held_out, trained.labels))
+        metrics = {"calibration": measured(techniques, malicious, held_out, trained.labels, calibrated)}
+        dev = trained.dataset.of("dev")
+        metrics["dev"] = measured(*logits(folder / MEMBER, spec, dev), dev, trained.labels, calibrated)
+        seen = (row.fingerprint for row in trained.dataset.of("train"))
+        fingerprints.write(folder / fingerprints.FILE, seen)
+        manifest = Manifest(
+            name=name,
+            version=version,
+            created=datetime.now(UTC).replace(microsecond=0),
+            attack_version=trained.dataset.facts.attack_version,
+            labels=trained.labels,
+            canonical_versions=trained_kinds(trained.dataset),
+            members=(_spec(trained, msgspec.to_builtins(calibrated.heads)),),
+            dataset=_dataset(trained.dataset, upstreams),
+            calibration=calibrated.bundle,
+            thresholds=calibrated.thresholds,
+            metrics={**metrics, "training": {**trained.history, "recipe": msgspec.to_builtins(trained.recipe)}},
+            reference=_reference(techniques, malicious, held_out, trained.labels, calibrated),
+            train_fingerprints=fingerprints.FILE,
+        )
+        (folder / "README.md").write_text(card(manifest, trained.dataset.facts, trained.base.name), "utf-8")
+        seal(folder, manifest)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if not (store / PRODUCTION).exists():
+        Store(store).promote(f"{name}/{version}")
+    return folder
+
+
+def logits(member: Path, spec: MemberSpec, rows: Sequence[Row]) -> tuple[Floats, Floats]:
+    """Raw logits by the member that serves: one event a run, as the int8 scales ask for."""
+    serving = TextMember(spec, member, 0)
+    try:
+        techniques, malicious = serving.logits([row.text for row in rows])
+    finally:
+        serving.close()
+    return techniques.astype(np.float32), malicious.astype(np.float32)
+
+
+def measured(
+    techniques: Floats, malicious: Floats, rows: Sequence[Row], labels: Sequence[str], calibrated: Calibrated
+) -> dict[str, Any]:
+    """Everything that the manifest and the card say of one split."""
+    ranks = parent_hits(techniques, rows, labels)
+    cuts = calibrated.thresholds.levels()
+    return {
+        "rows": len(rows),
+        "technique_by_source": techniques_by(lambda row: row.source, ranks, rows),
+        "technique_by_basis": techniques_by(lambda row: row.basis, ranks, rows),
+        "technique_by_file": {
+            name: techniques_by_group(techniques, rows, labels, name) for name in ("evtx_to_mitre", "otrf")
+        },
+        "malicious_auc_by_kind": separation(malicious, rows),
+        "flagged": flagged(probabilities(malicious, calibrated).astype(np.float64), rows, cuts),
+    }
+
+
+def trained_kinds(dataset: Dataset) -> dict[str, str]:
+    """The canonical digest of each kind that training saw: other kinds count as untrained."""
+    kinds = {row.kind for row in dataset.of("train")}
+    return {kind: digest for kind, digest in sorted(dataset.facts.canonical_versions.items()) if kind in kinds}
+
+
+def _spec(trained: Trained, calibration: Mapping[str, Any]) -> MemberSpec:
+    options: dict[str, Any] = {"max_length": trained.recipe.max_length, "batch_size": 1}
+    if calibration:
+        options["calibration"] = calibration
+    return MemberSpec(name=MEMBER, kind="text", directory=MEMBER, labels=trained.labels, options=options)
+
+
+def _dataset(dataset: Dataset, upstreams: Mapping[str, Upstream]) -> DatasetPart:
+    facts = dataset.facts
+    return DatasetPart(
+        digest=facts.digest,
+        sources=tuple(
+            Source(
+                name=name,
+                upstream=upstreams[name].upstream,
+                commit=upstreams[name].commit,
+                licence=upstreams[name].licence,
+                rows=rows,
+                sha256=upstreams[name].sha256,
+                authors=upstreams[name].credit,
+            )
+            for name, rows in sorted(facts.sources.items())
+        ),
+        split=facts.split,
+        rows=facts.rows,
+        seed=facts.seed,
+    )
+
+
+def _reference(
+    techniques: Floats, malicious: Floats, rows: Sequence[Row], labels: Sequence[str], calibrated: Calibrated
+) -> Reference:
+    scores = probabilities(malicious, calibrated)
+    edges = np.concatenate([[0.0], np.logspace(-8, 0, 33)])
+    found = sigmoid(scaled(techniques.astype(np.float64), calibrated.heads.techniques))
+    passed = (found >= calibrated.thresholds.techniques.default).mean(axis=0)
+    kinds = [row.kind for row in rows]
+    return Reference(
+        p_malicious=Histogram(
+            tuple(float(edge) for edge in edges), tuple(int(n) for n in np.histogram(scores, edges)[0])
+        ),
+        kinds={kind: kinds.count(kind) / len(kinds) for kind in sorted(set(kinds))},
+        techniques={label: round(float(rate), 6) for label, rate in zip(labels, passed, strict=True) if rate > 0},
+    )

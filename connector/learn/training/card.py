@@ -1,0 +1,104 @@
+"""The model card: what the member is for, what it was made from, whom its sources' licences ask to be named, and how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connector.learn.dataset import Facts
+from connector.models.manifest import Manifest
+
+_USE = """
+This bundle's one member reads the rendered canonical form of a security event and says two things: which MITRE ATT&CK
+techniques (Enterprise v{attack}) the event shows, each with its own probability, and how likely the event is malicious
+(`p_malicious`, at a reference prevalence of {prevalence:g}). It is meant for triage by people. With one member, Triaged
+refuses automatic containment.
+
+It was fine-tuned from `{base}` (layers {layers}), {rows} training rows, and exported as ONNX int8.
+"""
+
+_CAUTION = """
+## How to read the numbers
+
+Rows are split {split}. `dev` chose the epoch, `calibration` set probabilities and thresholds, so `dev` is the fairer
+split for false alarms and `calibration` the fairer one for techniques. Labels are as strong as their basis: a file's
+technique is given to every event of the file, a generated event is as right as the rule that it was generated from, and
+benign background that recurs in many recordings has relatives in training. No number here says how the model does on
+your site: what is ordinary differs by site.
+
+Thresholds were set for a stream in which one benign event in twenty is an administrator's command and the rest is
+background telemetry; false alarms per 10,000 such events: {alarms}. Below the resolution of the calibration rows they
+are extrapolated by an exponential tail.
+"""
+
+
+def card(manifest: Manifest, facts: Facts, base: str) -> str:
+    """The README.md of a bundle."""
+    recipe = manifest.metrics["training"]["recipe"]
+    layers = "all" if recipe["layers"] is None else ", ".join(str(layer) for layer in recipe["layers"])
+    alarms = ", ".join(f"{level} {rate:g}" for level, rate in manifest.thresholds.false_alarms.items())
+    parts = [
+        f"# {manifest.name} {manifest.version}\n",
+        _USE.format(
+            attack=manifest.attack_version,
+            prevalence=manifest.calibration.reference_prevalence,
+            base=base,
+            layers=layers,
+            rows=facts.rows.get("train", 0),
+        ),
+        _CAUTION.format(split=facts.split, alarms=alarms),
+        *(_split(name, manifest.metrics[name]) for name in ("dev", "calibration")),
+        "\n## Sources\n\n",
+        _table(
+            ("source", "rows", "licence", "upstream", "by"),
+            [
+                (source.name, str(source.rows), source.licence, f"{source.upstream} @{source.commit}", source.authors)
+                for source in manifest.dataset.sources
+            ],
+        ),
+        f"\nDataset digest `{facts.digest}`, seed {facts.seed}, training seed {recipe['seed']}.\n",
+        _authors(facts),
+    ]
+    return "".join(parts)
+
+
+def _split(name: str, metrics: Mapping[str, Any]) -> str:
+    techniques = [
+        (source, *(f"{rates[key]:g}" for key in ("n", "top1", "top3", "top5")))
+        for source, rates in [
+            *metrics["technique_by_source"].items(),
+            *((f"{source}, by file", rates) for source, rates in metrics["technique_by_file"].items() if rates),
+        ]
+    ]
+    areas = [
+        (kind, *(f"{rates[key]:g}" for key in ("malicious", "benign", "auc")))
+        for kind, rates in metrics["malicious_auc_by_kind"].items()
+    ]
+    levels = ("suspicious", "malicious", "trigger")
+    alarms = [
+        (basis, f"{rates['n']:g}", *(f"{10_000 * rates[level]:g}" for level in levels))
+        for basis, rates in metrics["flagged"].items()
+    ]
+    return "".join(
+        [
+            f"\n## Held-out groups: {name} ({metrics['rows']} rows)\n\nParent technique, by source:\n\n",
+            _table(("source", "rows", "top-1", "top-3", "top-5"), techniques),
+            "\nMalicious against benign, within one kind of event:\n\n",
+            _table(("kind", "malicious", "benign", "AUC"), areas),
+            "\nFlagged per 10,000, by label and basis (recall where malicious, false alarms where benign):\n\n",
+            _table(("rows", "n", *levels), alarms),
+        ]
+    )
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _authors(facts: Facts) -> str:
+    return "".join(
+        f"\n## Authors of the {name} rules used\n\n{'; '.join(authors)}\n"
+        for name, authors in facts.authors.items()
+        if authors
+    )

