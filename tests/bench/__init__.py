@@ -1,0 +1,1 @@
+"""How fast the product is, as ratios against ``transformers.pipeline`` in one run: ``python -m tests.bench``."""

@@ -1,0 +1,82 @@
+"""The real daemon, watched from inside: how many events are in the ledger, and how much memory is used, over time.
+
+``python -m tests.bench.child CONFIG EVENTS REPORT`` ends by SIGTERM, sent to itself, once all is in the ledger and delivered.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+from prometheus_client import REGISTRY
+
+from connector import telemetry
+from connector.daemon import Daemon
+from connector.wiring import App, load_settings
+
+EVERY = 0.1
+
+
+class Report(msgspec.Struct):
+    """Samples of (seconds, events in the ledger, bytes resident); ``scored`` are distinct events."""
+
+    samples: list[tuple[float, int, int]]
+    delivered_at: float = 0.0
+    scored: int = 0
+    dead: int = 0
+    peak: int = 0
+
+
+def main(config: str, events: str, report: str) -> None:
+    """Runs until that many events are in the ledger and with the target."""
+    settings = load_settings(Path(config))
+    telemetry.configure(settings.log.format, settings.log.level)
+    daemon = Daemon(lambda: App(settings))
+    found = Report(samples=[])
+    watcher = threading.Thread(target=_watch, args=(daemon, int(events), found), daemon=True)
+    watcher.start()
+    daemon.run()
+    watcher.join()
+    found.peak = _peak()
+    Path(report).write_bytes(msgspec.json.encode(found))
+
+
+def _watch(daemon: Daemon, expected: int, found: Report) -> None:
+    start = time.perf_counter()
+    while True:
+        stored = sum(_events(outcome) for outcome in ("verdict", "dead", "known"))
+        found.samples.append((time.perf_counter() - start, stored, _resident()))
+        if stored >= expected and not daemon.app.ledger.pending("out"):
+            break
+        time.sleep(EVERY)
+    found.delivered_at = time.perf_counter() - start
+    found.scored = int(_value("score_cache", member="bundle", outcome="miss"))
+    found.dead = _events("dead")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _events(outcome: str) -> int:
+    return int(_value("events", source="stream", outcome=outcome))
+
+
+def _value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"{telemetry.NAMESPACE}_{name}_total", labels) or 0.0
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak() -> int:
+    """The most bytes that were ever resident; unlike ``ru_maxrss``, without what the parent had before ``exec``."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
