@@ -13,6 +13,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,7 @@ from connector.siem.formats.lines import lines, skip_line
 from connector.siem.formats.reader import message
 from connector.siem.formats.streams import opened
 from connector.siem.jsonl import FilesHistory, FilesWriter
+from connector.telemetry import Signal, emit
 from connector.types import Batch, Cursor, Position, RawEvent, SourceRef, Span
 
 _COUNTED_AT_ONCE = 10_000
@@ -83,7 +85,7 @@ class FilesSource:
         self._reading = _Reading(
             config.deployment, Limits(max_event=config.max_event_bytes, max_unpacked=config.max_unpacked_bytes)
         )
-        self._finder = Finder(config.paths, follow=config.follow, quiet=config.settle)
+        self._finder = Finder(config.paths, partial(_unreadable, name), follow=config.follow, quiet=config.settle)
         self._files: dict[str, FoundFile] = {}
         self._counts: dict[str, tuple[tuple[int, int], int]] = {}
         self._open: dict[str, _Stream] = {}
@@ -178,16 +180,18 @@ class FilesSource:
 
     def _seek(self, stream: BufferedReader, span: Span, after: Cursor | None) -> _Here:
         """Goes to the first line of the span that was not read; a line's number is known where reading went on."""
+        reached = self._reached.get(span.partition)
         if after is not None:
             offset, _, line = after.token.partition(":")
             here = _Here(int(offset), int(line) if line else None)
-        elif (reached := self._reached.get(span.partition)) and reached.offset == span.start:
+        elif reached is not None and reached.offset == span.start:
             here = reached
-        elif span.start == 0:
-            here = _Here(0, 0)
         else:
-            stream.seek(span.start - 1)
-            return _Here(span.start - 1 + skip_line(stream, self._reading.limits.max_event), None)
+            here = _Here(span.start, None if span.start else 0)
+        if here.offset > 0:
+            stream.seek(here.offset - 1)
+            if stream.read(1) != b"\n":
+                here = here._replace(offset=here.offset + skip_line(stream, self._reading.limits.max_event))
         stream.seek(here.offset)
         return here
 
@@ -213,6 +217,10 @@ class FilesSource:
         )
 
 
+def _unreadable(source: str, path: str, error: OSError) -> None:
+    emit(Signal.READ_INCOMPLETE, source, reason=f"{path} cannot be read: {error.strerror}")
+
+
 def _length(items: Iterable[object]) -> int:
     return sum(1 for _ in items)
 
@@ -222,7 +230,8 @@ def open_paths(
 ) -> Iterator[RawEvent]:
     """Every event of the files, folders and globs, in the order given, to their very end, in constant memory.
 
-    Positions and native ids are those that :class:`FilesSource` gives. ``ConfigError`` for a path that names nothing.
+    Positions and native ids are those that :class:`FilesSource` gives. A file that cannot be read is one event with an
+    error. ``ConfigError`` for a path that names nothing.
     """
     reading = _Reading(deployment, limits or Limits())
     for path in expand(map(str, paths), must_exist=True):
@@ -238,7 +247,14 @@ def open_paths(
                     for _, _, event in _line_events(stream, file, reading, _Here(0, 0), sys.maxsize, whole=False):
                         yield event
         except OSError as error:
-            raise TransientError(f"reading {path}: {error}") from error
+            yield RawEvent(
+                deployment=deployment,
+                native_id=path,
+                ref=SourceRef(siem=deployment, index=path, id=path),
+                data=b"",
+                place=path,
+                error=f"the file cannot be read: {error.strerror}",
+            )
 
 
 def _line_events(

@@ -69,7 +69,7 @@ class FilesWriter:
         try:
             with self._mutex, _locked(self._path) as file:
                 self._append(file, documents)
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             raise TransientError(f"writing {self._path}: {error}", sent=True) from error
         return outcomes
 
@@ -173,6 +173,8 @@ class _Index:
         if self._database is None:
             try:
                 self._database = self._open()
+            except sqlite3.OperationalError:
+                raise
             except sqlite3.DatabaseError:
                 for suffix in ("", "-wal", "-shm"):
                     self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -280,6 +282,5 @@ class FilesHistory:
         )
 
     def _change(self, line: _Change) -> DispositionChange:
-        fields = {name: getattr(line, name) for name in _Change.__struct_fields__}
-        fields["observed_at"] = line.observed_at or self._clock()
-        return DispositionChange(**fields)
+        fields = msgspec.structs.asdict(line)
+        return DispositionChange(**fields | {"observed_at": line.observed_at or self._clock()})

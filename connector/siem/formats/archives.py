@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import PurePosixPath
 from typing import BinaryIO, TypeAlias
 
-from connector.siem.formats.streams import PIECE, Budget, DamagedError, buffered
+from connector.siem.formats.streams import FAILURES, PIECE, Budget, DamagedError, buffered
 
 Member: TypeAlias = tuple[str, BufferedReader | DamagedError]
 """A member's name, and its bytes or why there are none."""
@@ -20,7 +20,7 @@ Member: TypeAlias = tuple[str, BufferedReader | DamagedError]
 _MANY = 0xFFFF
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _BLOCK = 512
-_LONGEST_NAME = 1 << 16
+_LONGEST_ATTRIBUTES = 1 << 16
 _NOT_EVENTS = frozenset(
     [
         ".cfg",
@@ -67,7 +67,7 @@ def zip_members(archive: BinaryIO, budget: Budget) -> Iterator[Member]:
     _refuse_large_directory(archive)
     try:
         opened = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except FAILURES as error:
         raise DamagedError(f"is not a readable zip: {error}") from error
     with opened:
         for info in opened.infolist():
@@ -75,7 +75,7 @@ def zip_members(archive: BinaryIO, budget: Budget) -> Iterator[Member]:
                 continue
             try:
                 member = opened.open(info)
-            except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+            except FAILURES as error:
                 yield info.filename, DamagedError(f"cannot be read from the zip: {error}")
                 continue
             with member:
@@ -97,62 +97,73 @@ class _Slice:
 
     def __init__(self, archive: BinaryIO, size: int) -> None:
         self._archive = archive
+        self._cut = DamagedError("the tar ends in the middle of a member")
         self.left = size
 
     def read(self, size: int) -> bytes:
         piece = self._archive.read(min(size, self.left))
         if not piece and self.left:
-            raise DamagedError("the tar ends in the middle of a member")
+            raise self._cut
         self.left -= len(piece)
         return piece
 
 
 def tar_members(archive: BinaryIO, budget: Budget) -> Iterator[Member]:
     """The members of a tar, in order. Long names (GNU and pax) are understood; links and devices hold no events."""
-    long_name: str | None = None
-    while block := _header(archive):
-        try:
-            info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
-        except (tarfile.HeaderError, ValueError) as error:
-            raise DamagedError(f"is not a readable tar: {error}") from error
-        content = _Slice(archive, info.size)
-        if info.type in {tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
-            long_name = _long_name(info, content) or long_name
-        elif info.isreg():
-            name, long_name = long_name or info.name, None
-            if holds_events(name):
-                yield name, buffered(content.read, budget)
+    attributes: dict[str, str] = {}
+    while info := _header(archive):
+        described = info.type in {tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}
+        size = info.size if described else _size(attributes.get("size"), info.size)
+        content = _Slice(archive, size)
+        if described:
+            attributes |= _attributes(info, content)
         else:
-            long_name = None
-        _pass_over(content, -info.size % _BLOCK)
+            name = attributes.get("path", info.name)
+            attributes = {}
+            if info.isreg() and holds_events(name):
+                yield name, buffered(content.read, budget)
+        _pass_over(content, -size % _BLOCK)
 
 
-def _header(archive: BinaryIO) -> bytes | None:
+def _header(archive: BinaryIO) -> tarfile.TarInfo | None:
     block = archive.read(_BLOCK)
     if not block.strip(b"\x00"):
         return None
     if len(block) < _BLOCK:
         raise DamagedError("the tar ends in the middle of a header")
-    return block
+    try:
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+    except (tarfile.HeaderError, ValueError) as error:
+        raise DamagedError(f"is not a readable tar: {error}") from error
+    if info.size < 0:
+        raise DamagedError("is not a readable tar: a member has a negative size")
+    return info
 
 
-def _long_name(info: tarfile.TarInfo, content: _Slice) -> str | None:
-    if info.size > _LONGEST_NAME:
+def _size(told: str | None, size: int) -> int:
+    """A pax attribute carries the size of a member that is too large for its header."""
+    return int(told) if told is not None and told.isascii() and told.isdigit() else size
+
+
+def _attributes(info: tarfile.TarInfo, content: _Slice) -> dict[str, str]:
+    """What a GNU or pax header says of the member behind it. Format: POSIX.1-2017, pax, "pax Extended Header"."""
+    if info.size > _LONGEST_ATTRIBUTES:
         raise DamagedError(f"a member's name or attributes take {info.size} bytes")
     data = b""
     while content.left:
         data += content.read(content.left)
     if info.type == tarfile.GNUTYPE_LONGNAME:
-        return data.rstrip(b"\x00").decode("utf-8", "replace")
-    while data:
-        length, _, _ = data.partition(b" ")
-        if not length.isdigit() or not 0 < int(length) <= len(data):
+        return {"path": data.rstrip(b"\x00").decode("utf-8", "replace")}
+    found: dict[str, str] = {}
+    while data.strip(b"\x00"):
+        digits, _, _ = data.partition(b" ")
+        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
+        if not len(digits) + 1 < length <= len(data):
             raise DamagedError("a member's attributes are damaged")
-        key, _, value = data[len(length) + 1 : int(length) - 1].partition(b"=")
-        if key == b"path":
-            return value.decode("utf-8", "replace")
-        data = data[int(length) :]
-    return None
+        key, _, value = data[len(digits) + 1 : length - 1].partition(b"=")
+        found[key.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+        data = data[length:]
+    return found
 
 
 def _pass_over(content: _Slice, padding: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from glob import glob, has_magic
 from pathlib import Path
@@ -76,10 +76,13 @@ def _wanted(inside: Path) -> bool:
 
 
 class Finder:
-    """Finds event files again and again, looking into those alone that changed."""
+    """Finds event files again and again, looking into those alone that changed. ``refused`` hears of unreadable ones."""
 
-    def __init__(self, paths: Sequence[str], *, follow: bool, quiet: timedelta) -> None:
+    def __init__(
+        self, paths: Sequence[str], refused: Callable[[str, OSError], None], *, follow: bool, quiet: timedelta
+    ) -> None:
         self._paths = paths
+        self._refused = refused
         self._follow = follow
         self._quiet = quiet
         self._known: dict[str, tuple[tuple[int, int, int, int], FoundFile | None]] = {}
@@ -116,6 +119,9 @@ class Finder:
                     before = mark, look(stream, path, follow=self._follow)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            self._refused(path, error)
+            return None
         known[path] = before
         return before[1]
 
@@ -146,13 +152,13 @@ def look(stream: BinaryIO, path: str, *, follow: bool) -> FoundFile | None:
 
 def whole_lines(path: str, size: int, limit: int) -> int:
     """The offset behind the last whole line of a file of ``size`` bytes; a line beyond ``limit`` counts as whole."""
+    end = size
     with Path(path).open("rb", buffering=0) as stream:
-        end = size
         while end > 0 and size - end <= limit:
             start = max(0, end - PIECE)
             stream.seek(start)
             at = stream.read(end - start).rfind(b"\n")
+            end = start + at + 1
             if at >= 0:
-                return start + at + 1
-            end = start
-    return size if end > 0 else 0
+                break
+    return end if size - end <= limit else size

@@ -90,7 +90,7 @@ class _Reader:
             case "evtx":
                 with streams.seekable(stream) as log:
                     for record, data, error in win_records(log):
-                        yield data, f"{place}:{record}", error
+                        yield data, f"{place}:{record}" if record else place, error
             case "zip":
                 with streams.seekable(stream) as archive:
                     yield from self._members(archives.zip_members(archive, self._budget), place, depth)

@@ -6,6 +6,7 @@ import bz2
 import codecs
 import io
 import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -28,6 +29,19 @@ _IN_MEMORY = 1 << 25
 
 _XZ_MEMORY = 1 << 28
 """An xz stream that asks for a larger dictionary is refused."""
+
+
+FAILURES = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
+"""What the standard library raises over damaged archives and compressed data; found by feeding it damaged ones."""
 
 
 class DamagedError(PermanentError):
@@ -80,7 +94,7 @@ class Guarded(io.RawIOBase):
                 self._budget.spend(len(piece))
             except DamagedError as error:
                 self._failure = error
-            except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+            except FAILURES as error:
                 self._failure = DamagedError(f"damaged: {error}")
             else:
                 if not piece:
@@ -142,15 +156,15 @@ class _Gunzip:
             return self._zlib.decompress(data, max_length)
         except zlib.error as defect:
             self._defect = defect
-            return _up_to_defect(before, data, max_length)
+            return _up_to_defect(before, data)
 
 
-def _up_to_defect(decoder: zlib._Decompress, data: bytes, limit: int) -> bytes:
+def _up_to_defect(decoder: zlib._Decompress, data: bytes) -> bytes:
+    """What the bytes before the defect unpack to, found by feeding them singly."""
     sound = bytearray()
     try:
-        while len(sound) < limit and (byte := decoder.decompress(data, 1)):
-            sound += byte
-            data = decoder.unconsumed_tail
+        for index in range(len(data)):
+            sound += decoder.decompress(data[index : index + 1])
     except zlib.error:
         pass  # the caller keeps the defect and raises it next
     return bytes(sound)
