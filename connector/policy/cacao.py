@@ -177,13 +177,15 @@ class Playbook(Strict, frozen=True, kw_only=True):
     signatures: tuple[Mapping[str, Json], ...] = ()
 
     @property
+    def commanded(self) -> frozenset[str]:
+        """The activities of its commands."""
+        commands = (command for s in self.workflow.values() if isinstance(s, ActionStep) for command in s.commands)
+        return frozenset(str(command["playbook_activity"]) for command in commands if "playbook_activity" in command)
+
+    @property
     def containing(self) -> frozenset[str]:
         """The activities, of the playbook and of its commands, that contain."""
-        activities = {*self.playbook_activities}
-        for step in self.workflow.values():
-            if isinstance(step, ActionStep):
-                activities |= {str(command.get("playbook_activity")) for command in step.commands}
-        return CONTAINING & activities
+        return CONTAINING & self.commanded.union(self.playbook_activities)
 
     @property
     def contains(self) -> bool:

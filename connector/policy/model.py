@@ -58,7 +58,7 @@ def _duration(value: Any) -> Any:
     return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else value
 
 
-Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=366))]
 
 
 class RateCap(Section):

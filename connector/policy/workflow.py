@@ -42,6 +42,7 @@ def problems(playbook: Playbook) -> list[str]:
     return [
         *_identities(playbook),
         *_metadata(playbook),
+        *_activities(playbook),
         *_links(playbook),
         *_graph(playbook),
         *_variables(playbook),
@@ -70,7 +71,7 @@ def _definitions(playbook: Playbook) -> Iterator[str]:
     for place, definitions in objects.items():
         for key, thing in definitions.items():
             kind, name = thing.get("type"), thing.get("name")
-            if kind not in AGENT_TYPES or key.partition("--")[0] != kind:
+            if not isinstance(kind, str) or kind not in AGENT_TYPES or key.partition("--")[0] != kind:
                 yield f"{place}.{key}: type {kind!r} must be the id's own, one of {', '.join(sorted(AGENT_TYPES))}"
             if not isinstance(name, str) or not name:
                 yield f"{place}.{key}: needs a name"
@@ -86,14 +87,20 @@ def _metadata(playbook: Playbook) -> Iterator[str]:
         yield "modified: is earlier than created"
     if playbook.valid_from and playbook.valid_until and playbook.valid_until <= playbook.valid_from:
         yield "valid_until: must be later than valid_from"
-    if playbook.playbook_types and not playbook.playbook_activities:
-        yield "playbook_activities: at least one is needed where playbook_types is given"
     if not isinstance(playbook.workflow.get(playbook.workflow_start), Start):
         yield f"workflow_start: {playbook.workflow_start} is not a start step of the workflow"
     kinds = {_kind(step) for step in playbook.workflow.values()}
     for needed in ({"start"}, {"end"}, {"action", "playbook-action"}):
         if kinds.isdisjoint(needed):
             yield f"workflow: needs a step of type {' or '.join(sorted(needed))}"
+
+
+def _activities(playbook: Playbook) -> Iterator[str]:
+    if playbook.playbook_types and not playbook.playbook_activities:
+        yield "playbook_activities: at least one is needed where playbook_types is given"
+    if not any(isinstance(step, PlaybookAction) for step in playbook.workflow.values()):
+        for activity in sorted(set(playbook.playbook_activities) - playbook.commanded):
+            yield f"playbook_activities: no command of the workflow carries out {activity!r}"
 
 
 def _links(playbook: Playbook) -> Iterator[str]:

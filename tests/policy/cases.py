@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from hypothesis import strategies as st
 
 from connector import identity
 from connector.policy import AdmissionContext, Decision, DecisionContext, Policy, decide
@@ -99,3 +100,25 @@ def admission(**more: Any) -> AdmissionContext:
 
 def later(**more: float) -> datetime:
     return NOW + timedelta(**more)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3),
+    max_leaves=5,
+)
+
+
+def altered(tree: Any, data: st.DataObject) -> None:
+    """Puts any JSON in a drawn place of the tree, or takes that place away."""
+    while True:
+        keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
+        key = data.draw(st.sampled_from(keys))
+        if isinstance(tree[key], dict | list) and tree[key] and data.draw(st.booleans()):
+            tree = tree[key]
+            continue
+        if data.draw(st.booleans()):
+            tree[key] = data.draw(JSON)
+        else:
+            del tree[key]
+        return

@@ -1,13 +1,16 @@
+import tomllib
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from connector.attack import catalogue
 from connector.errors import ConfigError
 from connector.policy import Policy
-from tests.policy.cases import LOADED, PLAYBOOKS, contain, policy, rule
+from tests.policy.cases import LOADED, PLAYBOOKS, altered, contain, policy, rule
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,7 @@ from tests.policy.cases import LOADED, PLAYBOOKS, contain, policy, rule
         ({"rules": [rule(tier="kill")]}, "tier"),
         ({"rules": [rule(cooldown="soon")]}, "cooldown"),
         ({"rules": [rule(cooldown="0s")]}, "cooldown"),
+        ({"rules": [rule(max_age="999999999d")]}, "max_age"),
         ({"rules": [rule(rate={"runs": 0})]}, "runs"),
         ({"rules": [rule("twice"), rule("twice")]}, "twice"),
         ({"rules": [rule(playbook="isolate-host")]}, "tier must be 'contain'"),
@@ -80,3 +84,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("rules = [")
     with pytest.raises(ConfigError, match="not TOML"):
         Policy.load(tmp_path / "bad.toml", PLAYBOOKS)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_policy_altered_anywhere_is_sound_or_refused_with_a_reason(data: st.DataObject) -> None:
+    table = tomllib.loads((PLAYBOOKS / "policy.toml").read_text())
+    altered(table, data)
+    with suppress(ConfigError):
+        assert isinstance(Policy.build(table, LOADED), Policy)

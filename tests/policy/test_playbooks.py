@@ -1,18 +1,21 @@
 import json
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from connector.errors import ConfigError, PermanentError
+from connector.policy.cacao import CONTAINING
 from connector.policy.playbooks import load_playbooks, read_playbook
 from connector.policy.render import RenderedStep, render
-from connector.policy.variables import TYPES, fits
+from connector.policy.variables import SOURCES, TYPES, fits
 from connector.types import Action, Entity
-from tests.policy.cases import LOADED, PLAYBOOKS, contain, event, policy, prediction, proposed
+from tests.policy.cases import LOADED, PLAYBOOKS, altered, contain, event, policy, prediction, proposed
 
 Edit = Callable[[dict[str, Any]], None]
 ISOLATE = json.loads((PLAYBOOKS / "isolate-host.json").read_text())
@@ -73,6 +76,8 @@ UNKNOWN = "action--00000000-0000-4000-8000-000000000000"
         (lambda p: p.update(created="yesterday"), "$.created", ""),
         (lambda p: p.update(priority=101), "$.priority", ""),
         (lambda p: p.update(playbook_activities=[]), "playbook_activities", "at least one"),
+        (lambda p: p.update(playbook_activities=["map-network"]), "playbook_activities", "map-network"),
+        (lambda p: p["agent_definitions"][EDR].update(type=["group"]), f"agent_definitions.{EDR}", "type"),
         (lambda p: p.update(workflow_start=END), "workflow_start", "not a start step"),
         (lambda p: p.update(workflow_exception=UNKNOWN), "workflow_exception", UNKNOWN),
         (step(on_completion=UNKNOWN), f"workflow.{FIRST}.on_completion", "not a step"),
@@ -122,6 +127,16 @@ def test_a_broken_rule_is_named_with_its_place(edit: Edit, where: str, what: str
     message = str(caught.value)
     assert "isolate-host.json" in message
     assert any(where in line and what in line for line in message.splitlines()), message
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_playbook_altered_anywhere_is_sound_or_refused_with_a_reason(data: st.DataObject) -> None:
+    playbook = json.loads(json.dumps(ISOLATE))
+    altered(playbook, data)
+    with suppress(ConfigError, PermanentError):
+        sound = read_playbook(json.dumps(playbook).encode(), "isolate-host.json")
+        assert render(sound, isolate())[0].type == "start"
 
 
 def test_all_broken_rules_are_told_at_once() -> None:
@@ -291,3 +306,10 @@ def test_a_condition_may_hold_references_but_only_declared_ones() -> None:
     read_playbook(with_condition("__host__:value = 'ws-7'"), "x")
     with pytest.raises(ConfigError, match="__nobody__:value is not declared"):
         read_playbook(with_condition("__nobody__:value = 'ws-7'"), "x")
+
+
+def test_the_guide_names_every_playbook_activity_and_variable() -> None:
+    guide = (PLAYBOOKS / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`]+)`", guide))
+    assert {*LOADED, *SOURCES, *CONTAINING} <= named
+    assert {name for name in named if name.startswith("__")} == set(SOURCES)
