@@ -15,7 +15,16 @@ from connector.resources import shipped
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page
-    for folder in ("", "docs", "docs/decisions", "deploy", "elastic_ingest", "splunk_app")
+    for folder in (
+        "",
+        "docs",
+        "docs/decisions",
+        "deploy",
+        "elastic_ingest",
+        "splunk_app",
+        "playbooks",
+        "connector/events",
+    )
     for page in (ROOT / folder).glob("*.md")
 )
 
