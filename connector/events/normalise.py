@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from connector.errors import PermanentError
 from connector.events import powershell, security, sysmon
 from connector.events.canonical import canonical, kind_of
-from connector.events.decode import check_depth, decode
+from connector.events.decode import checked, decode
 from connector.events.fields import Meta, copy
 from connector.events.fingerprint import fingerprint
 from connector.events.generic import from_foreign, from_text, is_ecs
@@ -45,7 +43,7 @@ def normalise(raw: RawEvent) -> Event:
         kind, ecs = to_ecs(raw.data)
         pairs = canonical(ecs, kind)
         digest = fingerprint(pairs)
-    except (RecursionError, msgspec.MsgspecError, UnicodeError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise PermanentError(f"no JSON event: {type(error).__name__}: {error}") from error
     return Event(
         id=event_id(raw.deployment, raw.native_id),
@@ -61,12 +59,7 @@ def normalise(raw: RawEvent) -> Event:
 
 def to_ecs(data: Document | str | bytes) -> tuple[str, Node]:
     """The kind of an event and its ECS document. The input is not changed."""
-    if isinstance(data, str | bytes):
-        row = decode(data)
-    else:
-        row = data
-        check_depth(row if type(row) is dict else dict(row))
-    document = _shape(row)
+    document = _shape(decode(data) if isinstance(data, str | bytes) else checked(dict(data)))
     kind = kind_of(document)
     _add_fields(document, kind)
     return kind, document

@@ -34,7 +34,7 @@ _LOGS: Final = frozenset({"winlog.channel", "winlog.provider"})
 _ENCODED: Final = frozenset(
     {
         *_COMMANDS,
-        *("service.file", "registry.data", "registry.new_value", "task.command", "task.arguments"),
+        *("service.name", "service.file", "registry.data", "registry.new_value", "task.command", "task.arguments"),
         *("wmi.query", "wmi.destination", "message", "process.args", "url.query", "http.body", "data.value"),
         *(name for name in TABLE.fields if name.startswith("powershell.")),
     }
@@ -112,13 +112,15 @@ def _label(field: str) -> str:
 def render(pairs: Pairs) -> str:
     """The model text of a canonical form: ``words | value | label value | …``.
 
-    An original file name is told only where the file goes by another one.
+    An original file name is told only where the file goes by another one, arguments only without a command line.
     """
     kind = TABLE.kinds.get(pairs[0][1]) if pairs else None
     parts = [kind.words if kind else "event"]
     values = dict(pairs)
     for field, value in pairs[1:]:
         if field in _ORIGINAL_NAMES and _stem(value) == _stem(values.get(_ORIGINAL_NAMES[field], "")):
+            continue
+        if field == "process.args" and "process.command_line" in values:
             continue
         label = _label(field)
         parts.append(f"{label} {_value(field, value)}" if label else _value(field, value))

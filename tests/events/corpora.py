@@ -29,7 +29,10 @@ def need(path: Path) -> Path:
 def otrf_lines(files: int, per_file: int, seed: int = 7) -> Iterator[bytes]:
     """Lines of a fixed choice of recordings: from each, lines spread over the whole file."""
     with tarfile.open(need(OTRF)) as tar:
-        members = sorted((m for m in tar if m.name.endswith(".zip") and "/host/" in m.name and m.size < 3_000_000), key=lambda m: m.name)
+        members = sorted(
+            (m for m in tar if m.name.endswith(".zip") and "/host/" in m.name and m.size < 3_000_000),
+            key=lambda m: m.name,
+        )
         for member in random.Random(seed).sample(members, min(files, len(members))):
             archive = zipfile.ZipFile(io.BytesIO(tar.extractfile(member).read()))  # type: ignore[union-attr]
             for name in archive.namelist():
@@ -42,7 +45,9 @@ def evtx_records(files: int, per_file: int, seed: int = 7) -> Iterator[dict[str,
     """Records of a fixed choice of EVTX files."""
     parser = pytest.importorskip("evtx", reason="package evtx is not installed").PyEvtxParser
     with tarfile.open(need(EVTX)) as tar, tempfile.TemporaryDirectory() as folder:
-        members = sorted((m for m in tar.getmembers() if m.name.endswith(".evtx") and m.size < 1_200_000), key=lambda m: m.name)
+        members = sorted(
+            (m for m in tar.getmembers() if m.name.endswith(".evtx") and m.size < 1_200_000), key=lambda m: m.name
+        )
         for member in random.Random(seed).sample(members, min(files, len(members))):
             path = Path(folder) / "log.evtx"
             path.write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]

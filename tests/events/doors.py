@@ -18,7 +18,18 @@ _NXLOG_OWN = {
     *("@timestamp", "@version", "ActivityID", "Category", "Channel", "EventID", "EventReceivedTime", "EventTime"),
     *("EventTypeOrignal", "ExecutionProcessID", "Hostname", "Keywords", "Level", "Message", "Opcode", "OpcodeValue"),
     *("ProviderGuid", "RecordNumber", "Severity", "SeverityValue", "SourceModuleName", "SourceModuleType"),
-    *("SourceName", "Task", "ThreadID", "TimeCreated", "Version", "ERROR_EVT_UNRESOLVED", "host", "port", "tags", "type"),
+    *(
+        "SourceName",
+        "Task",
+        "ThreadID",
+        "TimeCreated",
+        "Version",
+        "ERROR_EVT_UNRESOLVED",
+        "host",
+        "port",
+        "tags",
+        "type",
+    ),
     *("ProcessID", "RelatedActivityID", "timestamp", "EventLevel", "level"),
 }
 _NXLOG_TYPES = {"INFO", "WARNING", "ERROR", "VERBOSE", "DEBUG", "CRITICAL", "AUDIT_SUCCESS", "AUDIT_FAILURE"}
@@ -51,7 +62,9 @@ class Neutral:
         texts = [*self.data.values(), *self.unnamed, *(self.user_data[1].values() if self.user_data else ())]
         printable = all(ord(char) >= 32 or char in "\t\r\n" for text in texts if isinstance(text, str) for char in text)
         nested = any(isinstance(text, dict | list | float) for text in texts)
-        classic = self.channel == "Windows PowerShell" and str(self.code) in _CLASSIC_MESSAGES and len(self.unnamed) == 3
+        classic = (
+            self.channel == "Windows PowerShell" and str(self.code) in _CLASSIC_MESSAGES and len(self.unnamed) == 3
+        )
         clash = bool(_NXLOG_OWN & self.data.keys()) or self.data.get("EventType") in _NXLOG_TYPES
         return printable and not nested and not clash and (classic or not self.unnamed)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def address(text: str) -> str:
     return ipv6(bare) if ":" in bare and all(char in HEX + ":" for char in bare) else "<name>"
 
 
-def user(text: str) -> str:
+def user(text: str) -> str:  # noqa: PLR0911
     name = lower(text).split("\\")[-1].split("@")[0]
     if name in ("system", "localsystem", "local system", "s-1-5-18"):
         return "<system>"
@@ -245,7 +246,7 @@ def word(text: str) -> str:
         return "<n>" if len(text) >= 5 else text
     if len(text) >= 8 and all(char in HEX for char in text):
         return "<hex>"
-    changes = sum((a in DIGITS) != (b in DIGITS) for a, b in zip(text, text[1:], strict=False))
+    changes = sum((a in DIGITS) != (b in DIGITS) for a, b in pairwise(text))
     if len(text) > 5 and changes >= 3:
         return "<rand>"
     out, i = "", 0
@@ -280,7 +281,7 @@ def profile(text: str) -> str:
     return text if text in known else "<user>"
 
 
-def word_start(text: str, i: int) -> tuple[str, int] | None:
+def word_start(text: str, i: int) -> tuple[str, int] | None:  # noqa: PLR0911
     end = guid(text, i)
     if end > 0:
         return "<guid>", end
@@ -362,7 +363,7 @@ def mask(which: str, value: str) -> str:
 def present(value: Any) -> Any:
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if value is None or value == "" or value == "-" or value == [] or isinstance(value, float | dict):
+    if value is None or value in ("", "-", []) or isinstance(value, float | dict):
         return None
     return value
 
