@@ -1,17 +1,7 @@
 """What to say of an event and what to do about it: two pure functions, the policy that they read, and the contract."""
 
-from connector.policy.admit import (
-    KILL_SWITCH,
-    AdmissionContext,
-    Admitted,
-    Refuse,
-    Run,
-    Scope,
-    Wait,
-    admit,
-    scopes,
-    switched_off,
-)
+from connector.policy.admission import AdmissionContext, Admitted, Refuse, Run, Scope, Wait
+from connector.policy.admit import KILL_SWITCH, admit, scopes, switched_off
 from connector.policy.decide import Decision, DecisionContext, decide, verdict_name
 from connector.policy.document import document, error_document, record_document, risk_score
 from connector.policy.model import Policy, Rule

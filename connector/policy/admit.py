@@ -13,14 +13,12 @@ Refusals come first, so that an action which may never act does not wait, and li
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
 
-from connector.attack import catalogue
-from connector.policy.entity import protected_by
+from connector.policy.admission import AdmissionContext, Admitted, Refuse, Run, Scope, Wait
+from connector.policy.containment import uncontainable
 from connector.policy.model import Policy, Rule
-from connector.types import Action, Mode, Noun, Tier
+from connector.types import Action, Mode, Tier
 
 KILL_SWITCH = "kill"
 """The switch that stops every playbook."""
@@ -30,74 +28,6 @@ RECHECK = timedelta(seconds=30)
 
 TIERS: tuple[Tier, ...] = ("log", "note", "ticket", "contain")
 MODES: tuple[Mode, ...] = ("suggest", "approve", "auto")
-
-
-class Silenced(Protocol):
-    """A silence: no playbook for ``scope`` (``*``, ``rule:…``, ``playbook:…``, ``soar:…``, ``entity:…``)."""
-
-    @property
-    def scope(self) -> str:
-        """What is silenced."""
-        ...
-
-
-class Approved(Protocol):
-    """A person's decision; it counts until ``expires_at``."""
-
-    @property
-    def state(self) -> str:
-        """``pending``, ``approved`` or ``rejected``."""
-        ...
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """None: it does not expire before the action does."""
-        ...
-
-
-class Run(Noun, frozen=True, kw_only=True):
-    """Start it now."""
-
-
-class Wait(Noun, frozen=True, kw_only=True):
-    """Look again then."""
-
-    until: datetime
-    reason: str
-
-
-class Refuse(Noun, frozen=True, kw_only=True):
-    """Never; the reason is recorded."""
-
-    reason: str
-
-
-Admitted: TypeAlias = Run | Wait | Refuse
-
-
-class Scope(Noun, frozen=True, kw_only=True):
-    """What an admitted action is counted under, and how far back that count matters."""
-
-    name: str
-    window: timedelta
-
-
-class AdmissionContext(Noun, frozen=True, kw_only=True):
-    """What admit needs to know, read under lock. The defaults fail closed.
-
-    ``switches``: names of the switches that are on; ``silences``: the :class:`Silenced` in force; ``approval``: the
-    :class:`Approved` of this action, if any; ``counted``: by scope name, when an action was last admitted there, and
-    how many were admitted within the scope's window, this action itself left out.
-    """
-
-    switches: frozenset[str] = frozenset()
-    silences: tuple[Silenced, ...] = ()
-    approval: Approved | None = None
-    counted: Mapping[str, tuple[datetime | None, int]] = {}
-    bundle_ready: bool = False
-    drifting: bool = False
-    uniqueness: Literal["key", "search", "none"] = "none"
-    aliases: frozenset[str] = frozenset()
 
 
 def cooldown_scope(action: Action) -> str:
@@ -138,11 +68,12 @@ def admit(action: Action, context: AdmissionContext, policy: Policy, now: dateti
         return Refuse(reason=f"rule {action.rule!r} is not in the policy any more")
     refused = (
         _outdated(action, rule, now)
-        or _uncontainable(action, rule, context, policy)
+        or (_tier(action, rule) == "contain" and uncontainable(action, _mode(action, rule), context, policy))
         or _silenced(action, context)
+        or _rejected(context)
         or _cooling(action, rule, context, now)
     )
-    if refused is not None:
+    if refused:
         return Refuse(reason=refused)
     waiting = switched_off(action, context.switches, policy)
     if waiting is None and _mode(action, rule) == "approve":
@@ -162,48 +93,20 @@ def _outdated(action: Action, rule: Rule, now: datetime) -> str | None:
     return None
 
 
-def _uncontainable(action: Action, rule: Rule, context: AdmissionContext, policy: Policy) -> str | None:
-    """Why this containment must not happen: it fails closed."""
-    if _tier(action, rule) != "contain":
-        return None
-    if not action.entity.agent_id:
-        return "containment needs a collector-attested identity (agent.id), and the event has none"
-    if protection := protected_by(policy.protected, action.entity, context.aliases):
-        return f"protected asset ({protection})"
-    if _mode(action, rule) != "auto":
-        return None
-    missing = next((reason for holds, reason in _needed(action, context, policy) if not holds), None)
-    return missing and f"automatic containment {missing}"
-
-
-def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[tuple[bool, str], ...]:
-    """What automatic containment needs, each with what to say where it is missing."""
-    verdict = action.verdict
-    votes = sum(vote is not None and 0.0 <= vote <= 1.0 for vote in verdict.members.values())
-    known = any(technique in catalogue().techniques for technique in verdict.passed)
-    unique = context.uniqueness == "key" or policy.accepts_second_run
-    return (
-        (votes >= 2, f"needs two members with a view; this verdict has {votes}"),
-        (verdict.verdict in {"malicious", "suspicious"}, f"on a verdict {verdict.verdict!r}"),
-        (known, "without a known technique"),
-        (context.bundle_ready, "without a bundle in production"),
-        (not context.drifting, "while the model drifts"),
-        (unique, f"on a SOAR without unique keys ({context.uniqueness})"),
-    )
-
-
 def _silenced(action: Action, context: AdmissionContext) -> str | None:
-    scopes_ = {"*", f"entity:{action.entity_key}", *(f"{kind}:{name}" for kind, name in _names(action))}
-    return next((f"silenced ({s.scope})" for s in context.silences if s.scope in scopes_), None)
+    covering = {"*", f"entity:{action.entity_key}", *(f"{kind}:{name}" for kind, name in _names(action))}
+    return next((f"silenced ({s.scope})" for s in context.silences if s.scope in covering), None)
 
 
 def _cooling(action: Action, rule: Rule, context: AdmissionContext, now: datetime) -> str | None:
-    last, _ = context.counted.get(cooldown_scope(action), (None, 0))
+    last, _ = context.counted[cooldown_scope(action)]
     if last is not None and now - last < rule.cooldown:
         return f"cool-down: rule {rule.name!r} acted on {action.entity_key} at {last.isoformat()}"
-    if context.approval is not None and context.approval.state == "rejected":
-        return "rejected by a person"
     return None
+
+
+def _rejected(context: AdmissionContext) -> str | None:
+    return "rejected by a person" if context.approval is not None and context.approval.state == "rejected" else None
 
 
 def _unapproved(context: AdmissionContext, now: datetime) -> str | None:
@@ -216,7 +119,7 @@ def _unapproved(context: AdmissionContext, now: datetime) -> str | None:
 
 
 def _capped(action: Action, rule: Rule, context: AdmissionContext) -> str | None:
-    _, count = context.counted.get(rate_scope(action), (None, 0))
+    _, count = context.counted[rate_scope(action)]
     return f"rate cap: {count} runs of {rule.playbook!r} in {rule.rate_per}" if count >= rule.rate_runs else None
 
 

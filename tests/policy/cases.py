@@ -1,5 +1,6 @@
 """Values that the policy's tests share."""
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,9 @@ def proposed(in_force: Policy, the_event: Event | None = None, the_prediction: P
 
 
 def admission(**more: Any) -> AdmissionContext:
-    """A context in which nothing stands in the way."""
-    return AdmissionContext(**{"bundle_ready": True, "uniqueness": "key", **more})
+    """A context in which nothing stands in the way: no scope has counted anything but what ``counted`` says."""
+    counted = defaultdict(lambda: (None, 0), more.pop("counted", {}))
+    return AdmissionContext(**{"bundle_ready": True, "uniqueness": "key", "counted": counted, **more})
 
 
 def later(**more: float) -> datetime:

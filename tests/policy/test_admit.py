@@ -151,6 +151,12 @@ def test_automatic_containment_does_not_trust_what_was_proposed(changes: dict[st
     assert why in reason(admit(altered, admission(), in_force, NOW), Refuse)
 
 
+def test_an_uncounted_action_never_runs() -> None:
+    in_force = policy(rule())
+    with pytest.raises(KeyError, match="cooldown"):
+        admit(proposed(in_force), AdmissionContext(bundle_ready=True, uniqueness="key"), in_force, NOW)
+
+
 def test_a_context_that_was_left_empty_fails_closed() -> None:
     in_force = policy(contain(**AUTO))
     assert isinstance(admit(proposed(in_force), AdmissionContext(), in_force, NOW), Refuse)
@@ -253,8 +259,8 @@ def test_what_runs_was_allowed_to(
     action = msgspec.structs.replace(
         proposed(in_force, the_prediction=prediction(members=members)), entity=entity, entity_key="agent:x"
     )
-    result = admit(action, AdmissionContext(**context), in_force, later(minutes=minutes))
-    assert result == admit(action, AdmissionContext(**context), in_force, later(minutes=minutes))
+    result = admit(action, admission(**context), in_force, later(minutes=minutes))
+    assert result == admit(action, admission(**context), in_force, later(minutes=minutes))
     if "kill" in context["switches"]:
         assert not isinstance(result, Run)
     if minutes > drawn["max_age"]:

@@ -1,0 +1,37 @@
+"""Containment fails closed: what must hold before an asset is cut off, and what more before it happens by itself."""
+
+from __future__ import annotations
+
+from connector.attack import catalogue
+from connector.policy.admission import AdmissionContext
+from connector.policy.entity import protected_by
+from connector.policy.model import Policy
+from connector.types import Action, Mode
+
+
+def uncontainable(action: Action, mode: Mode, context: AdmissionContext, policy: Policy) -> str | None:
+    """Why this containment must not happen in this mode, or None."""
+    if not action.entity.agent_id:
+        return "containment needs a collector-attested identity (agent.id), and the event has none"
+    if protection := protected_by(policy.protected, action.entity, context.aliases):
+        return f"protected asset ({protection})"
+    if mode != "auto":
+        return None
+    missing = next((reason for holds, reason in _needed(action, context, policy) if not holds), None)
+    return missing and f"automatic containment {missing}"
+
+
+def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[tuple[bool, str], ...]:
+    """What automatic containment needs, each with what to say where it is missing."""
+    verdict = action.verdict
+    votes = sum(vote is not None and 0.0 <= vote <= 1.0 for vote in verdict.members.values())
+    known = any(technique in catalogue().techniques for technique in verdict.passed)
+    unique = context.uniqueness == "key" or policy.accepts_second_run
+    return (
+        (votes >= 2, f"needs two members with a view; this verdict has {votes}"),
+        (verdict.verdict in {"malicious", "suspicious"}, f"on a verdict {verdict.verdict!r}"),
+        (known, "without a known technique"),
+        (context.bundle_ready, "without a bundle in production"),
+        (not context.drifting, "while the model drifts"),
+        (unique, f"on a SOAR without unique keys ({context.uniqueness})"),
+    )
