@@ -166,6 +166,7 @@ def _graph(table: Any) -> bytes:
         "tokens_axis": np.array([1], np.int64),
         "last_axis": np.array([-1], np.int64),
         "sizes": np.array([width - 1, 1], np.int64),
+        "last_column": np.array(width - 1, np.int64),
     }
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
@@ -176,6 +177,7 @@ def _graph(table: Any) -> bytes:
         helper.make_node("Add", ["sum", "bias"], ["logits"]),
         helper.make_node("Split", ["logits", "sizes"], ["techniques", "malicious_column"], axis=1),
         helper.make_node("Squeeze", ["malicious_column", "tokens_axis"], ["malicious"]),
+        helper.make_node("Gather", ["kept", "last_column"], ["relevance"], axis=2),
     ]
     graph = helper.make_graph(
         nodes,
@@ -187,6 +189,7 @@ def _graph(table: Any) -> bytes:
         [
             helper.make_tensor_value_info("techniques", TensorProto.FLOAT, ["batch", width - 1]),
             helper.make_tensor_value_info("malicious", TensorProto.FLOAT, ["batch"]),
+            helper.make_tensor_value_info("relevance", TensorProto.FLOAT, ["batch", "tokens"]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

@@ -95,7 +95,7 @@ def test_equal_fingerprints_are_one_key_and_others_are_not(tmp_path):
 
 def test_a_graph_with_another_number_of_labels_is_refused_when_it_is_loaded(tmp_path):
     lay_text_member(tmp_path, {"alpha": {"T1059": 1.0, "malicious": 1.0}})
-    with pytest.raises(ConfigError, match="3 labels"):
+    with pytest.raises(ConfigError, match="3 labels the graph gives"):
         TextMember(text_spec(weights=WEIGHTS), tmp_path, 1)
 
 
@@ -135,3 +135,21 @@ def test_padding_and_truncation_of_the_tokenizer_file_do_not_count(tmp_path):
     tokenizer["truncation"] = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
     (tmp_path / TOKENIZER).write_text(json.dumps(tokenizer))
     assert np.array_equal(score(member(tmp_path), COMMANDS).techniques, plain.techniques)
+
+
+def test_the_words_that_weighed_most_are_told_where_malice_is_likely(tmp_path):
+    found = score(member(tmp_path), ["alpha beta gamma", "beta gamma"])
+    assert found.notes == (("text: 'alpha' +6.00",), ())
+
+
+def test_what_words_weigh_is_told_after_calibration_and_sums_over_places(tmp_path):
+    found = score(member(tmp_path, calibration={"malicious": {"a": 0.5, "b": 0.0}}), ["alpha beta alpha"])
+    assert found.notes == (("text: 'alpha' +6.00",),)
+
+
+def test_a_graph_without_relevance_gives_no_explanation(tmp_path):
+    lay_text_member(tmp_path, WEIGHTS)
+    graph = onnx.load(tmp_path / MODEL)
+    del graph.graph.output[2]
+    onnx.save(graph, tmp_path / MODEL)
+    assert score(member(tmp_path), ["alpha"]).notes == ((),)

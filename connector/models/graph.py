@@ -1,0 +1,138 @@
+"""An ONNX graph that reads tokens, run one event at a time on as many threads as there are cores.
+
+The graph takes ``input_ids`` and ``attention_mask`` (n, tokens; ``token_type_ids`` where it asks for them) and gives the
+logits ``techniques`` (n, labels) and ``malicious`` (n,). It may give ``relevance`` (n, tokens): how much of the malicious
+logit each token brought.
+
+Every event is a batch of its own by default: dynamic int8 quantisation takes one scale a tensor, so in a larger batch a
+score would depend on the events beside it, and on CPUs a larger batch is not faster
+(docs/decisions/0006-one-event-a-run.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from connector.errors import ConfigError
+
+OUTPUTS = ("techniques", "malicious")
+RELEVANCE = "relevance"
+
+_ERRORS = tuple(
+    getattr(ort_errors, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+)
+
+_PROBES: tuple[list[int], ...] = ([0], [0] * 9)
+"""Token sequences that every graph must run: one token, and several."""
+
+
+class Logits(NamedTuple):
+    """Logits of n texts: ``techniques`` (n, labels), ``malicious`` (n,), and one array of ``relevance`` a text.
+
+    ``relevance`` is empty where the graph does not give it.
+    """
+
+    techniques: NDArray[np.float64]
+    malicious: NDArray[np.float64]
+    relevance: Sequence[NDArray[np.float32]]
+
+
+class _Batch(NamedTuple):
+    """The places of the texts in the call, and what the graph is given."""
+
+    places: list[int]
+    inputs: dict[str, NDArray[np.int64]]
+
+
+class Graph:
+    """One session, shared by threads. Raises ``ConfigError`` for a file that is no such graph."""
+
+    def __init__(self, path: Path, *, labels: int, threads: int, batch_size: int = 1) -> None:
+        self._session = _session(path)
+        self._labels = labels
+        self._batch_size = batch_size
+        self._inputs = frozenset(node.name for node in self._session.get_inputs())
+        outputs = [node.name for node in self._session.get_outputs()]
+        if missing := sorted(set(OUTPUTS) - set(outputs)):
+            raise ConfigError(f"{path}: the graph has no output {', '.join(missing)}")
+        self._outputs = (*OUTPUTS, RELEVANCE) if RELEVANCE in outputs else OUTPUTS
+        self._prove(path)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score") if threads > 1 else None
+
+    def close(self) -> None:
+        """Ends the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def run(self, texts: Sequence[Sequence[int]]) -> Logits:
+        """The logits of texts, given as token ids."""
+        techniques = np.empty((len(texts), self._labels), np.float64)
+        malicious = np.empty(len(texts), np.float64)
+        relevance: list[NDArray[np.float32]] = [_NOTHING] * len(texts)
+        spread = map if self._pool is None else self._pool.map
+        for places, found in spread(self._score, self._batches(texts)):
+            techniques[places], malicious[places] = found[:2]
+            if len(found) > len(OUTPUTS):
+                for row, place in enumerate(places):
+                    relevance[place] = found[2][row, : len(texts[place])]
+        return Logits(techniques, malicious, relevance)
+
+    def _score(self, batch: _Batch) -> tuple[list[int], list[Any]]:
+        return batch.places, self._session.run(self._outputs, batch.inputs)
+
+    def _batches(self, texts: Sequence[Sequence[int]]) -> Iterator[_Batch]:
+        """Longest first: like lengths share a batch, and the threads end together."""
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+        for start in range(0, len(order), self._batch_size):
+            places = order[start : start + self._batch_size]
+            width = len(texts[places[0]])
+            tokens = np.zeros((len(places), width), np.int64)
+            mask = np.zeros((len(places), width), np.int64)
+            for row, place in enumerate(places):
+                length = len(texts[place])
+                tokens[row, :length] = texts[place]
+                mask[row, :length] = 1
+            inputs = {"input_ids": tokens, "attention_mask": mask}
+            if "token_type_ids" in self._inputs:
+                inputs["token_type_ids"] = np.zeros_like(tokens)
+            yield _Batch(places, inputs)
+
+    def _prove(self, path: Path) -> None:
+        """Runs the graph, so that one that does not fit is refused when it is loaded and not at the first event."""
+        for probe in _PROBES:
+            (batch,) = self._batches([probe])
+            try:
+                _, found = self._score(batch)
+            except _ERRORS as error:
+                raise ConfigError(f"{path}: the graph does not run: {error}") from error
+            shapes = [output.shape for output in found]
+            if shapes != [(1, self._labels), (1,), (1, len(probe))][: len(found)]:
+                raise ConfigError(
+                    f"{path}: for one event of {len(probe)} tokens and {self._labels} labels the graph gives {shapes}"
+                )
+
+
+_NOTHING = np.empty(0, np.float32)
+
+
+def _session(path: Path) -> ort.InferenceSession:
+    """One thread a run, for runs side by side. The graph is loaded from bytes, so that it cannot name other files."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except (OSError, *_ERRORS) as error:
+        raise ConfigError(f"{path} is no graph that can be run: {error}") from error
