@@ -13,7 +13,6 @@ from rich.table import Table
 from connector import pipeline, wiring
 from connector.cli import options
 from connector.errors import ConfigError
-from connector.ledger import Reader
 from connector.pipeline import microseconds, spans
 from connector.wiring import App
 
@@ -158,15 +157,10 @@ def backfill(
             raise ConfigError(
                 f"{source} reads files, which have no time: `triaged cursor reset {source}` reads them again"
             )
-        reader = Reader(
-            source=source,
-            digest=adapter.query_digest,
-            partition="",
-            purpose=f"{spans.BACKFILL}{start}-{stop}",
-            offset=start,
-            span_stop=stop,
-        )
-        app.ledger.put_reader(reader)
+        (head,) = adapter.heads()
+        forward = spans.first_readers(source, adapter.query_digest, head, 0, from_start=False)[0]
+        lookback = microseconds(settings.sources[source].lookback)
+        app.ledger.put_reader(spans.backfill(forward, start, min(stop, head.offset), head, lookback))
         outcome = app.ingests[source].poll()
     finally:
         app.close()

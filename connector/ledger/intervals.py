@@ -129,14 +129,14 @@ class Intervals(Room):
         with self._db.read() as tx:
             return [from_row(row) for row in tx.execute(query)]
 
-    def weak(self, source: str, digest: str, partition: str, lookback_us: int) -> list[Interval]:
-        """What was not read completely since its lookback ended, by start: what may have to be read again."""
+    def weak(self, source: str, digest: str, lookback_us: int) -> list[Interval]:
+        """What was not read completely since its lookback ended, by partition and start: it has to be read again."""
         query = (
             sa.select(intervals, streams.c.source, streams.c.partition)
             .join(streams, streams.c.id == intervals.c.stream)
-            .where(streams.c.source == source, streams.c.partition == partition, intervals.c.digest == digest)
+            .where(streams.c.source == source, intervals.c.digest == digest)
             .where(sa.or_(sa.not_(intervals.c.complete), intervals.c.read_at < intervals.c.stop + lookback_us))
-            .order_by(intervals.c.start, intervals.c.stop)
+            .order_by(streams.c.partition, intervals.c.start, intervals.c.stop)
         )
         with self._db.read() as tx:
             return [from_row(row) for row in tx.execute(query)]

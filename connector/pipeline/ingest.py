@@ -6,6 +6,7 @@ the next is read and normalised in a second thread.
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,13 +26,16 @@ from connector.policy import Decision, DecisionContext, Policy, decide
 from connector.ports import Clock, EventSource
 from connector.settings import RetentionSettings, SourceSettings
 from connector.telemetry import EVENTS, STEP_SECONDS, Signal, emit
-from connector.types import Batch, Cursor, Event, RawEvent, Span, StateChange, Verdict
+from connector.types import Batch, Cursor, Event, Position, RawEvent, Span, StateChange, Verdict
 
 Steps = Callable[[str], None]
 """Told the name of each step of the loops once it is done; crash tests end the process there."""
 
 QUARANTINE_ATTEMPTS = 7
 """A single event that ended this many attempts at its batch is quarantined."""
+
+BATCHES_A_TURN = 50
+"""Batches of a past stretch that are read before what is new is looked at again."""
 
 SNAPSHOT_LIMIT = 1 << 20
 """Bytes of an event's JSON that a snapshot or dead letter may hold."""
@@ -109,68 +113,83 @@ class Ingest:
             return Outcome()
         total = Outcome()
         try:
-            for task in self._tasks():
-                total += self._read(task, lease)
-                if self._stopping.is_set():
-                    break
+            more = True
+            while more and not self._stopping.is_set():
+                more = False
+                for task in self._tasks():
+                    outcome, finished = self._read(task, lease)
+                    total += outcome
+                    more |= not finished
         finally:
             self._ledger.release(lease)
         emit(Signal.POLL_DONE, self.name, verdicts=total.verdicts, dead=total.dead, known=total.known)
         return total
 
     def _tasks(self) -> Iterator[spans.Task]:
-        """Tasks until the forward reader of every partition has reached its head."""
+        """One turn: what is due in each partition, the newest first."""
         digest = self.source.query_digest
+        readers: dict[str, list[Reader]] = {}
+        for reader in self._ledger.readers(self.name, digest):
+            readers.setdefault(reader.partition, []).append(reader)
+        weak: dict[str, list[Interval]] = {}
+        for interval in self._ledger.weak(self.name, digest, self._lookback):
+            weak.setdefault(interval.partition, []).append(interval)
+        known_source = bool(readers)
         for head in self.source.heads():
-            self._ensure_readers(head.partition, digest)
-            behind = True
-            while behind and not self._stopping.is_set():
-                readers = [r for r in self._ledger.readers(self.name, digest) if r.partition == head.partition]
-                weak = self._ledger.weak(self.name, digest, head.partition, self._lookback)
-                tasks = list(spans.plan(readers, weak, head, self._lookback))
-                yield from tasks
-                behind = any(t.reader.purpose == spans.FORWARD and t.span.stop < head.offset for t in tasks)
+            mine = readers.get(head.partition) or self._first_readers(head, known_source=known_source)
+            yield from spans.plan(self._without_backlog(mine, head), weak.get(head.partition, ()), head, self._lookback)
 
-    def _ensure_readers(self, partition: str, digest: str) -> None:
-        if self._ledger.reader(self.name, digest, partition, spans.FORWARD) is not None:
-            return
-        head = next(h for h in self.source.heads() if h.partition == partition)
-        known_source = bool(self._ledger.readers(self.name, digest))
-        from_start = self.settings.start == "beginning" or (partition != "" and known_source)
-        for reader in spans.first_readers(self.name, digest, head, self._lookback, from_start=from_start):
+    def _first_readers(self, head: Position, *, known_source: bool) -> list[Reader]:
+        """Readers for a partition that is new: a file that appears later is read from its start."""
+        from_start = self.settings.start == "beginning" or (head.partition != "" and known_source)
+        digest = self.source.query_digest
+        fresh = spans.first_readers(self.name, digest, head, self._lookback, from_start=from_start)
+        for reader in fresh:
             self._ledger.put_reader(reader)
+        return fresh
 
-    def _read(self, task: spans.Task, lease: Lease) -> Outcome:
-        """Reads one span to its end, a batch at a time, each in a transaction of its own."""
+    def _without_backlog(self, readers: Sequence[Reader], head: Position) -> list[Reader]:
+        """Hands what lies further back than the lookback to a reader of its own."""
+        by_purpose = {reader.purpose: reader for reader in readers}
+        split = spans.caught_up(by_purpose[spans.FORWARD], head, self._lookback)
+        for reader in split or ():
+            self._ledger.put_reader(reader)
+            by_purpose[reader.purpose] = reader
+        return list(by_purpose.values())
+
+    def _read(self, task: spans.Task, lease: Lease) -> tuple[Outcome, bool]:
+        """Reads a span, a batch at a time, each in a transaction of its own. False: there is more for another turn."""
         total = Outcome()
         reader = task.reader
+        turns = itertools.count() if reader.purpose == spans.FORWARD else range(BATCHES_A_TURN)
         with ThreadPoolExecutor(1, thread_name_prefix=f"read-{self.name}") as pool:
             ahead: Future[tuple[Batch[RawEvent], Prepared]] | None = None
-            while not self._stopping.is_set():
+            for _ in turns:
                 suspect = reader.attempts
                 if ahead is None:
                     raw = self._fetch(task.span, reader, self._limit(suspect))
-                    reader = self._ledger.begin(lease, reader)
-                    self._steps("ingest.begun")
+                    reader = self._begin(lease, reader)
                     prepared = self._quarantine(raw) if self._is_poison(raw, suspect) else self._prepare(raw.items)
                 else:
                     raw, prepared = ahead.result()
-                    reader = self._ledger.begin(lease, reader)
-                    self._steps("ingest.begun")
+                    reader = self._begin(lease, reader)
                 following = self._after(reader, raw, suspect)
+                unfinished = following.span_stop is not None
                 ahead = (
-                    pool.submit(self._fetch_and_prepare, task.span, following)
-                    if following.span_stop is not None and not suspect
-                    else None
+                    pool.submit(self._fetch_and_prepare, task.span, following) if unfinished and not suspect else None
                 )
                 lease = self._ledger.renew(lease, self._lease_ttl)
-                total += self._store(
-                    prepared, lease=lease, reader=following, interval=self._interval(task, following, raw)
-                )
-                if following.span_stop is None:
-                    return total
+                interval = None if unfinished else self._interval(task, following, raw)
+                total += self._store(prepared, lease=lease, reader=following, interval=interval)
+                if not unfinished or self._stopping.is_set():
+                    return total, not unfinished
                 reader = following
-        return total
+        return total, False
+
+    def _begin(self, lease: Lease, reader: Reader) -> Reader:
+        begun = self._ledger.begin(lease, reader)
+        self._steps("ingest.begun")
+        return begun
 
     def _limit(self, attempts: int) -> int:
         """Events to read: a quarter as many after each failed attempt, so that a poison event is soon alone."""
@@ -199,9 +218,7 @@ class Ingest:
             raise PermanentError(f"source {self.name}: a batch that is not done came without a cursor")
         return msgspec.structs.replace(moved, token=raw.cursor.token)
 
-    def _interval(self, task: spans.Task, following: Reader, raw: Batch[RawEvent]) -> Interval | None:
-        if not raw.done:
-            return None
+    def _interval(self, task: spans.Task, following: Reader, raw: Batch[RawEvent]) -> Interval:
         return Interval(
             source=self.name,
             digest=following.digest,

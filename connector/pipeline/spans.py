@@ -2,14 +2,15 @@
 
 A partition has several readers, each with a purpose and an offset up to which it is done::
 
-    backfill-…    what a person asked for
     forward       up to the head: every event's first chance
+    backfill-…    a past stretch: what a person asked for, and what lies further back than the lookback when we (re)start
     reread-3 … 0  the same stretch again at ages lookback/64, /16, /4 and lookback, for events that became searchable late
     repair        stretches that the readers above have passed without a complete answer
 
-``reread-0`` reads at an age of the whole lookback, so a complete answer there proves its stretch. A stretch is read when it
-is a quarter as wide as its age, so that the cost of re-reading is a fixed number of passes, spaced exponentially.
-Files have no lookback: their bytes do not arrive late, and the forward read proves them.
+``reread-0`` reads at an age of the whole lookback, so a complete answer there proves its stretch; so does a backfill of what
+was older than the lookback when it was begun. A stretch is read when it is a quarter as wide as its age, so that re-reading
+costs a fixed number of passes, spaced exponentially. What is proven already is not read again. Files have no lookback: their
+bytes do not arrive late, and the forward read proves them.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from connector.types import Position, Span
 FORWARD = "forward"
 REPAIR = "repair"
 BACKFILL = "backfill-"
+SETTLED = "backfill-settled-"
+"""A backfill that was begun after its stretch's lookback had ended."""
+
 YOUNGEST_REREAD_US = 15_000_000
-LONGEST_SPAN_US = 3_600_000_000
 STEP = 4
 """Each re-read age is this many times the one before it, and its stretches are this part of it wide."""
 
@@ -64,59 +67,83 @@ def first_readers(source: str, digest: str, head: Position, lookback: int, *, fr
     ]
 
 
-def plan(readers: Sequence[Reader], intervals: Sequence[Interval], head: Position, lookback: int) -> Iterator[Task]:
-    """The tasks of one poll of one partition, in the order in which they matter.
+def backfill(reader: Reader, start: int, stop: int, head: Position, lookback: int) -> Reader:
+    """A reader for a past stretch of another reader's partition."""
+    prefix = SETTLED if stop + lookback <= head.offset else BACKFILL
+    return msgspec.structs.replace(
+        reader, purpose=f"{prefix}{start}-{stop}", offset=start, span_stop=stop, token=None, attempts=0, complete=True
+    )
 
-    ``intervals`` are those that are not proven. ``head`` is the partition's safe end.
+
+def caught_up(forward: Reader, head: Position, lookback: int) -> tuple[Reader, Reader] | None:
+    """Where the forward reader is further behind than the lookback: a backfill for that stretch, and itself moved past it.
+
+    What is new comes first, and what is old is proven by one read.
+    """
+    recent = head.offset - lookback
+    if not lookback or forward.span_stop is not None or forward.offset >= recent:
+        return None
+    return backfill(forward, forward.offset, recent, head, lookback), msgspec.structs.replace(forward, offset=recent)
+
+
+def plan(readers: Sequence[Reader], weak: Sequence[Interval], head: Position, lookback: int) -> Iterator[Task]:
+    """The tasks of one turn at one partition, in the order in which they matter.
+
+    ``weak`` are the partition's intervals that are not proven, by start; ``head`` is its safe end.
     """
     by_purpose = {reader.purpose: reader for reader in readers}
-    longest = LONGEST_SPAN_US if lookback else None
     forward = by_purpose[FORWARD]
-    yield from _advance(forward, head.offset, head.offset, longest, age=0)
+    if forward.span_stop is not None:
+        yield _task(forward, forward.offset, forward.span_stop, forward.span_stop)
+    elif forward.offset < head.offset:
+        yield _task(forward, forward.offset, head.offset, head.offset)
     for purpose, reader in sorted(by_purpose.items()):
         if purpose.startswith(BACKFILL) and reader.span_stop is not None:
-            settled = reader.token is None and reader.span_stop + lookback <= head.offset
-            yield _task(reader, reader.offset, reader.span_stop, reader.span_stop + (lookback if settled else 0))
+            age = lookback if purpose.startswith(SETTLED) else 0
+            yield _task(reader, reader.offset, reader.span_stop, reader.span_stop + age)
     for purpose, age in ages(lookback).items():
-        reader = by_purpose.get(purpose)
-        if reader is not None:
-            due = head.offset - age
-            wide_enough = due - reader.offset >= age // STEP
-            if reader.span_stop is not None or wide_enough:
-                yield from _advance(reader, due, head.offset, longest, age=age)
-    yield from _repairs(by_purpose, intervals, head, lookback)
+        if purpose in by_purpose:
+            yield from _reread(by_purpose[purpose], age, weak, head)
+    yield from _repair(by_purpose, weak, head, lookback)
 
 
-def _advance(reader: Reader, due: int, head: int, longest: int | None, *, age: int) -> Iterator[Task]:
-    """The reader's unfinished span, or the stretch from where it stands to where it is due."""
+def _reread(reader: Reader, age: int, weak: Sequence[Interval], head: Position) -> Iterator[Task]:
+    """The reader's unfinished span, or the stretch from the first place that is not proven to where it is due."""
     if reader.span_stop is not None:
         yield _task(reader, reader.offset, reader.span_stop, reader.span_stop + age)
         return
-    stop = due if longest is None else min(due, reader.offset + longest)
-    if reader.offset < stop <= head:
-        yield _task(reader, reader.offset, stop, stop + age)
+    due = head.offset - age
+    start, stop = _first_run(weak, reader.offset, due)
+    if due - start >= max(1, age // STEP):
+        yield _task(reader, start, stop, stop + age)
 
 
-def _repairs(
-    by_purpose: Mapping[str, Reader], intervals: Sequence[Interval], head: Position, lookback: int
+def _first_run(weak: Sequence[Interval], after: int, due: int) -> tuple[int, int]:
+    """The first stretch without a break, between two offsets, that was read and is not proven; empty at ``due``."""
+    ahead = [interval for interval in weak if interval.stop > after and interval.start < due]
+    if not ahead:
+        return due, due
+    start = stop = max(ahead[0].start, after)
+    for interval in ahead:
+        if interval.start > stop:
+            break
+        stop = max(stop, interval.stop)
+    return start, min(stop, due)
+
+
+def _repair(
+    by_purpose: Mapping[str, Reader], weak: Sequence[Interval], head: Position, lookback: int
 ) -> Iterator[Task]:
-    """Stretches that every other reader has passed and that are still not proven, each at doubling ages."""
-    passed = by_purpose.get("reread-0", by_purpose[FORWARD]).offset
+    """A stretch that every other reader has passed and that is still not proven, at doubling ages."""
     unfinished = by_purpose.get(REPAIR)
     if unfinished is not None and unfinished.span_stop is not None:
         yield _task(unfinished, unfinished.offset, unfinished.span_stop, unfinished.span_stop + lookback)
         return
-    for interval in intervals:
-        age = interval.read_at - interval.stop
-        due = interval.stop + max(lookback, 2 * age if lookback else 0)
-        if interval.stop <= passed and due <= head.offset:
-            reader = Reader(
-                source=by_purpose[FORWARD].source,
-                digest=by_purpose[FORWARD].digest,
-                partition=head.partition,
-                purpose=REPAIR,
-                offset=interval.start,
-            )
+    passed = by_purpose.get("reread-0", by_purpose[FORWARD])
+    for interval in weak:
+        due = interval.stop + max(lookback, 2 * (interval.read_at - interval.stop) if lookback else 0)
+        if interval.stop <= passed.offset and due <= head.offset:
+            reader = msgspec.structs.replace(passed, purpose=REPAIR, token=None, attempts=0, complete=True)
             yield _task(reader, interval.start, interval.stop, due)
             return
 

@@ -17,8 +17,8 @@ SOURCE = {"lookback": timedelta(minutes=10), "settle": timedelta(seconds=5), "st
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_events_that_are_late_reordered_duplicated_or_simultaneous_get_one_verdict_each(data, tmp_path_factory, bundle):
+@given(data=st.data())
+def test_events_that_are_late_reordered_duplicated_or_simultaneous_get_one_verdict_each(tmp_path_factory, bundle, data):
     house = House(tmp_path_factory.mktemp("house"), bundle, source=SOURCE)
     house.siem.repeat = data.draw(st.booleans())
     house.siem.shuffled = random.Random(data.draw(st.integers()))
