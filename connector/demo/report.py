@@ -60,10 +60,11 @@ class Finding(Noun, frozen=True):
 
 
 class Found(Noun, frozen=True):
-    """A technique on a host: its most confident finding, and in how many events it was seen."""
+    """A technique on a host: its most confident finding, in how many events it was seen, and the playbooks they run."""
 
     best: Finding
     events: int
+    playbooks: tuple[str, ...] = ()
 
 
 def strongest(findings: Iterable[Finding]) -> dict[str, list[Found]]:
@@ -73,7 +74,11 @@ def strongest(findings: Iterable[Finding]) -> dict[str, list[Found]]:
         hosts.setdefault(finding.host, {}).setdefault(finding.technique, []).append(finding)
     return {
         host: [
-            Found(best=max(seen, key=lambda finding: finding.confidence), events=len(seen))
+            Found(
+                best=max(seen, key=lambda finding: finding.confidence),
+                events=len(seen),
+                playbooks=tuple(dict.fromkeys(finding.playbook for finding in seen if finding.playbook)),
+            )
             for seen in techniques.values()
         ]
         for host, techniques in sorted(hosts.items())
@@ -112,20 +117,18 @@ def printable(text: str) -> str:
 def _table(host: str, found: Sequence[Found]) -> Table:
     table = Table(title=Text(printable(host), style="bold"), title_justify="left", expand=True)
     table.add_column("Technique", no_wrap=True)
-    table.add_column("Name", ratio=2)
     table.add_column("Sure", justify="right", no_wrap=True)
     table.add_column("Events", justify="right", no_wrap=True)
-    table.add_column("Event", ratio=4, overflow="ellipsis", no_wrap=True)
-    table.add_column("Playbook", ratio=2)
+    table.add_column("What was seen, in which event → the playbook", ratio=1, overflow="ellipsis", no_wrap=True)
     for row in found:
         best = row.best
         table.add_row(
             Text(best.technique),
-            Text(best.name),
             Text(f"{best.confidence:.2f}", style="bold red" if best.confidence >= _CONFIDENT else "yellow"),
             Text(str(row.events)),
-            Text(printable(best.event)),
-            Text(best.playbook or "-"),
+            Text.assemble(
+                (best.name, "bold"), f"\n{printable(best.event)}", *(f"\n→ {name}" for name in row.playbooks)
+            ),
         )
     return table
 

@@ -76,3 +76,16 @@ def test_a_summary_prefers_the_command_line_and_is_one_line() -> None:
 
 def test_scenario_files_keep_the_names_that_the_truth_uses() -> None:
     assert {WORKSTATION.name, FILE_SERVER.name} == {"lmr-ws-0147.winlogbeat.jsonl.gz", "lmr-fs-02.splunk.jsonl.gz"}
+
+
+def test_every_playbook_that_a_techniques_events_run_is_named_once() -> None:
+    found = [
+        finding(playbook="a"),
+        finding(confidence=0.5, playbook="b"),
+        finding(playbook="a"),
+        finding(playbook=None),
+    ]
+    assert strongest(found)["LMR-WS-0147"][0].playbooks == ("a", "b")
+    text = render(found)
+    assert text.count("→ a") == 1
+    assert "→ b" in text
