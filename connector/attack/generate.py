@@ -48,15 +48,18 @@ def objects(corpus: Path) -> Iterator[Stix]:
 def _files(corpus: Path) -> Iterator[bytes]:
     if corpus.is_dir():
         for path in sorted(corpus.rglob("*.json")):
-            if path.parts[-3] == "enterprise-attack" and path.parts[-2] in FOLDERS:
+            if _wanted(path):
                 yield path.read_bytes()
         return
     with tarfile.open(corpus) as archive:
         for member in archive:
-            parts = Path(member.name).parts
-            if member.isfile() and parts[-3:-2] == ("enterprise-attack",) and parts[-2] in FOLDERS:
+            if member.isfile() and _wanted(Path(member.name)):
                 stream = archive.extractfile(member)
                 yield stream.read() if stream else b""
+
+
+def _wanted(path: Path) -> bool:
+    return path.parent.parent.name == "enterprise-attack" and path.parent.name in FOLDERS
 
 
 def build(stix: Iterator[Stix], version: str) -> Facts:

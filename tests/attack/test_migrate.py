@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from connector.attack import catalogue, migrate, to_v19
 from connector.attack.versions import FACTS, _backward
@@ -35,6 +35,7 @@ def test_every_id_leads_to_the_catalogue_or_is_unknown(given_id: str, ids: set[s
     assert (migration.ids, migration.kind) == (ids, kind)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_no_text_makes_migrate_raise(text: str) -> None:
     assert migrate(text).ids <= set(catalogue().techniques)

@@ -1,9 +1,10 @@
 import math
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from connector import identity
 from connector.policy import Policy, decide, verdict_name
@@ -114,6 +115,22 @@ def test_a_later_revision_supersedes_and_never_triggers() -> None:
     assert second.verdict.record_id == identity.record_id(event().id, 2)
 
 
+def test_ids_follow_from_the_event_and_the_rule_alone() -> None:
+    first = decide(event(), prediction(0.95), context(), policy(rule()))
+    later_run = context(now=NOW + timedelta(days=1), origin_key=b"other", members=5)
+    second = decide(
+        event(host={"name": "other"}),
+        prediction(0.85, "T1059"),
+        later_run,
+        policy(rule("x", mode="suggest", min_confidence=0.9), rule()),
+    )
+    assert first.verdict.record_id == second.verdict.record_id
+    assert first.actions[0].key == second.actions[0].key
+    other = decide(event("2"), prediction(), context(), policy(rule()))
+    renamed = decide(event(), prediction(), context(), policy(rule("renamed")))
+    assert len({d.actions[0].key for d in (first, other, renamed)}) == 3
+
+
 def test_the_mark_of_origin_verifies() -> None:
     verdict = decide(event(), prediction(), context(), policy()).verdict
     assert identity.is_ours(b"k" * 32, verdict.origin)
@@ -184,6 +201,7 @@ ecs_documents = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(ecs_documents, st.floats(), st.one_of(st.none(), st.just("why")))
 def test_any_event_and_any_number_give_one_verdict_always_the_same(
     ecs: dict[str, Any], p: float, abstain: str | None

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from connector.policy import decide, document, error_document, record_document, risk_score
 from connector.types import (
@@ -47,6 +47,7 @@ def verdict(p: float = 0.95, *passed: str, **more: Any) -> Verdict:
     return decide(event(), prediction(p, *passed, **more), context(), policy(rule())).verdict
 
 
+@settings(deadline=None)
 @given(st.one_of(probabilities, st.just(float("nan"))), st.sampled_from([None, "odd"]))
 def test_every_field_is_always_present_and_the_document_is_json(p: float, abstain: str | None) -> None:
     found = json.loads(json.dumps(document(verdict(p, abstain=abstain)), allow_nan=False))
@@ -89,6 +90,7 @@ def test_threat_names_only_what_passed_with_parents_and_tactics() -> None:
     assert "threat" not in document(verdict(0.95, "T9999"))
 
 
+@settings(deadline=None)
 @given(probabilities, probabilities)
 def test_the_risk_score_stays_in_its_band_and_never_falls_as_confidence_rises(one: float, other: float) -> None:
     low, high = sorted((one, other))

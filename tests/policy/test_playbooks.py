@@ -235,6 +235,7 @@ EVIL = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(EVIL) | st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
 def test_whatever_a_value_holds_it_stays_one_value(evil: str) -> None:
     action = isolate(host=evil, agent_id=evil)
@@ -269,6 +270,7 @@ def test_an_address_must_be_of_the_family_that_the_playbook_declares() -> None:
             render(playbook, isolate(address=address))
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(sorted(TYPES)))
 def test_type_checks_never_raise(text: str, kind: str) -> None:
     assert fits(text, kind) in {True, False}
