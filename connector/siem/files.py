@@ -87,7 +87,7 @@ class FilesSource:
         )
         self._finder = Finder(config.paths, partial(_unreadable, name), follow=config.follow, quiet=config.settle)
         self._files: dict[str, FoundFile] = {}
-        self._counts: dict[str, tuple[tuple[int, int], int]] = {}
+        self._ends: dict[str, tuple[tuple[int, int], int]] = {}
         self._open: dict[str, _Stream] = {}
         self._reached: dict[str, _Here] = {}
 
@@ -101,8 +101,17 @@ class FilesSource:
         return hashlib.sha256(f"files:1:{limits.max_event}:{limits.max_unpacked}".encode()).hexdigest()
 
     def heads(self) -> Sequence[Position]:
-        """The end of the last whole line of each file, or how many records a finished container holds."""
-        return [Position(partition=file.identity, offset=self._head(file)) for file in self._find().values()]
+        """The end of the last whole line of each file, or how many records a finished container holds.
+
+        A file that cannot be read has no head, and is told of; it keeps no other file from being read.
+        """
+        heads: list[Position] = []
+        for file in self._find().values():
+            try:
+                heads.append(Position(partition=file.identity, offset=self._head(file)))
+            except OSError as error:
+                _unreadable(self.name, file.path, error)
+        return heads
 
     def read(self, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
         """At most ``limit`` events of the span, by seeking to the byte or going on with the open container.
@@ -141,17 +150,22 @@ class FilesSource:
 
     def _find(self) -> dict[str, FoundFile]:
         self._files = {file.identity: file for file in self._finder.find(self._clock())}
+        for forgetful in (self._ends, self._reached):
+            for gone in forgetful.keys() - self._files.keys():
+                del forgetful[gone]
         return self._files
 
     def _head(self, file: FoundFile) -> int:
+        known = self._ends.get(file.identity)
+        if known is None or known[0] != file.version:
+            known = self._ends[file.identity] = file.version, self._end(file)
+        return known[1]
+
+    def _end(self, file: FoundFile) -> int:
         if file.layout != "container":
             return whole_lines(file.path, file.size, self._reading.limits.max_event) if self._follow else file.size
-        known = self._counts.get(file.identity)
-        if known is None or known[0] != file.version:
-            with opened(file.path) as stream:
-                known = file.version, _length(records(stream, file.path, self._reading.limits))
-            self._counts[file.identity] = known
-        return known[1]
+        with opened(file.path) as stream:
+            return sum(1 for _ in records(stream, file.path, self._reading.limits))
 
     def _read_lines(self, file: FoundFile, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
         with opened(file.path) as stream:
@@ -219,10 +233,6 @@ class FilesSource:
 
 def _unreadable(source: str, path: str, error: OSError) -> None:
     emit(Signal.READ_INCOMPLETE, source, reason=f"{path} cannot be read: {error.strerror}")
-
-
-def _length(items: Iterable[object]) -> int:
-    return sum(1 for _ in items)
 
 
 def open_paths(

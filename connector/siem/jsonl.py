@@ -6,7 +6,7 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from connector.settings import HistorySettings, TargetSettings
 from connector.siem.formats.found import look, whole_lines
 from connector.siem.formats.lines import lines
 from connector.siem.formats.streams import PIECE
+from connector.siem.record_index import RecordIndex
 from connector.types import Batch, Cursor, Delivery, DispositionChange, Record
 
 _LONGEST_LINE = 16 << 20
@@ -53,7 +54,7 @@ class FilesWriter:
     def __init__(self, name: str, config: FilesWriterConfig, _: Clock) -> None:
         self.name = name
         self._path = config.path
-        self._index = _Index(config.path.with_name(config.path.name + ".ids")) if config.unique else None
+        self._index = RecordIndex(config.path.with_name(config.path.name + ".ids")) if config.unique else None
         self._mutex = threading.Lock()
 
     def write(self, records: Sequence[Record]) -> Sequence[Delivery]:
@@ -121,82 +122,6 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
             finally:
                 os.close(folder)
         yield file
-
-
-class _Written(msgspec.Struct, rename={"id": "_id"}):
-    id: str
-
-
-class _Index:
-    """The record ids that a file holds, up to a byte of it. SQLite in WAL mode: a lost commit is only work again."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._database: sqlite3.Connection | None = None
-
-    def catch_up(self, file: BinaryIO, end: int) -> None:
-        """Learns the ids of what the file holds beyond what is known; starts anew where it is another file."""
-        status = os.fstat(file.fileno())
-        identity = f"{status.st_dev:x}-{status.st_ino:x}"
-        database = self._opened()
-        row = database.execute("SELECT file, known FROM state").fetchone()
-        if row is None or row[0] != identity or row[1] > end:
-            with database:
-                database.execute("DELETE FROM ids")
-                database.execute("DELETE FROM state")
-                database.execute("INSERT INTO state VALUES (?, 0)", (identity,))
-            row = identity, 0
-        if row[1] < end:
-            file.seek(row[1])
-            self.add(_ids(file), end)
-
-    def known(self, ids: Iterable[str]) -> list[str]:
-        """Those of the ids that the file holds."""
-        find = "SELECT 1 FROM ids WHERE id = ?"
-        database = self._opened()
-        return [one for one in ids if database.execute(find, (one,)).fetchone()]
-
-    def add(self, ids: Iterable[str], end: int) -> None:
-        """The file holds these too, and is known up to ``end``."""
-        database = self._opened()
-        with database:
-            database.executemany("INSERT OR IGNORE INTO ids VALUES (?)", ((one,) for one in ids))
-            database.execute("UPDATE state SET known = ?", (end,))
-
-    def close(self) -> None:
-        """Closes the database; it is opened again when it is needed."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._database is None:
-            try:
-                self._database = self._open()
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                for suffix in ("", "-wal", "-shm"):
-                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-                self._database = self._open()
-        return self._database
-
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, check_same_thread=False)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("CREATE TABLE IF NOT EXISTS ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        database.execute("CREATE TABLE IF NOT EXISTS state (file TEXT, known INTEGER)")
-        return database
-
-
-def _ids(file: BinaryIO) -> Iterator[str]:
-    decoder = msgspec.json.Decoder(_Written)
-    for line in file:
-        try:
-            yield decoder.decode(line).id
-        except msgspec.MsgspecError:
-            continue  # a line of somebody else: it is no record of ours
 
 
 class FilesHistoryConfig(HistorySettings):
