@@ -6,7 +6,7 @@ logit each token brought.
 
 Every event is a batch of its own by default: dynamic int8 quantisation takes one scale a tensor, so in a larger batch a
 score would depend on the events beside it, and on CPUs a larger batch is not faster
-(docs/decisions/0006-one-event-a-run.md).
+(docs/decisions/0007-one-event-a-run.md).
 """
 
 from __future__ import annotations
