@@ -11,56 +11,43 @@ _NO_GUID = "{00000000-0000-0000-0000-000000000000}"
 
 
 def logon(
-    machine: Machine,
-    at: datetime,
-    user: User,
-    kind: int,
-    *,
-    package: tuple[str, str],
-    source: tuple[str, str] = ("-", "-"),
-    by: Process | None = None,
-    privileges: tuple[str, ...] = (),
+    machine: Machine, at: datetime, user: User, kind: int, *, by: Process, through: str, privileges: tuple[str, ...]
 ) -> None:
-    """A logon (Security 4624), with 4672 where the account holds special privileges.
+    """A process logs an account on (Security 4624), and it gets special privileges (4672).
 
-    ``package``: logon process and authentication package. ``source``: the other side's name and address. ``by``:
-    the process that asked for it; None: the network.
+    ``kind``: the logon type. ``through``: the name that the process registered with the LSA.
     """
-    who = by.user if by else User(name="-", domain="-", sid="S-1-0-0", logon_id="0x0")
     machine.log(
         at,
         "security",
         4624,
         {
-            **subject(who),
+            **subject(by.user),
             "TargetUserSid": user.sid,
             "TargetUserName": user.name,
             "TargetDomainName": user.domain,
             "TargetLogonId": user.logon_id,
             "LogonType": str(kind),
-            "LogonProcessName": package[0],
-            "AuthenticationPackageName": package[1],
-            "WorkstationName": source[0],
-            "LogonGuid": machine.logon_guid(user) if package[1] == "Kerberos" else _NO_GUID,
+            "LogonProcessName": through,
+            "AuthenticationPackageName": "Negotiate",
+            "WorkstationName": "-",
+            "LogonGuid": _NO_GUID,
             "TransmittedServices": "-",
-            "LmPackageName": "NTLM V2" if package[1] == "NTLM" else "-",
-            "KeyLength": "128" if package[1] == "NTLM" else "0",
-            "ProcessId": hex(by.pid) if by else "0x0",
-            "ProcessName": by.program.path if by else "-",
-            "IpAddress": source[1],
-            "IpPort": str(machine.dice.between(49_700, 65_000)) if source[1] != "-" else "-",
+            "LmPackageName": "-",
+            "KeyLength": "0",
+            "ProcessId": hex(by.pid),
+            "ProcessName": by.program.path,
+            "IpAddress": "-",
+            "IpPort": "-",
             "ImpersonationLevel": "%%1833",
-            "RestrictedAdminMode": "-",
-            "TargetOutboundUserName": "-",
-            "TargetOutboundDomainName": "-",
+            **dict.fromkeys(("RestrictedAdminMode", "TargetOutboundUserName", "TargetOutboundDomainName"), "-"),
             "VirtualAccount": "%%1843",
             "TargetLinkedLogonId": "0x0",
-            "ElevatedToken": "%%1842" if privileges else "%%1843",
+            "ElevatedToken": "%%1842",
         },
         pid=machine.lsass_pid,
     )
-    if privileges:
-        special_logon(machine, at, user, privileges)
+    special_logon(machine, at, user, privileges)
 
 
 def special_logon(machine: Machine, at: datetime, user: User, privileges: tuple[str, ...]) -> None:

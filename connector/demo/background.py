@@ -123,8 +123,8 @@ def _services(cast: Cast, dice: Dice) -> None:
             at,
             account,
             4,
-            package=("Quillback", "Negotiate"),
             by=agent,
+            through="Quillback",
             privileges=("SeBackupPrivilege", "SeRestorePrivilege", "SeManageVolumePrivilege"),
         )
         service_state(cast.fs, at + timedelta(seconds=1), "Quillback Deduplication Store", "running")

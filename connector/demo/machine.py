@@ -95,44 +95,39 @@ class Machine:
         audit: bool = True,
     ) -> Process:
         """A process starts: Sysmon 1 and, where process creation is audited, Security 4688."""
-        owner = user or parent.user
         process = Process(
             program=program,
             command=command,
             directory=directory or parent.directory,
-            user=owner,
+            user=user or parent.user,
             pid=self.dice.between(500, 4000) * 4,
             guid=self._process_guid(at),
         )
-        self._sysmon(
-            at,
-            1,
-            {
-                "ProcessGuid": process.guid,
-                "ProcessId": str(process.pid),
-                "Image": program.path,
-                "FileVersion": program.version,
-                "Description": program.description,
-                "Product": program.product,
-                "Company": program.company,
-                "OriginalFileName": program.original,
-                "CommandLine": command,
-                "CurrentDirectory": process.directory,
-                "User": owner.account,
-                "LogonGuid": self.logon_guid(owner),
-                "LogonId": owner.logon_id,
-                "TerminalSessionId": str(owner.session),
-                "IntegrityLevel": owner.integrity,
-                "Hashes": hashes(program),
-                "ParentProcessGuid": parent.guid,
-                "ParentProcessId": str(parent.pid),
-                "ParentImage": parent.program.path,
-                "ParentCommandLine": parent.command,
-            },
-        )
+        self._sysmon(at, 1, self._created(parent, process))
         if audit:
             self._audit_start(at, parent, process)
         return process
+
+    def _created(self, parent: Process, process: Process) -> dict[str, str]:
+        program, owner = process.program, process.user
+        return {
+            "ProcessGuid": process.guid,
+            "ProcessId": str(process.pid),
+            "Image": program.path,
+            **_version(program),
+            "CommandLine": process.command,
+            "CurrentDirectory": process.directory,
+            "User": owner.account,
+            "LogonGuid": self.logon_guid(owner),
+            "LogonId": owner.logon_id,
+            "TerminalSessionId": str(owner.session),
+            "IntegrityLevel": owner.integrity,
+            "Hashes": hashes(program),
+            "ParentProcessGuid": parent.guid,
+            "ParentProcessId": str(parent.pid),
+            "ParentImage": parent.program.path,
+            "ParentCommandLine": parent.command,
+        }
 
     def _audit_start(self, at: datetime, parent: Process, process: Process) -> None:
         creator = parent.user
@@ -172,11 +167,7 @@ class Machine:
             {
                 **self._of(process),
                 "ImageLoaded": library.path,
-                "FileVersion": library.version,
-                "Description": library.description,
-                "Product": library.product,
-                "Company": library.company,
-                "OriginalFileName": library.original,
+                **_version(library),
                 "Hashes": hashes(library),
                 "Signed": "true" if signature else "false",
                 "Signature": signature or "-",
@@ -279,6 +270,16 @@ def hashes(program: Program) -> str:
     text = hashlib.sha512(f"{program.path}/{program.version}".encode()).hexdigest().upper()
     sha256 = hashlib.sha256(text.encode()).hexdigest().upper()
     return f"SHA1={text[:40]},MD5={text[40:72]},SHA256={sha256},IMPHASH={text[72:104]}"
+
+
+def _version(program: Program) -> dict[str, str]:
+    return {
+        "FileVersion": program.version,
+        "Description": program.description,
+        "Product": program.product,
+        "Company": program.company,
+        "OriginalFileName": program.original,
+    }
 
 
 def _utc(at: datetime) -> str:
