@@ -19,4 +19,5 @@ def records(content: bytes) -> Iterator[tuple[int, str]]:
             return
         except RuntimeError:
             continue
-        yield int(record["event_record_id"]), str(record["data"])
+        if record is not None:
+            yield int(record["event_record_id"]), str(record["data"])

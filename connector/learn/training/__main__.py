@@ -54,6 +54,8 @@ def _text(options: argparse.Namespace) -> int:
         version=options.version,
         only=options.only,
         recipe=Recipe(**given),
+        keep=options.keep,
+        fitted=options.fitted,
     )
     print(f"bundle written: {train_text(order)}")
     return 0
@@ -74,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument("--name", default="triaged")
     text.add_argument("--version", default="0.1.0")
     text.add_argument("--only", type=_names, help="names of sources, comma-separated")
+    text.add_argument("--keep", type=Path, help="save the fitted network here")
+    text.add_argument("--fitted", type=Path, help="export and calibrate the network saved here, without training")
     text.add_argument("--layers", help="encoder layers to keep, such as 0,2,5, or all")
     for name in ("epochs", "learning_rate", "dropout", "most_weight"):
         text.add_argument(f"--{name.replace('_', '-')}", type=float)

@@ -23,13 +23,12 @@ from connector.learn.training.measure import (
     flagged,
     parent_hits,
     separation,
-    sigmoid,
     techniques_by,
     techniques_by_group,
 )
 from connector.learn.training.model import TextModel
 from connector.models import fingerprints
-from connector.models.calibration import scaled
+from connector.models.calibration import scaled, sigmoid
 from connector.models.manifest import Dataset as DatasetPart, Histogram, Manifest, Reference, Source, seal
 from connector.models.store import PRODUCTION, Store
 from connector.models.text import TextMember

@@ -14,8 +14,7 @@ from connector.errors import ConfigError
 from connector.learn.corpora.sample import Basis
 from connector.learn.dataset import Row
 from connector.learn.training.labels import Floats, Targets
-from connector.learn.training.measure import sigmoid
-from connector.models.calibration import prior_shift, scaled
+from connector.models.calibration import prior_shift, scaled, sigmoid
 from connector.models.manifest import Calibration, HeadCalibration, Platt, TechniqueThresholds, Thresholds
 
 FALSE_ALARMS: Mapping[str, float] = {"suspicious": 50.0, "malicious": 10.0, "trigger": 2.0}
@@ -108,7 +107,8 @@ def stream_weights(rows: Sequence[Row]) -> NDArray[np.float64]:
     for row in rows:
         counts[row.basis] = counts.get(row.basis, 0) + 1
     weight = np.array([STREAM.get(row.basis, 0.01) / counts[row.basis] for row in rows], np.float64)
-    return weight / weight.sum()
+    shares: NDArray[np.float64] = weight / weight.sum()
+    return shares
 
 
 def cut_at(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: float) -> float:
@@ -139,4 +139,4 @@ def best_f1(found: NDArray[np.float64], truth: Floats) -> float:
 
 
 def _f1(said: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
-    return float(2 * np.sum(said & wanted) / max(np.sum(said) + np.sum(wanted), 1))
+    return 2.0 * float(np.sum(said & wanted)) / max(float(np.sum(said)) + float(np.sum(wanted)), 1.0)

@@ -25,7 +25,7 @@ MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 _FUSED = ("bert", "distilbert")
 
 
-class _Graph(nn.Module):
+class _Graph(nn.Module):  # type: ignore[misc]
     """The network with positional inputs and outputs, as an exporter wants it."""
 
     def __init__(self, model: TextModel) -> None:

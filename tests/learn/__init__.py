@@ -1,0 +1,1 @@
+"""Corpora, dataset and training."""
