@@ -5,6 +5,7 @@ gzipped or inside a zip or a tar, as :mod:`connector.siem.formats` draws it. A p
 offset is the byte at which a line starts or, in everything that is not lines, the ordinal of the record.
 
 Only files of lines are followed while they grow. All others are read once they have been left alone for ``settle``.
+A rotated log keeps its identity under its new name; its compressed copy is another file, which a glob should not match.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from connector.errors import TransientError
 from connector.ports import Clock, SiemPlugin
 from connector.settings import SourceSettings
 from connector.siem.formats import Limits, records
-from connector.siem.formats.found import Finder, FoundFile, expand, look, whole_lines
+from connector.siem.formats.found import LINES, Finder, FoundFile, expand, look, whole_lines
 from connector.siem.formats.lines import lines, skip_line
 from connector.siem.formats.reader import message
 from connector.siem.formats.streams import opened
@@ -85,7 +86,7 @@ class FilesSource:
         self._reading = _Reading(
             config.deployment, Limits(max_event=config.max_event_bytes, max_unpacked=config.max_unpacked_bytes)
         )
-        self._finder = Finder(config.paths, partial(_unreadable, name), follow=config.follow, quiet=config.settle)
+        self._finder = Finder(config.paths, partial(_refused, name), follow=config.follow, quiet=config.settle)
         self._files: dict[str, FoundFile] = {}
         self._ends: dict[str, tuple[tuple[int, int], int]] = {}
         self._open: dict[str, _Stream] = {}
@@ -110,7 +111,7 @@ class FilesSource:
             try:
                 heads.append(Position(partition=file.identity, offset=self._head(file)))
             except OSError as error:
-                _unreadable(self.name, file.path, error)
+                _refused(self.name, file.path, f"cannot be read: {error.strerror}")
         return heads
 
     def read(self, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
@@ -123,9 +124,9 @@ class FilesSource:
         if file is None:
             return Batch(items=(), cursor=after, done=True, complete=False, reason="the file is gone")
         try:
-            if file.layout == "container":
-                return self._read_container(file, span, after, limit)
-            return self._read_lines(file, span, after, limit)
+            if file.layout in LINES:
+                return self._read_lines(file, span, after, limit)
+            return self._read_container(file, span, after, limit)
         except FileNotFoundError:
             del self._files[span.partition]
             return Batch(items=(), cursor=after, done=True, complete=False, reason=f"{file.path} is gone")
@@ -162,7 +163,7 @@ class FilesSource:
         return known[1]
 
     def _end(self, file: FoundFile) -> int:
-        if file.layout != "container":
+        if file.layout in LINES:
             return whole_lines(file.path, file.size, self._reading.limits.max_event) if self._follow else file.size
         with opened(file.path) as stream:
             return sum(1 for _ in records(stream, file.path, self._reading.limits))
@@ -231,8 +232,8 @@ class FilesSource:
         )
 
 
-def _unreadable(source: str, path: str, error: OSError) -> None:
-    emit(Signal.READ_INCOMPLETE, source, reason=f"{path} cannot be read: {error.strerror}")
+def _refused(source: str, path: str, reason: str) -> None:
+    emit(Signal.READ_INCOMPLETE, source, reason=f"{path} {reason}")
 
 
 def open_paths(
@@ -251,11 +252,11 @@ def open_paths(
                 if file is None:
                     continue
                 stream.seek(0)
-                if file.layout == "container":
-                    yield from _container_events(file, reading, 0)
-                else:
+                if file.layout in LINES:
                     for _, _, event in _line_events(stream, file, reading, _Here(0, 0), sys.maxsize, whole=False):
                         yield event
+                else:
+                    yield from _container_events(file, reading, 0)
         except OSError as error:
             yield RawEvent(
                 deployment=deployment,

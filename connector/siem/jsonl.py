@@ -42,7 +42,7 @@ class FilesWriter:
 
     Delivery is at least once: nothing is answered ``delivered`` before it is on the disk, and a crash between writing
     and answering makes the record come again. With ``unique`` the file holds each record exactly once all the same: an
-    SQLite index beside it (``<path>.ids``) knows the ids that the file holds, and catches up with the file, byte by
+    SQLite index beside it (``.<name>.ids``) knows the ids that the file holds, and catches up with the file, byte by
     byte, before each write. It can be deleted at any time. Without ``unique``, readers keep the last document of each
     ``_id``. A file that was moved away starts anew, and knows nothing of the ids in the old one. Several processes may
     write to one file; a last line that a crash tore is cut off before the next write, since it was never acknowledged.
@@ -54,7 +54,7 @@ class FilesWriter:
     def __init__(self, name: str, config: FilesWriterConfig, _: Clock) -> None:
         self.name = name
         self._path = config.path
-        self._index = RecordIndex(config.path.with_name(config.path.name + ".ids")) if config.unique else None
+        self._index = RecordIndex(config.path.with_name(f".{config.path.name}.ids")) if config.unique else None
         self._mutex = threading.Lock()
 
     def write(self, records: Sequence[Record]) -> Sequence[Delivery]:

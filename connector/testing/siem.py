@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -33,13 +34,17 @@ from connector.types import (
 INDEX = "events"
 
 
-class Stored(msgspec.Struct, frozen=True, order=True):
+class Stored(msgspec.Struct, frozen=True):
     """An event as the server holds it: when it was ingested, and from when on a search finds it (microseconds)."""
 
     ingested: int
     native_id: str
     searchable: int
     document: Document
+
+
+def _ingested(event: Stored) -> int:
+    return event.ingested
 
 
 class Partial(msgspec.Struct):
@@ -150,7 +155,8 @@ class MemorySiem:
         """The events ingested in the stretch that a search finds now, in order."""
         now = self.clock.micros()
         with self._mutex:
-            return [event for event in self._events if start <= event.ingested < stop and event.searchable <= now]
+            first, last = (bisect_left(self._events, edge, key=_ingested) for edge in (start, stop))
+            return [event for event in self._events[first:last] if event.searchable <= now]
 
     def hidden(self, start: int, stop: int) -> tuple[frozenset[str], bool]:
         """Which events this read must leave out, and whether it is incomplete; it uses up one partial answer."""

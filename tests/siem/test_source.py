@@ -263,3 +263,11 @@ def test_an_unreadable_file_keeps_no_other_from_being_read(tmp_path: Path) -> No
     assert first.error is not None
     assert "cannot be read" in first.error
     assert len(rest) == len(EVENTS)
+
+
+def test_a_binary_file_in_a_followed_folder_is_left_out_and_by_classify_it_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(JSONL)
+    (tmp_path / "wtmp").write_bytes(b"\x07\x00\x00\x00" * 96)
+    assert len(everything(source(tmp_path))) == len(EVENTS)
+    *_, last = open_paths([tmp_path])
+    assert last.error == "is binary and in no known format"

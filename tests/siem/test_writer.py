@@ -91,7 +91,7 @@ def test_what_was_written_but_never_acknowledged_is_not_written_again(tmp_path: 
 
 @pytest.mark.parametrize("harm", ["deleted", "garbage"])
 def test_the_index_is_made_again_from_the_file(tmp_path: Path, harm: str) -> None:
-    path, index = tmp_path / "v.jsonl", tmp_path / "v.jsonl.ids"
+    path, index = tmp_path / "v.jsonl", tmp_path / ".v.jsonl.ids"
     out = writer(path)
     out.write(verdicts(1, 2))
     out.close()
@@ -191,7 +191,7 @@ def test_the_index_survives_in_a_sound_state(tmp_path: Path) -> None:
     out = writer(tmp_path / "v.jsonl")
     out.write(verdicts(1, 2))
     out.close()
-    database = sqlite3.connect(tmp_path / "v.jsonl.ids")
+    database = sqlite3.connect(tmp_path / ".v.jsonl.ids")
     assert database.execute("SELECT count(*) FROM ids").fetchone() == (2,)
     assert database.execute("SELECT known FROM state").fetchone() == ((tmp_path / "v.jsonl").stat().st_size,)
     database.close()

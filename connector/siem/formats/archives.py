@@ -21,33 +21,10 @@ _MANY = 0xFFFF
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _BLOCK = 512
 _LONGEST_ATTRIBUTES = 1 << 16
-_NOT_EVENTS = frozenset(
-    [
-        ".cfg",
-        ".css",
-        ".exe",
-        ".dll",
-        ".gif",
-        ".htm",
-        ".html",
-        ".jpeg",
-        ".jpg",
-        ".js",
-        ".md",
-        ".pcap",
-        ".pcapng",
-        ".pdf",
-        ".png",
-        ".ps1",
-        ".py",
-        ".rst",
-        ".sh",
-        ".svg",
-        ".toml",
-        ".yaml",
-        ".yml",
-    ]
-)
+_NOT_EVENTS = frozenset({
+    ".cfg", ".css", ".db", ".dll", ".exe", ".gif", ".htm", ".html", ".jpeg", ".jpg", ".js", ".md", ".pcap", ".pcapng",
+    ".pdf", ".png", ".ps1", ".py", ".rst", ".sh", ".sqlite", ".svg", ".toml", ".yaml", ".yml",
+})  # fmt: skip
 _PAPERS = frozenset({"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "CHANGELOG", "CONTRIBUTING"})
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from glob import glob, has_magic
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeAlias
 
 import msgspec
 
@@ -26,12 +26,15 @@ from connector.siem.formats.streams import PIECE
 _KIB = 1024
 
 
+LINES = frozenset({"records", "text"})
+
+
 class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file with events. ``layout``: ``records`` and ``text`` are lines, read by byte; ``container`` by ordinal."""
+    """A file with events. ``layout``: ``records`` and ``text`` are lines, read by byte; the others by ordinal."""
 
     path: str
     identity: str
-    layout: Literal["records", "text", "container"]
+    layout: Literal["records", "text", "container", "binary"]
     size: int
     modified_ns: int
 
@@ -75,17 +78,25 @@ def _wanted(inside: Path) -> bool:
     return holds_events(str(inside)) and not any(part.startswith(".") for part in inside.parts)
 
 
+_Looked: TypeAlias = tuple[tuple[int, int, int, int], FoundFile | None]
+"""(what changes when a file is written to or replaced, what it was then)."""
+
+
 class Finder:
-    """Finds event files again and again, looking into those alone that changed. ``refused`` hears of unreadable ones."""
+    """Finds event files again and again, looking into those alone that changed.
+
+    ``refused`` hears once of each path that cannot be read, or is binary and in no known format; those are left out.
+    """
 
     def __init__(
-        self, paths: Sequence[str], refused: Callable[[str, OSError], None], *, follow: bool, quiet: timedelta
+        self, paths: Sequence[str], refused: Callable[[str, str], None], *, follow: bool, quiet: timedelta
     ) -> None:
         self._paths = paths
         self._refused = refused
         self._follow = follow
         self._quiet = quiet
-        self._known: dict[str, tuple[tuple[int, int, int, int], FoundFile | None]] = {}
+        self._known: dict[str, _Looked] = {}
+        self._told: set[str] = set()
 
     def find(self, now: datetime) -> list[FoundFile]:
         """The files that may be read now.
@@ -93,10 +104,13 @@ class Finder:
         While they are followed: lines once their first is whole, containers once left alone for ``quiet``.
         """
         found: dict[str, FoundFile] = {}
-        known: dict[str, tuple[tuple[int, int, int, int], FoundFile | None]] = {}
+        known: dict[str, _Looked] = {}
         for path in expand(self._paths, must_exist=not self._follow):
             file = self._look(path, known)
             if file is None or file.identity in found:
+                continue
+            if file.layout == "binary":
+                self._tell(path, "is binary and in no known format")
                 continue
             age = now.timestamp() - file.modified_ns / 1e9
             if file.layout == "container" and self._follow and age < self._quiet.total_seconds():
@@ -105,9 +119,12 @@ class Finder:
         self._known = known
         return list(found.values())
 
-    def _look(
-        self, path: str, known: dict[str, tuple[tuple[int, int, int, int], FoundFile | None]]
-    ) -> FoundFile | None:
+    def _tell(self, path: str, reason: str) -> None:
+        if path not in self._told:
+            self._told.add(path)
+            self._refused(path, reason)
+
+    def _look(self, path: str, known: dict[str, _Looked]) -> FoundFile | None:
         try:
             status = Path(path).stat()
             if not stat.S_ISREG(status.st_mode):
@@ -120,7 +137,7 @@ class Finder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._refused(path, error)
+            self._tell(path, f"cannot be read: {error.strerror}")
             return None
         known[path] = before
         return before[1]
@@ -133,7 +150,7 @@ def look(stream: BinaryIO, path: str, *, follow: bool) -> FoundFile | None:
     found = sniff(head, path)
     if found == "nothing":
         return None
-    if found in {"records", "text"}:
+    if found in LINES:
         first = head[:_KIB].partition(b"\n")
         if follow and len(head) < _KIB and not first[1]:
             return None
@@ -144,7 +161,7 @@ def look(stream: BinaryIO, path: str, *, follow: bool) -> FoundFile | None:
     return FoundFile(
         path=path,
         identity=f"{status.st_dev:x}-{status.st_ino:x}-{digest}",
-        layout="records" if found == "records" else "text" if found == "text" else "container",
+        layout=found if found in {"records", "text", "binary"} else "container",
         size=status.st_size,
         modified_ns=status.st_mtime_ns,
     )
