@@ -23,6 +23,7 @@ Data = Mapping[str, Json]
 Get = Callable[[Document, Data], Json]
 """Reads one path of a document, given the document and its ``winlog.event_data``; None where nothing is present."""
 
+_SILENT: Final = ("", "-")
 _DATA: Final = "winlog.event_data."
 _NO_DATA: Final[Data] = {}
 
@@ -40,7 +41,7 @@ def absent(value: Json) -> bool:
     """Null, the empty string, ``-``, a fraction, an object and an empty list say nothing."""
     kind = type(value)
     if kind is str:
-        return value in {"", "-"}
+        return value in _SILENT
     if kind is list or kind is tuple:
         return not value
     return kind is not int and kind is not bool
@@ -55,10 +56,9 @@ def _single(value: Json) -> Json:
 def _from_data(name: str) -> Get:
     def get(_: Document, data: Data) -> Json:
         value = data.get(name)
-        if value is None:
-            return None
-        if type(value) is list:
-            value = _single(value)
+        if type(value) is str:
+            return None if value in _SILENT else value
+        value = _single(value)
         return None if absent(value) else value
 
     return get
@@ -73,7 +73,10 @@ def _from_document(keys: list[str]) -> Get:
             node = node.get(folder)
             if type(node) is not dict:
                 return None
-        value = _single(node.get(leaf))
+        value = node.get(leaf)
+        if type(value) is str:
+            return None if value in _SILENT else value
+        value = _single(value)
         return None if absent(value) else value
 
     return get
@@ -105,7 +108,7 @@ def part_of(value: Json, start: str, stop: str = "") -> str | None:
     rest = value[begin + len(start) : begin + len(start) + LIMIT]
     ends = [end for mark in ("\n", "\r", stop) if mark and (end := rest.find(mark)) >= 0]
     found = rest[: min(ends)] if ends else rest
-    return None if found.strip(" \t") in {"", "-"} else found
+    return None if found.strip(" \t") in _SILENT else found
 
 
 def _extract(get: Get, start: str, stop: str) -> Get:
@@ -128,7 +131,7 @@ def _data_of(document: Document) -> Data:
 
 
 def _is_dotted(document: Document) -> bool:
-    return any("." in name for name in document)
+    return "." in "".join(document)
 
 
 def text_of(value: Json) -> str:

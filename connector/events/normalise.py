@@ -28,6 +28,11 @@ _KINDS: Final[dict[str, Meta]] = {
     **powershell.KINDS,
     "windows": security.WINDOWS,
 }
+_OWN_FOLDERS: Final = frozenset(
+    {"event", "process", "user"} | {(*rule.folders, rule.leaf)[0] for meta in _KINDS.values() for rule in meta.rules}
+)
+"""Objects at a document's root that we may add to."""
+
 _MAX_WRAPPERS: Final = 4
 
 
@@ -127,8 +132,15 @@ def _with_params(document: Node) -> Node:
 
 
 def _expanded(row: Document) -> Node:
-    """A copy whose dotted root names also stand nested, where nothing stands there yet."""
+    """A copy that may be added to, whose dotted root names also stand nested where nothing stands there yet.
+
+    What we add goes at most two levels deep; so deep the source's objects are copied.
+    """
     document = dict(row)
+    for folder in _OWN_FOLDERS:
+        node = row.get(folder)
+        if type(node) is dict:
+            document[folder] = {key: dict(inner) if type(inner) is dict else inner for key, inner in node.items()}
     for path, value in row.items():
         if "." in path and path.partition(".")[0] != "":
             _nest(document, path, value)
@@ -147,11 +159,8 @@ def _nest(document: Node, path: str, value: Json) -> None:
     node.setdefault(keys[-1], value)
 
 
-_OWN_FOLDERS: Final = ("event", "process", "user", "source", "destination", "file", "dll", "registry", "network", "dns")
-
-
 def _add_fields(document: Node, kind: str) -> None:
-    """Adds the kind's ECS fields. Folders are copied first, one level deep, so that the source's document stays as it is."""
+    """Adds the kind's ECS fields."""
     meta = _KINDS.get(kind)
     if meta is None:
         return
@@ -159,11 +168,6 @@ def _add_fields(document: Node, kind: str) -> None:
     data = winlog.get("event_data") if type(winlog) is dict else None
     if type(data) is not dict:
         data = {}
-    for folder in _OWN_FOLDERS:
-        if type(document.get(folder)) is dict:
-            document[folder] = {
-                key: dict(node) if type(node) is dict else node for key, node in document[folder].items()
-            }
     copy(document, data, meta.rules)
     if kind.startswith("powershell-"):
         powershell.add_context(document, data, kind)

@@ -117,7 +117,9 @@ def _code(value: Json) -> str:
 
 def from_flat(row: Mapping[str, Json]) -> Node:
     """One flat object whose event data stand beside the record's own fields."""
-    data: Node = {key: value for key, value in row.items() if key not in FLAT_META and key[:1] != "_"}
+    data: Node = {key: value for key, value in row.items() if key not in FLAT_META}
+    if "_time" in data or "_raw" in data:
+        data = {key: value for key, value in data.items() if key[:1] != "_"}
     if row.get("EventType") in _NXLOG_TYPES:
         del data["EventType"]
     if "AccountType" in data:

@@ -73,6 +73,7 @@ _LOGS = st.sampled_from(
         *(("Microsoft-Windows-Sysmon/Operational", code) for code in (1, "3", 7, 8, 10, 13, 22, 255, True)),
         *(("Windows PowerShell", code) for code in (400, 600, 800)),
         ("Microsoft-Windows-PowerShell/Operational", 4103),
+        ("Microsoft-Windows-PowerShell/Operational", 4104),
         ("System", 7045),
         (None, None),
     ]

@@ -26,6 +26,7 @@ MASKED: dict[str, tuple[str, ...]] = {
     "fold": ("AÉZ", "İSTANBUL", "0xC000006D"),
     "integrity": ("S-1-16-12288", "High", "Mandatory Label\\High Mandatory Level", "elevated"),
     "outcome": ("Audit Failure", "success", "Classic"),
+    "transport": ("TCP", "17", "6", "99"),
     "direction": ("true", "%%14592", "Outbound"),
     "user": (
         *("NT AUTHORITY\\SYSTEM", "LOCAL SERVICE", "ANONYMOUS LOGON", "DC01$", "CORP\\alice", "alice@corp.example"),
