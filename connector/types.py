@@ -172,7 +172,7 @@ class Prediction(Noun):
     explanation: tuple[str, ...] = ()
 
 
-# ── records: what targets receive ───────────────────────────────────────────────────────────────────────────────
+# ── records: what targets receive; ``origin`` is the mark by which we know our own on read ───────────────────────────────────────────────────────────────────────────────
 
 VerdictName: TypeAlias = Literal["malicious", "suspicious", "benign", "abstain"]
 
@@ -216,7 +216,7 @@ class Verdict(Noun, tag="verdict"):
     model: ModelRef
     fingerprint: str
     source: SourceRef
-    origin: str
+    origin: str | None
     timestamp: str | None = None
     kind: str = "generic"
     entity: Entity = Entity()
@@ -240,6 +240,7 @@ class RunStatus(Noun, tag="run_status"):
     detail: str
     at: datetime
     run_id: str | None = None
+    origin: str | None = None
 
 
 class Note(Noun, tag="note"):
@@ -249,6 +250,7 @@ class Note(Noun, tag="note"):
     cause: str
     text: str
     at: datetime
+    origin: str | None = None
 
 
 class RiskEvent(Noun, tag="risk_event"):
@@ -261,6 +263,7 @@ class RiskEvent(Noun, tag="risk_event"):
     techniques: tuple[str, ...]
     message: str
     at: datetime
+    origin: str | None = None
 
 
 class EntityRisk(Noun, tag="entity_risk"):
@@ -271,6 +274,7 @@ class EntityRisk(Noun, tag="entity_risk"):
     risk: float
     tactics: tuple[str, ...]
     at: datetime
+    origin: str | None = None
 
 
 class AlertUpdate(Noun, tag="alert_update"):
@@ -282,6 +286,7 @@ class AlertUpdate(Noun, tag="alert_update"):
     tags: tuple[str, ...]
     note: str
     status: str | None = None
+    origin: str | None = None
 
 
 class ReviewRequest(Noun, tag="review_request"):
@@ -291,6 +296,7 @@ class ReviewRequest(Noun, tag="review_request"):
     cause: str
     reason: str
     at: datetime
+    origin: str | None = None
 
 
 class LookupEntry(Noun, tag="lookup_entry"):
@@ -303,6 +309,7 @@ class LookupEntry(Noun, tag="lookup_entry"):
     p_malicious: float
     techniques: tuple[TechniqueScore, ...]
     expires_at: datetime
+    origin: str | None = None
 
 
 Record: TypeAlias = Verdict | RunStatus | Note | RiskEvent | EntityRisk | AlertUpdate | ReviewRequest | LookupEntry

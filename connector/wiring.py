@@ -162,6 +162,7 @@ class App:
             policy=lambda: self.policy,
             bundle_ready=lambda: self.bundle is not None,
             routes=self.routes,
+            origin_key=self.origin_key,
             owner=self.owner,
             lease_ttl=self.settings.ledger.lease,
             clock=self.clock,

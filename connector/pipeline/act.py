@@ -45,6 +45,7 @@ class Act:
         policy: Callable[[], Policy],
         bundle_ready: Callable[[], bool],
         routes: Routes,
+        origin_key: bytes,
         owner: str,
         lease_ttl: timedelta,
         clock: Clock,
@@ -58,6 +59,7 @@ class Act:
         self._policy = policy
         self._bundle_ready = bundle_ready
         self._routes = routes
+        self._origin_key = origin_key
         self._owner = owner
         self._lease_ttl = lease_ttl
         self._clock = clock
@@ -198,7 +200,7 @@ class Act:
 
     def _status(self, action: Action, state: RunState, detail: str, run: RunRef | None) -> RunStatus:
         return RunStatus(
-            record_id=identity.follow_up_id(action.cause, "run_status", f"{action.key}:{state}"),
+            record_id=record,
             cause=action.cause,
             action_key=action.key,
             playbook=action.playbook,
@@ -206,6 +208,7 @@ class Act:
             detail=detail,
             at=self._clock(),
             run_id=run.run_id if run else None,
+            origin=identity.origin_mark(self._origin_key, record),
         )
 
 

@@ -149,5 +149,6 @@ def _repair(
 
 
 def _task(reader: Reader, start: int, stop: int, read_at: int) -> Task:
-    open_reader = msgspec.structs.replace(reader, offset=start, span_stop=stop)
+    complete = reader.complete if reader.span_stop is not None else True
+    open_reader = msgspec.structs.replace(reader, offset=start, span_stop=stop, complete=complete)
     return Task(open_reader, Span(partition=reader.partition, start=start, stop=stop), read_at)

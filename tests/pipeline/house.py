@@ -70,6 +70,7 @@ class House:
             self.ledger, writers=writers, targets=targets, soars=soars, sources=sources, clock=self.clock
         )
         shared = {"ledger": self.ledger, "owner": f"worker-{next(_numbers)}", "lease_ttl": timedelta(seconds=60)}
+        marks = {"origin_key": b"key"}
         self.ingest = Ingest(
             "lab",
             self.source,
@@ -77,12 +78,12 @@ class House:
             bundle=lambda: self.bundle,
             policy=lambda: self.policy,
             routes=self.routes,
-            origin_key=b"key",
             retention=RetentionSettings(),
             clock=self.clock,
             stopping=self.stopping,
             steps=self._step,
             **shared,
+            **marks,
         )
         self.deliver = Deliver(
             "siem",
@@ -104,6 +105,7 @@ class House:
             stopping=self.stopping.is_set,
             steps=self._step,
             **shared,
+            **marks,
         )
 
     def _step(self, step: str) -> None:

@@ -89,7 +89,9 @@ def test_a_send_that_stays_doubtful_on_a_blind_platform_ends_as_a_dead_letter(ho
 
 
 def test_containment_is_never_sent_twice_to_a_blind_platform(house):
-    house = one_event(house, soar={"uniqueness": "none"}, policy=CONTAIN)
+    house = house(source=SOURCE, soar={"uniqueness": "none"}, policy=CONTAIN)
+    house.put("mimikatz.exe")
+    house.run(60)
     (claimed,) = house.ledger.verdicts(limit=10)
     assert claimed.policy is not None
     from connector.identity import action_key
