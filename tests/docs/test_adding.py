@@ -69,6 +69,29 @@ def clock() -> datetime:
     return NOW
 
 
+# ── the contracts, by the guides' own testbeds and tests ────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        ("adding-a-siem.md", "triaged_table"),
+        ("adding-a-soar.md", "triaged_rest"),
+        ("adding-a-member.md", "triaged_words"),
+    ],
+)
+def test_each_example_keeps_the_contract_of_its_port_as_its_own_tests_say(page: str, name: str, tmp_path: Path) -> None:
+    module(page, name, tmp_path)
+    module(page, f"{name}_testbed", tmp_path, 1)
+    tests = module(page, f"{name}_tests", tmp_path, 2)
+    run = [test for test_name, test in vars(tests).items() if test_name.startswith("test_")]
+    assert run
+    for number, test in enumerate(run):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        test(directory)
+
+
 # ── a SIEM ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -84,10 +107,9 @@ def siem(tmp_path: Path) -> Iterator[tuple[Any, Any, sqlite3.Connection]]:
     loaded = settings.load(table, kinds)
     source = found.plugin.source("table", loaded.sources["table"], clock)
     writer = found.plugin.writer("table", loaded.targets["table"], clock)
-    store = sqlite3.connect(path)
+    store = found.connect(path)
     yield source, writer, store
-    for thing in (source, writer, store):
-        thing.close()
+    store.close()
 
 
 def put(store: sqlite3.Connection, *ingested: int) -> None:
@@ -132,11 +154,13 @@ def test_the_siem_example_holds_a_record_once_however_often_it_is_written(siem: 
     assert json.loads(body)["triaged"]["verdict"] == "malicious"
 
 
-def test_the_siem_example_tells_a_locked_store_as_transient(siem: Any) -> None:
-    source, _, store = siem
-    store.execute("DROP TABLE events")
+def test_the_siem_example_tells_a_store_that_cannot_be_reached_as_transient(siem: Any, tmp_path: Path) -> None:
+    source, writer, _ = siem
+    source._path = writer._path = tmp_path / "gone" / "siem.sqlite"
     with pytest.raises(TransientError):
         source.count(Span(partition="", start=0, stop=1))
+    with pytest.raises(TransientError):
+        writer.write([VERDICT])
 
 
 # ── a SOAR ──────────────────────────────────────────────────────────────────────────────────────────────────────────
