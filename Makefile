@@ -34,7 +34,7 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timestamps
+	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev  ## Speed as ratios against transformers.pipeline, in one run
 	$(BIN)/python -m tests.bench

@@ -138,7 +138,7 @@ def guarded(name: str, work: Callable[[], object]) -> Callable[[], None]:
 def retain(app: App) -> None:
     """Applies the retention times to the ledger."""
     counts = app.ledger.retain(app.settings.retention, app.clock())
-    emit(Signal.RETENTION_DONE, **counts)
+    emit(Signal.RETENTION_DONE, removed=counts)
 
 
 def drain(app: App) -> None:

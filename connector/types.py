@@ -33,7 +33,7 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True):
 # ── where things are ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Position(Noun, order=True):
+class Position(Noun, order=True, frozen=True):
     """A place in a source.
 
     A SIEM has one partition, ``""``, whose offset is ingest time in microseconds since the epoch. A set of files
@@ -44,7 +44,7 @@ class Position(Noun, order=True):
     offset: int
 
 
-class Span(Noun):
+class Span(Noun, frozen=True):
     """The half-open stretch ``start <= offset < stop`` of one partition."""
 
     partition: str
@@ -52,13 +52,13 @@ class Span(Noun):
     stop: int
 
 
-class Cursor(Noun):
+class Cursor(Noun, frozen=True):
     """An adapter's own token. It means: after the last item of this span that was handed out."""
 
     token: str
 
 
-class Batch(Noun, Generic[T]):
+class Batch(Noun, Generic[T], frozen=True):
     """What one read returned.
 
     ``done``: nothing of the span is left. ``complete``: the answer held everything the server has up to the cursor;
@@ -72,7 +72,7 @@ class Batch(Noun, Generic[T]):
     reason: str = ""
 
 
-class SourceRef(Noun):
+class SourceRef(Noun, frozen=True):
     """Where an event stands in its SIEM, as an analyst would look it up."""
 
     siem: str
@@ -83,7 +83,7 @@ class SourceRef(Noun):
 # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class RawEvent(Noun):
+class RawEvent(Noun, frozen=True):
     """An event as its source holds it.
 
     ``native_id`` is the identity that the SIEM itself gives; ``data`` is a decoded object, or undecoded text or bytes;
@@ -100,7 +100,7 @@ class RawEvent(Noun):
     error: str | None = None
 
 
-class Event(Noun):
+class Event(Noun, frozen=True):
     """A normalised event.
 
     ``kind`` names the canonical table's row (``sysmon-1``, ``generic``); ``ecs`` is the nested ECS document;
@@ -117,7 +117,7 @@ class Event(Noun):
     place: str = ""
 
 
-class DispositionChange(Noun):
+class DispositionChange(Noun, frozen=True):
     """One change of an alert's status, as a SIEM reported it."""
 
     alert_id: str
@@ -147,13 +147,13 @@ class Scores(msgspec.Struct, frozen=True, eq=False):
     notes: tuple[tuple[str, ...], ...]
 
 
-class StateChange(Noun):
+class StateChange(Noun, frozen=True):
     """New values of a member's rows, each with the version that it was computed from (0: a new row)."""
 
     rows: Mapping[str, tuple[int, bytes]] = {}
 
 
-class TechniqueScore(Noun):
+class TechniqueScore(Noun, frozen=True):
     """A technique (parent) with its probability and, where one stands out, its most probable sub-technique."""
 
     id: str
@@ -161,7 +161,7 @@ class TechniqueScore(Noun):
     subtechnique: TechniqueScore | None = None
 
 
-class Prediction(Noun):
+class Prediction(Noun, frozen=True):
     """What the ensemble says of one event: two independent parts, and each member's vote."""
 
     p_malicious: float
@@ -172,12 +172,12 @@ class Prediction(Noun):
     explanation: tuple[str, ...] = ()
 
 
-# ── records: what targets receive; ``origin`` is the mark by which we know our own on read ───────────────────────────────────────────────────────────────────────────────
+# ── records: what targets receive; ``origin`` is the mark by which we know our own on read ──────────────────────
 
 VerdictName: TypeAlias = Literal["malicious", "suspicious", "benign", "abstain"]
 
 
-class ModelRef(Noun):
+class ModelRef(Noun, frozen=True):
     """The bundle that scored."""
 
     name: str
@@ -185,7 +185,7 @@ class ModelRef(Noun):
     attack_version: str
 
 
-class PolicyRef(Noun):
+class PolicyRef(Noun, frozen=True):
     """The policy rule that matched, with the mode and playbook that it names."""
 
     rule: str
@@ -193,7 +193,7 @@ class PolicyRef(Noun):
     playbook: str | None
 
 
-class Entity(Noun):
+class Entity(Noun, frozen=True):
     """Who and what an event is about. ``agent_id`` is the collector-attested identity; names may be chosen by anyone."""
 
     host: str | None = None
@@ -202,7 +202,7 @@ class Entity(Noun):
     agent_id: str | None = None
 
 
-class Verdict(Noun, tag="verdict"):
+class Verdict(Noun, tag="verdict", frozen=True):
     """The one contract: what Triaged says of an event. ``passed`` are the technique ids above their threshold."""
 
     record_id: str
@@ -229,7 +229,7 @@ class Verdict(Noun, tag="verdict"):
 RunState: TypeAlias = Literal["running", "succeeded", "failed", "timed_out", "refused"]
 
 
-class RunStatus(Noun, tag="run_status"):
+class RunStatus(Noun, tag="run_status", frozen=True):
     """How a playbook run stands; a follow-up record of the verdict that proposed it."""
 
     record_id: str
@@ -243,7 +243,7 @@ class RunStatus(Noun, tag="run_status"):
     origin: str | None = None
 
 
-class Note(Noun, tag="note"):
+class Note(Noun, tag="note", frozen=True):
     """A sentence for the analyst, attached to an event's verdict."""
 
     record_id: str
@@ -253,7 +253,7 @@ class Note(Noun, tag="note"):
     origin: str | None = None
 
 
-class RiskEvent(Noun, tag="risk_event"):
+class RiskEvent(Noun, tag="risk_event", frozen=True):
     """A contribution to an entity's risk, for risk-based alerting."""
 
     record_id: str
@@ -266,7 +266,7 @@ class RiskEvent(Noun, tag="risk_event"):
     origin: str | None = None
 
 
-class EntityRisk(Noun, tag="entity_risk"):
+class EntityRisk(Noun, tag="entity_risk", frozen=True):
     """An entity's risk as it stands, with the tactics seen in order."""
 
     record_id: str
@@ -277,7 +277,7 @@ class EntityRisk(Noun, tag="entity_risk"):
     origin: str | None = None
 
 
-class AlertUpdate(Noun, tag="alert_update"):
+class AlertUpdate(Noun, tag="alert_update", frozen=True):
     """A change to an alert in the SIEM itself: tags and a note; a status only where a policy says so."""
 
     record_id: str
@@ -289,7 +289,7 @@ class AlertUpdate(Noun, tag="alert_update"):
     origin: str | None = None
 
 
-class ReviewRequest(Noun, tag="review_request"):
+class ReviewRequest(Noun, tag="review_request", frozen=True):
     """A question to an analyst about an uncertain verdict."""
 
     record_id: str
@@ -299,7 +299,7 @@ class ReviewRequest(Noun, tag="review_request"):
     origin: str | None = None
 
 
-class LookupEntry(Noun, tag="lookup_entry"):
+class LookupEntry(Noun, tag="lookup_entry", frozen=True):
     """A text prediction published by fingerprint; it carries no policy and starts nothing."""
 
     record_id: str
@@ -315,7 +315,7 @@ class LookupEntry(Noun, tag="lookup_entry"):
 Record: TypeAlias = Verdict | RunStatus | Note | RiskEvent | EntityRisk | AlertUpdate | ReviewRequest | LookupEntry
 
 
-class Delivery(Noun):
+class Delivery(Noun, frozen=True):
     """What became of one record: delivered; retry it; unknown whether it arrived; or rejected, with the reason."""
 
     outcome: Literal["delivered", "retry", "unknown", "rejected"]
@@ -328,7 +328,7 @@ Tier: TypeAlias = Literal["log", "note", "ticket", "contain"]
 Mode: TypeAlias = Literal["suggest", "approve", "auto"]
 
 
-class Action(Noun):
+class Action(Noun, frozen=True):
     """A proposed playbook run. ``key`` is the idempotency key: a UUIDv5 of subject and rule.
 
     ``entity_key`` is what cool-downs and caps per entity count by; ``subject`` is what the key was derived from.
@@ -348,7 +348,7 @@ class Action(Noun):
     proposed_at: datetime
 
 
-class RunRef(Noun):
+class RunRef(Noun, frozen=True):
     """A run in a SOAR."""
 
     soar: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -24,11 +24,15 @@ from connector.ports import (
     Clock,
     Closes,
     EventSource,
+    HistoryFactory,
     MemberPlugin,
     SiemPlugin,
     SiemWriter,
     Soar,
+    SoarFactory,
     SoarPlugin,
+    SourceFactory,
+    WriterFactory,
 )
 from connector.resources import shipped
 from connector.settings import Section, Settings
@@ -213,25 +217,25 @@ def load_policy(settings: Settings) -> Policy:
 
 def source(name: str, config: Any, clock: Clock) -> EventSource:
     """The event source that a ``[sources.NAME]`` table describes."""
-    return _made(plugins("triaged.siem")[config.type].source, name, config, clock)
+    factory: SourceFactory = plugins("triaged.siem")[config.type].source
+    return factory(name, config, clock)
 
 
 def writer(name: str, config: Any, clock: Clock) -> SiemWriter:
     """The writer that a ``[targets.NAME]`` table describes."""
-    return _made(plugins("triaged.siem")[config.type].writer, name, config, clock)
+    factory: WriterFactory = plugins("triaged.siem")[config.type].writer
+    return factory(name, config, clock)
 
 
 def history(name: str, config: Any, clock: Clock) -> AlertHistory:
     """The alert history that a ``[histories.NAME]`` table describes."""
-    return _made(plugins("triaged.siem")[config.type].history, name, config, clock)
+    factory: HistoryFactory = plugins("triaged.siem")[config.type].history
+    return factory(name, config, clock)
 
 
 def soar(name: str, config: Any, clock: Clock) -> Soar:
     """The SOAR that a ``[soars.NAME]`` table describes."""
-    return _made(plugins("triaged.soar")[config.type].soar, name, config, clock)
-
-
-def _made(factory: Callable[[str, Any, Clock], Any], name: str, config: Any, clock: Clock) -> Any:
+    factory: SoarFactory = plugins("triaged.soar")[config.type].soar
     return factory(name, config, clock)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
@@ -102,7 +102,7 @@ class Classifier:
             else:
                 yield error_document(raw.ref, self.bundle.model, str(event), raw.place), False
 
-    def _keep(self, changes: dict[str, StateChange]) -> None:
+    def _keep(self, changes: Mapping[str, StateChange]) -> None:
         for member, change in changes.items():
             rows = self._state.setdefault(member, {})
             rows.update({key: (version + 1, value) for key, (version, value) in change.rows.items()})

@@ -36,7 +36,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
     yield "settings", None
     yield "policy", _problem(lambda: wiring.load_policy(settings))
     yield "model", _problem(lambda: wiring.open_bundle(settings))
-    yield "ledger", _problem(lambda: wiring.open_ledger(wiring.ledger_url(settings), wiring.utc_now).close())
+    yield "ledger", _problem(lambda: _open_ledger(settings))
     for name, config in settings.sources.items():
         yield f"source {name}", _problem(lambda n=name, c=config: wiring.source(n, c, wiring.utc_now).heads())  # type: ignore[misc]
     for name, target in settings.targets.items():
@@ -56,3 +56,8 @@ def _problem(attempt: Callable[[], object]) -> str | None:
     except (ConfigError, TransientError) as error:
         return str(error)
     return None
+
+
+def _open_ledger(settings: Settings) -> None:
+    with wiring.opened_ledger(settings) as ledger:
+        ledger.status()

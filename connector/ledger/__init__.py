@@ -15,7 +15,7 @@ from connector.ledger.gaps import Gaps, proven
 from connector.ledger.ingest import Ingest
 from connector.ledger.intervals import Intervals
 from connector.ledger.leases import Leases
-from connector.ledger.migrate import migrate
+from connector.ledger.migrate import to_head
 from connector.ledger.outbox import Outbox
 from connector.ledger.readers import Readers
 from connector.ledger.retention import Retention
@@ -77,7 +77,11 @@ def open_ledger(url: str, clock: Clock) -> Ledger:
     Raises ``ConfigError`` where the URL cannot be used, the database cannot be opened, or a newer release wrote it.
     """
     database = Database(url)
-    migrate(database)
+    try:
+        to_head(database)
+    except BaseException:
+        database.close()
+        raise
     return Ledger(database, clock)
 
 

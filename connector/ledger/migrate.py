@@ -16,7 +16,7 @@ HEAD = "0001"
 _LOCK = 0x7472_6961_6765_64  # "triaged": replicas that start together migrate one after the other
 
 
-def migrate(database: Database) -> None:
+def to_head(database: Database) -> None:
     """Migrates, in one transaction. Raises ``ConfigError`` where the database cannot be opened or is of a newer release."""
     try:
         with database.read() as tx:

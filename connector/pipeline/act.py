@@ -129,10 +129,12 @@ class Act:
             self._settle(claim, "retry", stopped, RECHECK)
             return False
         try:
-            found = self._found_or_hopeless(claim)
-            if found is False:
+            run = self._earlier(claim) if claim.doubts and self.soar.uniqueness != "key" else None
+            if run is None and self._hopeless(claim):
+                self._dead(claim, "outcome unknown")
                 return False
-            run = found or self.soar.run(action_of(claim))
+            if run is None:
+                run = self.soar.run(action_of(claim))
             self._steps("act.sent")
         except TransientError as error:
             self._doubtful(claim, error)
@@ -147,16 +149,15 @@ class Act:
         emit(Signal.ACTION_RUN, self.name, key=action_of(claim).key, playbook=action_of(claim).playbook, run=run.run_id)
         return True
 
-    def _found_or_hopeless(self, claim: Claim) -> RunRef | bool | None:
-        """The run of a doubtful send where it can be found; None: send; False: settled here, nothing to send."""
+    def _earlier(self, claim: Claim) -> RunRef | None:
+        """The run of an earlier, doubtful send, where the platform can be searched."""
+        return self.soar.find(action_of(claim).key) if self.soar.uniqueness == "search" else None
+
+    def _hopeless(self, claim: Claim) -> bool:
+        """Whether another send is one too many: after the second doubt, and after the first for a blind containment."""
         if not claim.doubts or self.soar.uniqueness == "key":
-            return None
-        if self.soar.uniqueness == "search" and (run := self.soar.find(action_of(claim).key)) is not None:
-            return run
-        if claim.doubts > 1 or (self.soar.uniqueness == "none" and action_of(claim).tier == "contain"):
-            self._dead(claim, "outcome unknown")
             return False
-        return None
+        return claim.doubts > 1 or (self.soar.uniqueness == "none" and action_of(claim).tier == "contain")
 
     def _doubtful(self, claim: Claim, error: TransientError) -> None:
         if claim.attempt >= self.settings.max_attempts:
@@ -199,6 +200,7 @@ class Act:
         return ended and told
 
     def _status(self, action: Action, state: RunState, detail: str, run: RunRef | None) -> RunStatus:
+        record = identity.follow_up_id(action.cause, "run_status", f"{action.key}:{state}")
         return RunStatus(
             record_id=record,
             cause=action.cause,

@@ -36,7 +36,7 @@ class Routes:
 
     def writers_of(self, kind: type[Record], source: str | None = None) -> list[str]:
         """The writers that take this kind of record from this source (None: from any)."""
-        chosen = self._sources[source].targets if source in self._sources else None
+        chosen = None if source is None else self._sources[source].targets
         return [
             name
             for name, writer in self._writers.items()

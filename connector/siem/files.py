@@ -22,7 +22,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from connector.errors import TransientError
+from connector.errors import ConfigError, TransientError
 from connector.ports import Clock, SiemPlugin
 from connector.settings import SourceSettings
 from connector.siem.formats import Limits, records
@@ -151,7 +151,7 @@ class FilesSource:
 
     def _find(self) -> dict[str, FoundFile]:
         self._files = {file.identity: file for file in self._finder.find(self._clock())}
-        for forgetful in (self._ends, self._reached):
+        for forgetful in (self._ends, self._reached, self._open):
             for gone in forgetful.keys() - self._files.keys():
                 del forgetful[gone]
         return self._files
@@ -172,8 +172,7 @@ class FilesSource:
         with opened(file.path) as stream:
             now = look(stream, file.path, follow=self._follow)
             if now is None or now.identity != file.identity:
-                self._find()
-                return Batch(items=(), cursor=after, done=True, complete=False, reason=f"{file.path} was replaced")
+                return self._replaced(file, after)
             here = self._seek(stream, span, after)
             reason = ""
             events = _line_events(stream, file, self._reading, here, span.stop, whole=self._follow)
@@ -192,6 +191,10 @@ class FilesSource:
             complete=not reason,
             reason=reason,
         )
+
+    def _replaced(self, file: FoundFile, after: Cursor | None) -> Batch[RawEvent]:
+        self._find()
+        return Batch(items=(), cursor=after, done=True, complete=False, reason=f"{file.path} was replaced")
 
     def _seek(self, stream: BufferedReader, span: Span, after: Cursor | None) -> _Here:
         """Goes to the first line of the span that was not read; a line's number is known where reading went on."""
@@ -215,6 +218,10 @@ class FilesSource:
         wanted = max(0, min(limit, span.stop - first))
         stream = self._open.pop(file.identity, None)
         if stream is None or (stream.ordinal, stream.version) != (first, file.version):
+            with opened(file.path) as found:
+                now = look(found, file.path, follow=self._follow)
+            if now is None or now.identity != file.identity:
+                return self._replaced(file, after)
             stream = _Stream(first, file.version, _container_events(file, self._reading, first))
         items = tuple(islice(stream.events, wanted))
         reached = first + len(items)
@@ -232,6 +239,10 @@ class FilesSource:
         )
 
 
+def _must_exist(path: str) -> None:
+    raise ConfigError(f"no event file at {path!r}")
+
+
 def _refused(source: str, path: str, reason: str) -> None:
     emit(Signal.READ_INCOMPLETE, source, reason=f"{path} {reason}")
 
@@ -245,7 +256,7 @@ def open_paths(
     error. ``ConfigError`` for a path that names nothing.
     """
     reading = _Reading(deployment, limits or Limits())
-    for path in expand(map(str, paths), must_exist=True):
+    for path in expand(map(str, paths), _must_exist):
         try:
             with opened(path) as stream:
                 file = look(stream, path, follow=False)

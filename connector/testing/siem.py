@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import msgspec
 
@@ -84,6 +84,11 @@ class MemorySiem:
     def named(cls, name: str) -> MemorySiem:
         """The server of this name, made at its first use."""
         return cls._named.setdefault(name, cls())
+
+    def serve(self, name: str) -> Self:
+        """Puts this server where adapters look for the name."""
+        self._named[name] = self
+        return self
 
     @classmethod
     def forget(cls, name: str) -> None:

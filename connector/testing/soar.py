@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, Self, TypeAlias
 
 import msgspec
 
@@ -55,6 +55,11 @@ class MemorySoar:
     def named(cls, name: str) -> MemorySoar:
         """The server of this name, made at its first use."""
         return cls._named.setdefault(name, cls())
+
+    def serve(self, name: str) -> Self:
+        """Puts this server where adapters look for the name."""
+        self._named[name] = self
+        return self
 
     @classmethod
     def forget(cls, name: str) -> None:

@@ -15,7 +15,9 @@ from connector.learn.corpora.source import Source
 SYSMON = "Microsoft-Windows-Sysmon/Operational"
 
 
-def flat_start(number: int, line: str, *, guid: str, parent: str, image: str = "C:\\Windows\\System32\\cmd.exe") -> dict[str, object]:
+def flat_start(
+    number: int, line: str, *, guid: str, parent: str, image: str = "C:\\Windows\\System32\\cmd.exe"
+) -> dict[str, object]:
     """A process start as NXLog flattens it."""
     return {
         "EventID": 1,
@@ -56,8 +58,16 @@ def recording(number: int) -> bytes:
     """A recording: one attack tree of two processes, and background that every recording shares."""
     events = [
         flat_registry(1, "HKLM\\SOFTWARE\\Vendor\\Shared", "{bg}"),
-        flat_start(2, f"C:\\Windows\\System32\\cmd.exe /c steal secrets number {number} quickly", guid="{a}", parent="{none}"),
-        flat_start(3, f"child.exe --of attack{number}", guid="{b}", parent="{a}", image=f"C:\\Temp\\child{'abc'[number % 3]}.exe"),
+        flat_start(
+            2, f"C:\\Windows\\System32\\cmd.exe /c steal secrets number {number} quickly", guid="{a}", parent="{none}"
+        ),
+        flat_start(
+            3,
+            f"child.exe --of attack{number}",
+            guid="{b}",
+            parent="{a}",
+            image=f"C:\\Temp\\child{'abc'[number % 3]}.exe",
+        ),
         flat_registry(4, f"HKLM\\SOFTWARE\\Attack{'xyz'[number % 3]}\\Run", "{b}"),
         flat_start(5, "svc.exe -k ordinary", guid="{c}", parent="{none}", image="C:\\Windows\\System32\\svc.exe"),
     ]

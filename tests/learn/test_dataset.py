@@ -53,7 +53,14 @@ def test_no_row_names_a_technique(built: Dataset) -> None:
 
 
 def test_labels_are_ids_of_the_catalogues_version(tiny: Corpora) -> None:
-    sample = Sample(data=start("x /y"), group="g", record="1", basis="rule-pattern", techniques=("T1685.001", "T9999"), malicious=True)
+    sample = Sample(
+        data=start("x /y"),
+        group="g",
+        record="1",
+        basis="rule-pattern",
+        techniques=("T1685.001", "T9999"),
+        malicious=True,
+    )
 
     found = dataset.build(tiny, only=["tldr"], **of(sample))
 
@@ -78,7 +85,14 @@ def test_held_out_fingerprints_never_become_rows(tiny: Corpora, built: Dataset) 
 
 def test_one_long_file_gives_no_more_rows_of_a_kind_than_the_limit(tiny: Corpora) -> None:
     samples = [
-        Sample(data=start(f"tool{'x' * n} go"), group="g", record=str(n), basis="file-name", techniques=("T1003",), malicious=True)
+        Sample(
+            data=start(f"tool{'x' * n} go"),
+            group="g",
+            record=str(n),
+            basis="file-name",
+            techniques=("T1003",),
+            malicious=True,
+        )
         for n in range(1, 60)
     ]
 

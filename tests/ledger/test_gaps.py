@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -165,8 +167,8 @@ def test_gaps_are_exactly_the_offsets_that_no_proven_reading_covers(
     }
     found = unproven(known, LOOKBACK, 0, 45, "")
     assert offsets(found) == set(range(45)) - good
-    assert all(one.stop <= two.start for one, two in zip(found, found[1:], strict=False))
-    assert all(one.stop < two.start or one.reason != two.reason for one, two in zip(found, found[1:], strict=False))
+    assert all(one.stop <= two.start for one, two in pairwise(found))
+    assert all(one.stop < two.start or one.reason != two.reason for one, two in pairwise(found))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

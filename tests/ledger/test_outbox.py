@@ -199,7 +199,7 @@ def test_runs_that_were_looked_at_longest_ago_come_first(ledger: Ledger, clock: 
             state="running",
             detail="",
             at=clock.now,
-        )  # fmt: skip
+        )
     )
     (other,) = ledger.open_runs("dryrun", 1)
     assert other.action.key != first.action.key

@@ -138,6 +138,15 @@ def test_what_a_cut_stream_still_holds_is_read_and_its_end_is_an_error(codec: st
     assert last[2] == f"ends in the middle of its {codec} data"
 
 
+@pytest.mark.parametrize("name", ["array.json", "pretty.json"])
+def test_every_whole_event_of_a_cut_document_is_read(name: str) -> None:
+    packed = gzip.compress(FORMS[name])
+    *before, last = read(packed[: len(packed) * 3 // 4], "cut.json.gz")
+    assert 5 < len(before) < len(EVENTS)
+    assert decoded(before) == EVENTS[: len(before)]
+    assert last[2] == "ends in the middle of its gzip data"
+
+
 def test_every_byte_before_a_wrong_checksum_is_read() -> None:
     packed = bytearray(gzip.compress(JSONL))
     packed[-6] ^= 1

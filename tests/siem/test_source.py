@@ -271,3 +271,34 @@ def test_a_binary_file_in_a_followed_folder_is_left_out_and_by_classify_it_is_an
     assert len(everything(source(tmp_path))) == len(EVENTS)
     *_, last = open_paths([tmp_path])
     assert last.error == "is binary and in no known format"
+
+
+def test_a_replaced_container_is_not_read_under_the_old_identity(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(JSONL, mtime=1))
+    files = source(path)
+    (span,) = spans(files)
+    first = files.read(span, None, 3)
+    path.write_bytes(gzip.compress(b'{"n": 99}\n', mtime=2))
+    files.close()
+    stale = files.read(span, first.cursor, 3)
+    assert (stale.items, stale.done, stale.complete) == ((), True, False)
+    assert numbers(everything(files)) == [99]
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    (tmp_path / "b.jsonl").write_bytes(JSONL)
+    assert len(list(open_paths([tmp_path]))) == len(everything(source(tmp_path))) == len(EVENTS)
+
+
+def test_a_pretty_document_never_counts_as_lines_while_it_is_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    whole = FORMS["pretty-array.json"]
+    clock = ManualClock(datetime.now(UTC))
+    files = source(path, clock=clock, settle=timedelta(seconds=5))
+    for length in (1, 2, 5, 40, 100, len(whole) - 3, len(whole)):
+        path.write_bytes(whole[:length])
+        assert files.heads() == []
+    clock.advance(10)
+    assert numbers(everything(files)) == [event["n"] for event in EVENTS]

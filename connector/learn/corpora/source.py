@@ -58,7 +58,9 @@ class Corpora:
 
     def holds(self, name: str) -> bool:
         """Whether the source is there in either form; one without an archive is made here."""
-        source = self.sources[name]
+        source = self.sources.get(name)
+        if source is None:
+            return False
         return not source.archive or (self.folder / source.archive).is_file() or (self.folder / source.root).is_dir()
 
     def files(self, name: str, *suffixes: str) -> Iterator[tuple[str, bytes]]:

@@ -50,6 +50,7 @@ def _text(options: argparse.Namespace) -> int:
         corpora=options.corpora,
         rows=options.rows,
         base=options.base,
+        **({} if options.pins is None else {"pins": options.pins}),
         name=options.name,
         version=options.version,
         only=options.only,
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     text = commands.add_parser("text", help="fine-tune the text member and write a bundle")
     text.add_argument("--corpora", type=Path, help="folder of corpora archives or unpacked trees")
     text.add_argument("--rows", type=Path, help="a dataset built before, instead of --corpora")
+    text.add_argument("--pins", type=Path, help="another table of sources than the shipped one")
     text.add_argument("--base", type=Path, help="any Hugging Face model folder; default: the packaged MiniLM")
     text.add_argument("--output", type=Path, required=True, help="the model store that the bundle is written to")
     text.add_argument("--name", default="triaged")

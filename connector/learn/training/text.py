@@ -9,7 +9,7 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn import dataset, dataset_file, held_out
-from connector.learn.corpora.source import Corpora, pinned
+from connector.learn.corpora.source import PINS, Corpora, pinned
 from connector.learn.training import checkpoint
 from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.checkpoint import Fitted
@@ -28,6 +28,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     output: Path
     corpora: Path | None = None
     rows: Path | None = None
+    pins: Path = PINS
     base: Path | None = None
     name: str = "triaged"
     version: str = "0.1.0"
@@ -56,7 +57,11 @@ def train_text(order: Order) -> Path:
         digest = found.facts.digest
         checkpoint.save(order.keep, model, Fitted(digest=digest, labels=labels, recipe=order.recipe, history=history))
     return assemble(
-        Trained(model, labels, base, found, order.recipe, history), pinned(), order.output, order.name, order.version
+        Trained(model, labels, base, found, order.recipe, history),
+        pinned(order.pins),
+        order.output,
+        order.name,
+        order.version,
     )
 
 
@@ -65,7 +70,7 @@ def _again(order: Order, found: dataset.Dataset, folder: Path, base: Path) -> Pa
     if fitted.digest != found.facts.digest:
         raise ConfigError(f"{folder} was fitted on dataset {fitted.digest[:12]}, not on {found.facts.digest[:12]}")
     trained = Trained(model, fitted.labels, base, found, fitted.recipe, fitted.history)
-    return assemble(trained, pinned(), order.output, order.name, order.version)
+    return assemble(trained, pinned(order.pins), order.output, order.name, order.version)
 
 
 def default_base() -> Path:
@@ -81,4 +86,9 @@ def _rows(order: Order) -> dataset.Dataset:
         return dataset_file.read(order.rows)
     if order.corpora is None:
         raise ConfigError("name the corpora folder with --corpora, or a built dataset with --rows")
-    return dataset.build(Corpora(order.corpora), seed=order.recipe.seed, only=order.only, held_out=held_out.scenario())
+    return dataset.build(
+        Corpora(order.corpora, pinned(order.pins)),
+        seed=order.recipe.seed,
+        only=order.only,
+        held_out=held_out.scenario(),
+    )

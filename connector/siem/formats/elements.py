@@ -31,9 +31,15 @@ class _Window:
         self._limit = limit
         self._line = 1
         self._counted = 0
+        self._damage: DamagedError | None = None
 
     def grow(self, used: int) -> bool:
-        """Drops the used front and doubles what is held, so that looking again stays linear; false at the end."""
+        """Drops the used front and doubles what is held, so that looking again stays linear; false at the end.
+
+        What came before damage is given first; the damage is raised by the next call.
+        """
+        if self._damage is not None:
+            raise self._damage
         self.line_at(used)
         self.data = self.data[used:]
         self._counted -= used
@@ -41,11 +47,14 @@ class _Window:
             raise DamagedError(f"an event is longer than {self._limit} bytes; the rest is not read")
         pieces = [self.data]
         wanted = max(PIECE, len(self.data))
-        while wanted > 0 and (piece := self._stream.read1(PIECE)):
-            pieces.append(piece)
-            wanted -= len(piece)
+        try:
+            while wanted > 0 and (piece := self._stream.read1(PIECE)):
+                pieces.append(piece)
+                wanted -= len(piece)
+        except DamagedError as error:
+            self._damage = error
         self.data = b"".join(pieces)
-        return len(pieces) > 1
+        return len(pieces) > 1 or self._damage is not None
 
     def line_at(self, index: int) -> int:
         """The line number of a byte of the window; indices must not go back."""

@@ -12,21 +12,19 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
 import msgspec
 
-from connector.errors import ConfigError
 from connector.siem.formats.archives import holds_events
 from connector.siem.formats.sniff import sniff
 from connector.siem.formats.streams import PIECE
 
-_KIB = 1024
-
-
 LINES = frozenset({"records", "text"})
+_KIB = 1024
 
 
 class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,17 +42,17 @@ class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
         return self.size, self.modified_ns
 
 
-def expand(paths: Iterable[str], *, must_exist: bool) -> Iterator[str]:
+def expand(paths: Iterable[str], missing: Callable[[str], None]) -> Iterator[str]:
     """The files that paths, folders and globs name, each once, in the order given, sorted within each.
 
-    ``must_exist``: a ``ConfigError`` for a path that names nothing. Folders are walked; what is no event file by its
-    name (documentation, code, hidden files) is left out there, and never where it is named itself.
+    ``missing`` hears of each path that names nothing. Folders are walked; what is no event file by its name
+    (documentation, code, hidden files) is left out there, and never where it is named itself.
     """
     seen: set[str] = set()
     for given in paths:
         files = [file for name in _names(given) for file in _files(name)]
-        if must_exist and not files:
-            raise ConfigError(f"no event file at {given!r}")
+        if not files:
+            missing(given)
         for file in files:
             if file not in seen:
                 seen.add(file)
@@ -67,15 +65,27 @@ def _names(given: str) -> list[str]:
     return sorted(glob(given, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
 
 
-def _files(name: str) -> Sequence[str]:
-    path = Path(name)
-    if path.is_dir():
-        return [str(file) for file in sorted(path.rglob("*")) if file.is_file() and _wanted(file.relative_to(path))]
-    return [name] if path.is_file() else []
+def _files(name: str) -> Iterator[str]:
+    if not Path(name).is_dir():
+        if _readable(name):
+            yield name
+        return
+    for folder, folders, files in os.walk(name):
+        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        for file in sorted(files):
+            path = str(Path(folder, file))
+            if holds_events(file) and _readable(path):
+                yield path
 
 
-def _wanted(inside: Path) -> bool:
-    return holds_events(str(inside)) and not any(part.startswith(".") for part in inside.parts)
+def _readable(path: str) -> bool:
+    """False for pipes and devices, which would block, and for what is gone; whoever opens a file finds out the rest."""
+    try:
+        return stat.S_ISREG(Path(path).stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 _Looked: TypeAlias = tuple[tuple[int, int, int, int], FoundFile | None]
@@ -105,7 +115,7 @@ class Finder:
         """
         found: dict[str, FoundFile] = {}
         known: dict[str, _Looked] = {}
-        for path in expand(self._paths, must_exist=not self._follow):
+        for path in expand(self._paths, partial(self._tell, reason="names no file yet")):
             file = self._look(path, known)
             if file is None or file.identity in found:
                 continue
@@ -127,8 +137,6 @@ class Finder:
     def _look(self, path: str, known: dict[str, _Looked]) -> FoundFile | None:
         try:
             status = Path(path).stat()
-            if not stat.S_ISREG(status.st_mode):
-                return None
             mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             before = self._known.get(path)
             if before is None or before[0] != mark:

@@ -34,7 +34,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\x00<", "utf-16-be"),
 )
 _JSON_NAMES = frozenset({".json", ".jsonl", ".ndjson"})
-_ARRAY = re.compile(rb"\[\s*(?:\{|\]\s*\Z)")
+_ARRAY = re.compile(rb"\[\s*(?:\{|\]?\s*\Z)")
 _XML = re.compile(rb"<(?:\?xml|!--|Events?[\s>/])")
 _XML_LINE = re.compile(rb"<Event[\s>](?:(?!</Event>).)*</Event>\s*\Z", re.DOTALL)
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=True)
@@ -67,6 +67,8 @@ def _of_text(head: bytes, suffix: str) -> Format:
 
 def _spans_lines(text: bytes, line: bytes) -> bool:
     """Whether the first JSON object goes on behind its line, or another one follows in the same line."""
+    if line == b"{":
+        return True
     decoded = text.decode("utf-8", "replace")
     first = len(line.decode("utf-8", "replace"))
     try:
