@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from connector import identity
 from connector.events import normalise
 from connector.testing.clock import START
@@ -162,7 +164,8 @@ def records() -> Mapping[type[Record], Record]:
             expires_at=START + timedelta(days=1),
         ),
     )
-    return {type(record): record for record in made}
+    marked = (msgspec.structs.replace(r, origin=identity.origin_mark(_KEY, r.record_id)) for r in made)
+    return {type(record): record for record in marked}
 
 
 def action(number: int, *, playbook: str = "notify-on-call", tier: Tier = "note") -> Action:

@@ -52,7 +52,7 @@ def _holds(bed: Any, records: Sequence[Record]) -> None:
     held = [msgspec.json.encode(document).decode() for document in bed.written()]
     unique = getattr(bed, "unique_keys", True)
     for record in records:
-        mark = record.origin if isinstance(record, Verdict) else record.record_id
+        mark = record.origin or record.record_id
         count = sum(mark in document for document in held)
         rule = "exactly once" if unique else "at least once"
         require(count == 1 if unique else count, f"the SIEM holds each {type(record).__name__} {rule}", count)
