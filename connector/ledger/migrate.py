@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 
 from connector.errors import ConfigError, TransientError
 from connector.ledger.database import Database, Tx
 
 HEAD = "0001"
-"""The newest revision: a ledger that stands there is opened without alembic's machinery."""
+"""The newest revision: a ledger that stands there is opened without alembic."""
 
 _LOCK = 0x7472_6961_6765_64  # "triaged": replicas that start together migrate one after the other
 
 
 def to_head(database: Database) -> None:
-    """Migrates, in one transaction. Raises ``ConfigError`` where the database cannot be opened or is of a newer release."""
+    """Migrates, in one transaction.
+
+    Raises ``ConfigError`` where the database cannot be opened or a newer release wrote it.
+    """
     try:
         with database.read() as tx:
             if current(tx) == HEAD:
@@ -25,9 +25,9 @@ def to_head(database: Database) -> None:
         with database.write() as tx:
             if tx.dialect.name == "postgresql":
                 tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            command.upgrade(config(tx), "head")
-    except CommandError as error:
-        raise ConfigError(f"the ledger {database.shown} was written by a newer release of Triaged: {error}") from error
+            from connector.ledger.upgrade import upgrade  # noqa: PLC0415 - told there
+
+            upgrade(tx)
     except TransientError as error:
         raise ConfigError(f"cannot open the ledger: {error}") from error
 
@@ -37,12 +37,3 @@ def current(tx: Tx) -> str | None:
     if not sa.inspect(tx).has_table("alembic_version"):
         return None
     return tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def config(tx: Tx) -> Config:
-    """Alembic's settings, bound to an open transaction."""
-    settings = Config()
-    settings.set_main_option("script_location", "connector.ledger:migrations")
-    settings.set_main_option("path_separator", "os")
-    settings.attributes["connection"] = tx
-    return settings
