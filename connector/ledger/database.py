@@ -55,6 +55,7 @@ class Database:
         self.shown = parsed.render_as_string(hide_password=True)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._lock = threading.Lock()
+        self._here = threading.local()
         if self.is_sqlite:
             if parsed.database in {None, "", ":memory:"}:
                 raise ConfigError("ledger.url names no file: the ledger must outlive the process")
@@ -68,20 +69,35 @@ class Database:
 
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Tx]:
-        """A transaction that may write; it commits at the end of the block, and rolls back on any exception."""
-        if not self.is_sqlite:
-            with _mapped(self.shown), self._writer.begin() as tx:
+        """A transaction that may write; it commits at the end of the block, and rolls back on any exception.
+
+        Raises ``RuntimeError`` inside another one of the same thread, which would wait for itself for ever.
+        """
+        if getattr(self._here, "writing", False):
+            raise RuntimeError("the ledger is written to inside an open transaction, such as an admission")
+        self._here.writing = True
+        try:
+            with (
+                _mapped(self.shown),
+                self._only_writer(durable=durable) if self.is_sqlite else self._writer.begin() as tx,
+            ):
                 yield tx
-            return
-        with self._lock, _mapped(self.shown), self._writer.connect() as connection:
+        finally:
+            self._here.writing = False
+
+    @contextmanager
+    def _only_writer(self, *, durable: bool) -> Iterator[Tx]:
+        """SQLite's only writer. ``durable``: the transaction, and all before it, is on the disk when it ends."""
+        with self._lock, self._writer.connect() as connection:
+            driver: Any = connection.connection.driver_connection
             if durable:
-                connection.connection.driver_connection.execute("PRAGMA synchronous = FULL")  # type: ignore[union-attr]
+                driver.execute("PRAGMA synchronous = FULL")
             try:
                 with connection.begin():
                     yield connection
             finally:
                 if durable:
-                    connection.connection.driver_connection.execute("PRAGMA synchronous = NORMAL")  # type: ignore[union-attr]
+                    driver.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

@@ -1,5 +1,7 @@
-"""Runs the migrations by alembic. Apart from :mod:`connector.ledger.migrate`, because alembic takes a fifth of a second
-to import and almost every start finds nothing to do.
+"""Runs the migrations by alembic.
+
+Apart from :mod:`connector.ledger.migrate`, because alembic takes a fifth of the time that a command takes to start, and
+almost every start finds nothing to migrate.
 """
 
 from __future__ import annotations

@@ -112,6 +112,12 @@ def test_an_exception_undoes_the_whole_admission(ledger: Ledger, clock: FakeCloc
         assert admission.count("rate:isolate", clock.now - MINUTE, keys[0]) == 0
 
 
+def test_writing_inside_an_admission_fails_instead_of_waiting_for_itself(ledger: Ledger) -> None:
+    with ledger.claiming("dryrun", "w", TTL, 10), pytest.raises(RuntimeError, match="inside an open transaction"):
+        ledger.set_switch("kill", on=True, who="ana")
+    ledger.set_switch("kill", on=True, who="ana")
+
+
 def test_an_admitted_claim_is_settled_by_its_fence(ledger: Ledger, clock: FakeClock) -> None:
     queue(ledger, 1)
     with ledger.claiming("dryrun", "w", TTL, 10) as admission:
