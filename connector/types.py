@@ -27,13 +27,13 @@ T = TypeVar("T")
 
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of all nouns."""
+    """The base of all nouns. With ``gc=False``: those made by the event that hold text and numbers alone."""
 
 
 # ── where things are ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Position(Noun, order=True, frozen=True):
+class Position(Noun, order=True, frozen=True, gc=False):
     """A place in a source.
 
     A SIEM has one partition, ``""``, whose offset is ingest time in microseconds since the epoch. A set of files
@@ -72,7 +72,7 @@ class Batch(Noun, Generic[T], frozen=True):
     reason: str = ""
 
 
-class SourceRef(Noun, frozen=True):
+class SourceRef(Noun, frozen=True, gc=False):
     """Where an event stands in its SIEM, as an analyst would look it up."""
 
     siem: str

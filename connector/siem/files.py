@@ -173,19 +173,16 @@ class FilesSource:
             now = look(stream, file.path, follow=self._follow)
             if now is None or now.identity != file.identity:
                 return self._replaced(file, after)
-            here = self._seek(stream, span, after)
-            reason = ""
-            events = _line_events(stream, file, self._reading, here, span.stop, whole=self._follow)
-            taken = list(islice(events, limit))
-            if taken:
-                here = _Here(*taken[-1][:2])
-            if len(taken) < limit:
+            reader = _LineReader(stream, file, self._reading, self._seek(stream, span, after))
+            items = tuple(islice(reader.events(span.stop, whole=self._follow), limit))
+            here, reason = reader.here, ""
+            if len(items) < limit:
                 if here.offset < span.stop > self._head(now):
                     reason = f"{file.path} is shorter than what was to be read of it"
                 here = here._replace(offset=max(here.offset, span.stop))
         self._reached[file.identity] = here
         return Batch(
-            items=tuple([event for _, _, event in taken]),
+            items=items,
             cursor=Cursor(token=f"{here.offset}:{'' if here.line is None else here.line}"),
             done=here.offset >= span.stop,
             complete=not reason,
@@ -264,8 +261,7 @@ def open_paths(
                     continue
                 stream.seek(0)
                 if file.layout in LINES:
-                    for _, _, event in _line_events(stream, file, reading, _Here(0, 0), sys.maxsize, whole=False):
-                        yield event
+                    yield from _LineReader(stream, file, reading, _Here(0, 0)).events(sys.maxsize, whole=False)
                 else:
                     yield from _container_events(file, reading, 0)
         except OSError as error:
@@ -279,33 +275,40 @@ def open_paths(
             )
 
 
-def _line_events(
-    stream: BufferedReader, file: FoundFile, reading: _Reading, here: _Here, stop: int, *, whole: bool
-) -> Iterator[tuple[int, int | None, RawEvent]]:
-    """The events that start before ``stop``, each with the byte and the line number behind it."""
-    deployment, limits = reading
-    identity, path = file.identity, file.path
-    text = file.layout == "text"
-    numbered = here.line is not None
-    for start, behind, number, line, error in lines(
-        stream, limits.max_event, offset=here.offset, number=here.line or 0, whole=whole
-    ):
-        if start >= stop:
-            return
-        native = f"{identity}:{start}"
-        yield (
-            behind,
-            number if numbered else None,
-            RawEvent(
+class _LineReader:
+    """The events of an open file of lines; ``here`` is where reading stands behind the last one that was given."""
+
+    def __init__(self, stream: BufferedReader, file: FoundFile, reading: _Reading, here: _Here) -> None:
+        self._stream = stream
+        self._file = file
+        self._reading = reading
+        self._numbered = here.line is not None
+        self._offset = here.offset
+        self._line = here.line or 0
+
+    @property
+    def here(self) -> _Here:
+        return _Here(self._offset, self._line if self._numbered else None)
+
+    def events(self, stop: int, *, whole: bool) -> Iterator[RawEvent]:
+        """Those that start before ``stop``. ``whole``: a last line without its end is not there yet."""
+        deployment, limits = self._reading
+        identity, path, text = self._file.identity, self._file.path, self._file.layout == "text"
+        found = lines(self._stream, limits.max_event, offset=self._offset, number=self._line, whole=whole)
+        for start, behind, number, line, error in found:
+            if start >= stop:
+                return
+            self._offset, self._line = behind, number
+            native = f"{identity}:{start}"
+            yield RawEvent(
                 deployment=deployment,
                 native_id=native,
                 ref=SourceRef(siem=deployment, index=path, id=native),
                 data=message(line) if text else line,
                 position=Position(partition=identity, offset=start),
-                place=f"{path}:{number}" if numbered else f"{path}@{start}",
+                place=f"{path}:{number}" if self._numbered else f"{path}@{start}",
                 error=error,
-            ),
-        )
+            )
 
 
 def _container_events(file: FoundFile, reading: _Reading, skip: int) -> Iterator[RawEvent]:
