@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -74,7 +75,7 @@ class _Stream(NamedTuple):
 
 
 class FilesSource:
-    """Reads events from files. An event's native id is ``<file identity>:<offset>``."""
+    """Reads events from files. An event's native id is ``<file identity>:<offset>``. One call at a time; others wait."""
 
     Config: ClassVar[type[SourceSettings]] = FilesSourceConfig
 
@@ -91,6 +92,7 @@ class FilesSource:
         self._ends: dict[str, tuple[tuple[int, int], int]] = {}
         self._open: dict[str, _Stream] = {}
         self._reached: dict[str, _Here] = {}
+        self._mutex = threading.RLock()
 
     @property
     def query_digest(self) -> str:
@@ -107,11 +109,12 @@ class FilesSource:
         A file that cannot be read has no head, and is told of; it keeps no other file from being read.
         """
         heads: list[Position] = []
-        for file in self._find().values():
-            try:
-                heads.append(Position(partition=file.identity, offset=self._head(file)))
-            except OSError as error:
-                _refused(self.name, file.path, f"cannot be read: {error.strerror}")
+        with self._mutex:
+            for file in self._find().values():
+                try:
+                    heads.append(Position(partition=file.identity, offset=self._head(file)))
+                except OSError as error:
+                    _refused(self.name, file.path, f"cannot be read: {error.strerror}")
         return heads
 
     def read(self, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
@@ -120,18 +123,19 @@ class FilesSource:
         An event belongs to the span that its first byte or its ordinal lies in. Incomplete where the file is gone, or
         shorter than the span.
         """
-        file = self._files.get(span.partition) or self._find().get(span.partition)
-        if file is None:
-            return Batch(items=(), cursor=after, done=True, complete=False, reason="the file is gone")
-        try:
-            if file.layout in LINES:
-                return self._read_lines(file, span, after, limit)
-            return self._read_container(file, span, after, limit)
-        except FileNotFoundError:
-            del self._files[span.partition]
-            return Batch(items=(), cursor=after, done=True, complete=False, reason=f"{file.path} is gone")
-        except OSError as error:
-            raise TransientError(f"reading {file.path}: {error}") from error
+        with self._mutex:
+            file = self._files.get(span.partition) or self._find().get(span.partition)
+            if file is None:
+                return Batch(items=(), cursor=after, done=True, complete=False, reason="the file is gone")
+            try:
+                if file.layout in LINES:
+                    return self._read_lines(file, span, after, limit)
+                return self._read_container(file, span, after, limit)
+            except FileNotFoundError:
+                del self._files[span.partition]
+                return Batch(items=(), cursor=after, done=True, complete=False, reason=f"{file.path} is gone")
+            except OSError as error:
+                raise TransientError(f"reading {file.path}: {error}") from error
 
     def count(self, span: Span) -> int | None:
         """Events in the span; None where the file is gone."""
@@ -147,7 +151,8 @@ class FilesSource:
 
     def close(self) -> None:
         """Closes the containers that stand open."""
-        self._open.clear()
+        with self._mutex:
+            self._open.clear()
 
     def _find(self) -> dict[str, FoundFile]:
         self._files = {file.identity: file for file in self._finder.find(self._clock())}

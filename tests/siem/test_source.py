@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -302,3 +303,15 @@ def test_a_pretty_document_never_counts_as_lines_while_it_is_being_written(tmp_p
         assert files.heads() == []
     clock.advance(10)
     assert numbers(everything(files)) == [event["n"] for event in EVENTS]
+
+
+def test_threads_that_read_and_look_at_once_get_every_event(tmp_path: Path) -> None:
+    for index in range(6):
+        (tmp_path / f"{index}.jsonl.gz").write_bytes(gzip.compress(JSONL, mtime=index))
+    files = source(tmp_path)
+    every = spans(files) * 8
+    with ThreadPoolExecutor(8) as pool:
+        looks = [pool.submit(files.heads) for _ in range(20)]
+        found = list(pool.map(lambda span: numbers(drain(files, span, limit=1)), every))
+    assert found == [list(range(len(EVENTS)))] * len(every)
+    assert {len(look.result()) for look in looks} == {6}
