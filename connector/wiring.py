@@ -35,6 +35,7 @@ from connector.ports import (
     WriterFactory,
 )
 from connector.resources import shipped
+from connector.retries import retrying
 from connector.settings import Section, Settings
 from connector.telemetry import Signal, emit
 
@@ -43,6 +44,10 @@ GROUPS: Mapping[str, type[Any]] = {
     "triaged.soar": SoarPlugin,
     "triaged.member": MemberPlugin,
 }
+
+
+START_UP_S = 60.0
+"""How long the daemon waits for a database server that starts at the same time."""
 
 
 def utc_now() -> datetime:
@@ -108,7 +113,7 @@ class App:
                     f"ledger.lease must be at least {platform.index_delay:g} s: {name} needs that long to make a run "
                     "findable, and a run that cannot be found yet would be started twice"
                 )
-        self.ledger: Ledger = open_ledger(ledger_url(settings), clock)
+        self.ledger: Ledger = retrying(START_UP_S)(open_ledger, ledger_url(settings), clock)
         self.origin_key = origin_key(settings)
         self.routes = pipeline.Routes(
             self.ledger,
@@ -243,7 +248,7 @@ def soar(name: str, config: Any, clock: Clock) -> Soar:
 def opened_ledger(settings: Settings) -> Iterator[Ledger]:
     """The ledger alone, for commands that need nothing else."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    ledger = open_ledger(ledger_url(settings), utc_now)
+    ledger = retrying()(open_ledger, ledger_url(settings), utc_now)
     try:
         yield ledger
     finally:

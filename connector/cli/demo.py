@@ -18,7 +18,8 @@ from rich.console import Console
 
 from connector import events, wiring
 from connector.cli.progress import progress
-from connector.demo import TRUTH, report, scenario_paths
+from connector.demo import report, scenario_paths
+from connector.demo.truth import steps_found, truth
 from connector.errors import TransientError
 from connector.settings import Settings
 from connector.siem.files import open_paths
@@ -73,7 +74,11 @@ def demo(
             _wait(process, settings, folder, len(scenario))
             documents = _written(folder)
             runs = recorded(folder / "runs.sqlite")
-            Console().print(report.report(findings(documents, runs, scenario), steps=steps(documents, scenario)))
+            Console().print(
+                report.report(
+                    findings(documents, runs, scenario), steps=steps_found(truth().planted, tagged(documents, scenario))
+                )
+            )
             if serve:
                 sys.stderr.write(f"the daemon keeps running on {config}; Ctrl-C stops it\n")
                 _until_interrupted(process)
@@ -101,17 +106,12 @@ def findings(
             )
 
 
-def steps(documents: Sequence[dict[str, Any]], scenario: Mapping[str, Event]) -> tuple[int, int]:
-    """How many of the scenario's planted steps were tagged with a technique that they show, and how many there are."""
-    tagged = {d["event"]["id"]: set(d.get("threat", {}).get("technique", {}).get("id", ())) for d in documents}
-    at = {event.place.rpartition("/")[2]: event.id for event in scenario.values()}
-    planted = json.loads(TRUTH.read_text(encoding="utf-8"))["planted"]
-    shown: dict[str, bool] = {}
-    for entry in planted:
-        ids = {technique.partition(".")[0] for technique in entry["techniques"]}
-        found = bool(ids & tagged[at[f"{entry['file']}:{entry['line']}"]])
-        shown[entry["step"]] = shown.get(entry["step"], False) or found
-    return sum(shown.values()), len(shown)
+def tagged(documents: Sequence[dict[str, Any]], scenario: Mapping[str, Event]) -> dict[str, list[str]]:
+    """Technique ids by the place (``file:line``) of the event that was tagged with them."""
+    return {
+        scenario[d["event"]["id"]].place.rpartition("/")[2]: d.get("threat", {}).get("technique", {}).get("id", [])
+        for d in documents
+    }
 
 
 def summary(settings: Settings, total: int, documents: Sequence[dict[str, Any]], runs: int) -> dict[str, int | None]:

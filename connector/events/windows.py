@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from connector.events.splunk import is_classic, own_names
 from connector.types import Document, Json
 
 Node = dict[str, Any]
@@ -117,6 +118,8 @@ def _code(value: Json) -> str:
 
 def from_flat(row: Mapping[str, Json]) -> Node:
     """One flat object whose event data stand beside the record's own fields."""
+    if is_classic(row):
+        row = own_names(row)
     data: Node = {key: value for key, value in row.items() if key not in FLAT_META}
     if "_time" in data or "_raw" in data:
         data = {key: value for key, value in data.items() if key[:1] != "_"}

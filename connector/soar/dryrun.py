@@ -25,6 +25,7 @@ from connector.policy.playbooks import load_playbooks
 from connector.policy.render import RenderedStep, render
 from connector.ports import Clock, SoarPlugin
 from connector.resources import shipped
+from connector.retries import retrying
 from connector.settings import SoarSettings
 from connector.types import Action, Noun, RunRef, RunStatus
 
@@ -88,6 +89,7 @@ class DryRunSoar:
             config.path.parent.mkdir(parents=True, exist_ok=True)
             self._store = _opened(config.path)
 
+    @retrying().wraps
     def run(self, action: Action) -> RunRef:
         """Records the rendered playbook, once a key. Raises ``PermanentError`` where it cannot be rendered."""
         playbook = self._playbooks.get(action.playbook)
@@ -116,12 +118,14 @@ class DryRunSoar:
             )
         return RunRef(soar=self.name, run_id=run_id)
 
+    @retrying().wraps
     def find(self, key: str) -> RunRef | None:
         """The run recorded under this action key."""
         with self._lock, _mapped(self._path):
             row = self._store.execute("SELECT run_id FROM runs WHERE key = ?", (key,)).fetchone()
         return None if row is None else RunRef(soar=self.name, run_id=row[0])
 
+    @retrying().wraps
     def status(self, run: RunRef, action: Action) -> RunStatus:
         """Always succeeded: to write a run down is all that it takes. Raises ``PermanentError`` for an unknown run."""
         with self._lock, _mapped(self._path):

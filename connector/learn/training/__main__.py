@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument("--keep", type=Path, help="save the fitted network here")
     text.add_argument("--fitted", type=Path, help="export and calibrate the network saved here, without training")
     text.add_argument("--layers", help="encoder layers to keep, such as 0,2,5, or all")
-    for name in ("epochs", "learning_rate", "dropout", "most_weight"):
+    for name in ("epochs", "wide_epochs", "wide_rate", "learning_rate", "most_weight"):
         text.add_argument(f"--{name.replace('_', '-')}", type=float)
     for name in ("patience", "batch_size", "max_length", "train_length", "parent_groups", "sub_groups", "seed"):
         text.add_argument(f"--{name.replace('_', '-')}", type=int)

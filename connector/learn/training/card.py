@@ -14,7 +14,8 @@ techniques (Enterprise v{attack}) the event shows, each with its own probability
 (`p_malicious`, at a reference prevalence of {prevalence:g}). It is meant for triage by people. With one member, Triaged
 refuses automatic containment.
 
-It was fine-tuned from `{base}` (layers {layers}), {rows} training rows, and exported as ONNX int8.
+It is a wide-and-deep network, fine-tuned on {rows} rows: `{base}` (layers {layers}) with mean pooling, and beside it a
+bag of hashed token pairs. It was exported as ONNX int8.
 """
 
 _CAUTION = """

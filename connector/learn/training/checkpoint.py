@@ -39,6 +39,6 @@ def load(folder: Path, base: Path) -> tuple[TextModel, Fitted]:
         raise ConfigError(f"{folder} holds no fitted network: {FACTS} is missing")
     fitted = msgspec.json.decode((folder / FACTS).read_bytes(), type=Fitted)
     size = len(fitted.labels)
-    model = TextModel(load_encoder(base, fitted.recipe.layers), size, torch.ones(size), fitted.recipe.dropout)
+    model = TextModel(load_encoder(base, fitted.recipe.layers), size, torch.ones(size), fitted.recipe.shape)
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval(), fitted

@@ -1,4 +1,4 @@
-"""The text member's network: a Hugging Face encoder, mean pooling, and two heads."""
+"""The text member's network: a Hugging Face encoder with mean pooling, a bag of n-grams beside it, and two heads."""
 
 from __future__ import annotations
 
@@ -6,31 +6,56 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
 from connector.errors import ConfigError
+from connector.learn.training.wide import Bag
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """The network's sizes beside the encoder's own: buckets and width of the bag, and dropout before the heads."""
+
+    buckets: int = 65_536
+    bag_width: int = 64
+    dropout: float = 0.1
 
 
 class TextModel(nn.Module):  # type: ignore[misc]
-    """Logits of techniques (n, labels) and of maliciousness (n,) from token ids (n, tokens)."""
+    """Logits of techniques (n, labels) and of maliciousness (n,) from token ids (n, tokens).
 
-    def __init__(self, encoder: Any, labels: int, positive_weights: Tensor, dropout: float) -> None:
+    Wide and deep logits are added. The deep heads start at zero, so that fine-tuning begins from what the bag knows;
+    ``deep`` off leaves the encoder out.
+    """
+
+    def __init__(self, encoder: Any, labels: int, positive_weights: Tensor, shape: Shape) -> None:
         super().__init__()
         self.encoder = encoder
         width = int(encoder.config.hidden_size)
-        self.dropout = nn.Dropout(dropout)
+        self.deep = True
+        self.bag = Bag(shape.buckets, shape.bag_width)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.wide_techniques = nn.Linear(shape.bag_width, labels)
+        self.wide_malicious = nn.Linear(shape.bag_width, 1)
         self.techniques = nn.Linear(width, labels)
         self.malicious = nn.Linear(width, 1)
+        for head in (self.techniques, self.malicious):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
         self.register_buffer("positive_weights", positive_weights, persistent=False)
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The two heads over the mean of the tokens' last states."""
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(states.dtype)
-        pooled = self.dropout((states * mask).sum(1) / mask.sum(1).clamp(min=1.0))
-        return self.techniques(pooled), self.malicious(pooled).squeeze(-1)
+        """The two heads: over the bag, and over the mean of the tokens' last states where the deep half is on."""
+        bag = self.dropout(self.bag(input_ids, attention_mask))
+        found, bad = self.wide_techniques(bag), self.wide_malicious(bag)
+        if self.deep:
+            states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            mask = attention_mask.unsqueeze(-1).to(states.dtype)
+            pooled = self.dropout((states * mask).sum(1) / mask.sum(1).clamp(min=1.0))
+            found, bad = found + self.techniques(pooled), bad + self.malicious(pooled)
+        return found, bad.squeeze(-1)
 
     def forward(
         self,

@@ -1,0 +1,31 @@
+"""Retries inside one call, and nowhere else: across calls the outbox and the next poll retry.
+
+Only what failed before any byte left is tried again here (``TransientError.sent`` is false), for less time than a lease
+holds. A client's own retries are switched off where it has any.
+"""
+
+from __future__ import annotations
+
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from connector.errors import TransientError
+
+SECONDS = 10.0
+"""How long a call may go on trying; the shortest lease that makes sense is several times as long."""
+
+
+def retrying(seconds: float = SECONDS) -> Retrying:
+    """Tries a call again while nothing was sent, with growing random waits; then the last error is raised as it was.
+
+    ``retrying()(function, *arguments)`` calls, ``@retrying().wraps`` decorates.
+    """
+    return Retrying(
+        retry=retry_if_exception(_unsent),
+        wait=wait_random_exponential(multiplier=0.05, max=2),
+        stop=stop_after_delay(seconds),
+        reraise=True,
+    )
+
+
+def _unsent(error: BaseException) -> bool:
+    return isinstance(error, TransientError) and not error.sent
