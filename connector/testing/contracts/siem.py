@@ -11,7 +11,7 @@ import msgspec
 from connector.ports import AlertHistory, SiemPlugin, SiemWriter
 from connector.testing import examples
 from connector.testing.contracts.rules import adapter, require, testbed
-from connector.types import Cursor, DispositionChange, Record
+from connector.types import Cursor, DispositionChange, Record, Verdict
 
 _VERDICTS = 7
 _ALERTS = 5
