@@ -1,10 +1,10 @@
-"""What a second process does to the ledger; run as ``python -m tests.ledger.worker VERB URL OWNER [COUNT]``."""
+"""What a second process does to the ledger, telling its deeds in a file, one a line."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from connector.ledger import Ledger, open_ledger
 from connector.types import RunRef
@@ -14,19 +14,17 @@ BATCH = 10
 CAP = 7
 
 
-def say(*words: str) -> None:
-    sys.stdout.write("".join(f"{word}\n" for word in words))
-    sys.stdout.flush()
+Say = Callable[..., None]
 
 
-def deliver(ledger: Ledger, owner: str, _: int) -> None:
+def deliver(ledger: Ledger, owner: str, _: int, say: Say) -> None:
     """Claims and settles until nothing is left, telling what it delivered."""
     while claims := ledger.claim("siem", owner, 7, TTL):
         settled = ledger.settle("siem", [(claim, "delivered", "", None) for claim in claims])
         say(*(claim.record_id for claim in claims if claim.id in settled))
 
 
-def ingest(ledger: Ledger, owner: str, count: int) -> None:
+def ingest(ledger: Ledger, owner: str, count: int, say: Say) -> None:
     """Commits the same batches as everybody else, telling which verdicts it inserted itself; ``b`` counts backwards."""
     order = range(count) if owner == "a" else reversed(range(count))
     for number in order:
@@ -35,7 +33,7 @@ def ingest(ledger: Ledger, owner: str, count: int) -> None:
         say(*inserted)
 
 
-def admit(ledger: Ledger, owner: str, _: int) -> None:
+def admit(ledger: Ledger, owner: str, _: int, say: Say) -> None:
     """Runs actions below the cap and refuses the rest, telling which it ran."""
     since = datetime.now(UTC) - timedelta(days=1)
     rows = True
@@ -54,13 +52,13 @@ def admit(ledger: Ledger, owner: str, _: int) -> None:
             say(claim.record_id)
 
 
-def audit(ledger: Ledger, owner: str, count: int) -> None:
+def audit(ledger: Ledger, owner: str, count: int, _: Say) -> None:
     """Appends entries."""
     for number in range(count):
         ledger.audit(owner, "step", {"n": number})
 
 
-def forever(ledger: Ledger, owner: str, _: int) -> None:
+def forever(ledger: Ledger, owner: str, _: int, say: Say) -> None:
     """Commits batch after batch from where the cursor stands, until it is killed."""
     while True:
         lease = ledger.acquire("src", owner, timedelta(0))
@@ -70,7 +68,7 @@ def forever(ledger: Ledger, owner: str, _: int) -> None:
         say(event(offset))
 
 
-VERBS: dict[str, Callable[[Ledger, str, int], None]] = {
+VERBS: dict[str, Callable[[Ledger, str, int, Say], None]] = {
     "deliver": deliver,
     "ingest": ingest,
     "admit": admit,
@@ -78,8 +76,14 @@ VERBS: dict[str, Callable[[Ledger, str, int], None]] = {
     "forever": forever,
 }
 
-if __name__ == "__main__":
-    verb, url, owner, *rest = sys.argv[1:]
-    opened = open_ledger(url, lambda: datetime.now(UTC))
-    VERBS[verb](opened, owner, int(rest[0]) if rest else 0)
-    opened.close()
+
+def work(verb: str, url: str, owner: str, count: int, told: Path) -> None:
+    """The whole life of a worker."""
+    with told.open("w", buffering=1) as out:
+
+        def say(*words: str) -> None:
+            out.writelines(f"{word}\n" for word in words)
+
+        opened = open_ledger(url, lambda: datetime.now(UTC))
+        VERBS[verb](opened, owner, count, say)
+        opened.close()
