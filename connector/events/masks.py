@@ -174,6 +174,7 @@ _TOKEN = re.compile(
       | s-1-(?P<sid>[0-9][0-9-]*+)
       | (?P<date>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?![0-9])
       | (?P<dotted>[0-9]++(?:\.[0-9]++){{2,}}+)(?![0-9a-z])
+      | (?P<groups>(?:[0-9]++\.){{2,}}+)
       | (?<!:)(?=[0-9a-f]*:[0-9a-f]*:)(?P<colons>[0-9a-f:]++)(?![0-9a-z])
       | (?P<word>[a-z]*+[0-9][0-9a-z]*+)
       | \\(?<![:.\\]\\)\\(?P<host>[0-9a-z_.-]+)(?![0-9a-z_.:$-])
@@ -214,12 +215,18 @@ def _sid(tail: str) -> str:
     return f"s-1-{tail}" if len(tail) <= 8 else "<sid>"
 
 
+def _groups(run: str) -> str:
+    """Dotted digits that are no version are words each; taken at once, lest every one of them is looked at anew."""
+    return "".join(f"{_word(group)}." for group in run[:-1].split("."))
+
+
 _ON_TOKEN: Mapping[str, Mask] = {
     "word": _word,
     "guid": lambda _: "<guid>",
     "sid": _sid,
     "date": lambda _: "<date>",
     "dotted": lambda run: _ipv4(run) or "<version>",
+    "groups": _groups,
     "colons": _colons,
     "host": lambda name: "\\\\" + (name if name in _NO_HOSTS else "<host>"),
 }

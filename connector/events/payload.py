@@ -13,6 +13,7 @@ from connector.events.masks import fold_spaces, is_payload, scrub, text_mask
 MAX_DECODED: Final = 4096
 """Bytes that one token may give, compressed or not: a payload cannot make us work more than that."""
 
+_READ = 2400
 _SHOWN = 24
 _ROUNDS = 2
 _TOKEN = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{32,}={0,2}")
@@ -25,7 +26,7 @@ def reveal(text: str) -> str:
         shown = _TOKEN.sub(_decoded, text)
         if shown == text:
             break
-        text = shown
+        text = shown[:MAX_DECODED]
     return text
 
 
@@ -34,7 +35,7 @@ def _decoded(match: re.Match[str]) -> str:
     if not is_payload(token):
         return token
     text = _text_of(_bytes_of(token))
-    return text_mask(fold_spaces(scrub(text))) if text else token[:_SHOWN] + "…"
+    return text_mask(fold_spaces(scrub(text[:_READ]))) if text else token[:_SHOWN] + "…"
 
 
 def _bytes_of(token: str) -> bytes:

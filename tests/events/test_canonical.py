@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from typing import Any
 
 import pytest
@@ -87,6 +88,25 @@ def test_masking_and_folding_again_change_nothing(text: str) -> None:
 )
 def test_a_masked_text_is_not_masked_further(text: str) -> None:
     assert text_mask(text_mask(text)) == text_mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1." * 8000 + "1x",
+        "a:" * 8000 + "g",
+        "\\\\" + "a" * 16000 + ":",
+        ":\\users\\" * 1700,
+        "s-1-" * 4000,
+        "a1" * 8000,
+        "1-" * 8000,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_no_text_costs_more_than_its_length_to_mask(text: str) -> None:
+    start = time.process_time()
+    text_mask(text)
+    assert time.process_time() - start < 0.5
 
 
 START = {

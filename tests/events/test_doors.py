@@ -60,3 +60,27 @@ def test_extracted_fields_speak_where_raw_is_no_whole_event(wrong: str) -> None:
     row = {"_raw": wrong, "source": "XmlWinEventLog:Security", "EventCode": "4688", "NewProcessName": "C:\\a.exe"}
     kind, ecs = to_ecs(row)
     assert (kind, ecs["process"]["executable"]) == ("security-4688", "C:\\a.exe")
+
+
+def test_a_number_that_would_be_written_otherwise_stays_text() -> None:
+    data = {"DestinationPort": "0443", "SourcePort": "51234", "Image": "C:\\a.exe"}
+    document = {"winlog": {"channel": "Microsoft-Windows-Sysmon/Operational", "event_id": 3, "event_data": data}}
+    kind, ecs = to_ecs(document)
+    assert ecs["source"]["port"] == 51234
+    assert dict(canonical(ecs, kind))["destination.port"] == "0443"
+
+
+def test_a_classic_splunk_row_is_an_event_of_its_kind() -> None:
+    row = {
+        "LogName": "Security",
+        "EventCode": "4688",
+        "source": "WinEventLog:Security",
+        "_raw": "03/05/2024 10:11:12 AM\nLogName=Security",
+        "Account_Name": ["alice", "WS01$"],
+        "New_Process_Name": "C:\\Windows\\System32\\cmd.exe",
+        "Process_Command_Line": "cmd /c whoami",
+    }
+    kind, ecs = to_ecs({"result": row})
+    form = dict(canonical(ecs, kind))
+    assert (kind, form["process.command_line"]) == ("security-4688", "cmd /c whoami")
+    assert (form["subject.class"], form["target.class"], form["target.is_subject"]) == ("<user>", "<machine>", "false")

@@ -49,7 +49,7 @@ MASKED: dict[str, tuple[str, ...]] = {
     "command": (
         *(f"powershell -enc {_BASE64}", f"a {_BASE64}== b 123456", "net use \\\\DC01 /user:x", "copy C:\\Users\\bob C:\\x"),
         *("ping 10.1.2.3 -n 1", "app 10.0.17763.1 1.2.3", "rundll32 comsvcs.dll, MiniDump 6244 x", "a 12345 0x1410 0x7ffa1234"),
-        *("[Convert]::FromBase64String", "fe80::1 12:34:56 :: 1::", "deadbeef1 cafebabe 1d3ovrfu x86_64", "4a" * 33, "4a" * 32),
+        *("[Convert]::FromBase64String", "fe80::1 12:34:56 :: 1::", "deadbeef1 cafebabe 1d3ovrfu x86_64 a1b2c3 a1b2c", "4a" * 33, "4a" * 32),
         *("\ud800 lone", "pair 😀 12345", "\t lead and trail \r\n", "AAAA/BBBB/cccc/1111/2222/3333/4444/5555", "x" * 2047 + "😀"),
     ),
 }  # fmt: skip
@@ -141,6 +141,7 @@ DOCUMENTS: tuple[dict[str, Any], ...] = (
         "http": {"response": {"status_code": 404}},
         "message": "\ud83d\ude00 \udc00",
     },
+    {"event": {"category": [[["process"]]]}, "message": [[[]]]},
     {"event": {"code": True}, "winlog": {"channel": 7}},
 )
 
