@@ -12,12 +12,11 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from connector import events, wiring
 from connector.cli import options
-from connector.cli.progress import progress
+from connector.cli.progress import Advance, progress
+from connector.cli.tables import show
 from connector.errors import PermanentError
 from connector.models import Bundle
 from connector.policy import DecisionContext, Policy, decide, document, error_document
@@ -115,21 +114,23 @@ def _normalised(raw: RawEvent) -> Event | PermanentError:
         return error
 
 
-def _print_table(rows: Iterable[tuple[dict[str, Any], bool]], advance: Any) -> int:
-    table = Table("time", "host", "verdict", "confidence", "technique", "where")
+def _print_table(rows: Iterable[tuple[dict[str, Any], bool]], advance: Advance) -> int:
+    shown: list[tuple[object, ...]] = []
     failed = 0
     for row, ok in rows:
         advance(1)
         failed += not ok
         mark = row["triaged"]
-        best = (mark["techniques"] or [{}])[0]
-        table.add_row(
-            str(row.get("@timestamp") or ""),
-            str(row.get("host", {}).get("name") or ""),
-            mark["verdict"] if ok else f"error: {mark['error']['reason']}",
-            "" if mark["confidence"] is None else f"{mark['confidence']:.4f}",
-            f"{best['id']} {best['probability']:.2f}" if best else "",
-            str(mark["source"]["id"]),
+        best = next(iter(mark["techniques"]), None)
+        shown.append(
+            (
+                row.get("@timestamp") or "",
+                row.get("host", {}).get("name") or "",
+                mark["verdict"] if ok else f"error: {mark['error']['reason']}",
+                "" if mark["confidence"] is None else f"{mark['confidence']:.4f}",
+                "" if best is None else f"{best['id']} {best['probability']:.2f}",
+                mark["source"]["id"] if ok else mark["error"]["place"],
+            )
         )
-    Console().print(table)
+    show(("time", "host", "verdict", "confidence", "technique", "where"), shown)
     return failed

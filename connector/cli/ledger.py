@@ -7,11 +7,10 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from connector import pipeline, wiring
 from connector.cli import options
+from connector.cli.tables import show
 from connector.errors import ConfigError
 from connector.pipeline import microseconds, spans
 from connector.wiring import App
@@ -24,23 +23,14 @@ def status(config: options.Config = None, secrets_dir: options.Secrets = None) -
     """Show what the ledger holds and what waits."""
     with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
         counts = ledger.status()
-    table = Table("what", "of", "count")
-    for name, count in counts.verdicts.items():
-        table.add_row("verdicts", name, str(count))
-    for what, by in (("waiting", counts.pending), ("dead letters", counts.dead_letters)):
-        for name, count in by.items():
-            table.add_row(what, name, str(count))
-    for what, number in (
-        ("open runs", counts.open_runs),
-        ("snapshots", counts.snapshots),
-        ("tombstones", counts.tombstones),
-    ):
-        table.add_row(what, "", str(number))
-    for switch in counts.switches:
-        table.add_row("switch", switch.name, "on" if switch.on else "off")
-    for lease in counts.leases:
-        table.add_row("held", lease.name, f"by {lease.owner} until {lease.expires_at:%H:%M:%S}")
-    Console().print(table)
+    rows: list[tuple[object, ...]] = [("verdicts", name, count) for name, count in counts.verdicts.items()]
+    rows += [("waiting", name, count) for name, count in counts.pending.items()]
+    rows += [("dead letters", name, count) for name, count in counts.dead_letters.items()]
+    rows += [("open runs", "", counts.open_runs), ("snapshots", "", counts.snapshots)]
+    rows += [("tombstones", "", counts.tombstones)]
+    rows += [("switch", switch.name, "on" if switch.on else "off") for switch in counts.switches]
+    rows += [("held", lease.name, f"by {lease.owner} until {lease.expires_at:%H:%M:%S}") for lease in counts.leases]
+    show(("what", "of", "count"), rows)
 
 
 def gaps(
@@ -96,31 +86,34 @@ def replay(
             done = pipeline.replay(ids or list(letters), app.ledger, app.ingests)
             typer.echo(f"replayed {done}")
             return
-        table = Table("id", "kind", "source or target", "where", "reason", "at")
-        for letter in letters.values():
-            table.add_row(str(letter.id), letter.kind, letter.source, letter.place, letter.reason, str(letter.at))
-        Console().print(table)
+        show(
+            ("id", "kind", "source or target", "where", "reason", "at"),
+            [(d.id, d.kind, d.source, d.place, d.reason, d.at) for d in letters.values()],
+        )
     finally:
         app.close()
 
 
 @cursor.command("show")
-def show(config: options.Config = None, secrets_dir: options.Secrets = None) -> None:
+def show_readers(config: options.Config = None, secrets_dir: options.Secrets = None) -> None:
     """Show every reader."""
     settings = options.settings(config, secrets_dir)
-    table = Table("source", "partition", "reader", "done up to", "reading up to", "attempts")
     with wiring.opened_ledger(settings) as ledger:
-        for name in settings.sources:
-            for reader in ledger.readers(name):
-                table.add_row(
-                    name,
-                    reader.partition,
-                    reader.purpose,
-                    when(reader.partition, reader.offset),
-                    "" if reader.span_stop is None else when(reader.partition, reader.span_stop),
-                    str(reader.attempts),
-                )
-    Console().print(table)
+        readers = [reader for name in settings.sources for reader in ledger.readers(name)]
+    show(
+        ("source", "partition", "reader", "done up to", "reading up to", "attempts"),
+        [
+            (
+                reader.source,
+                reader.partition,
+                reader.purpose,
+                when(reader.partition, reader.offset),
+                "" if reader.span_stop is None else when(reader.partition, reader.span_stop),
+                reader.attempts,
+            )
+            for reader in readers
+        ],
+    )
 
 
 @cursor.command("reset")

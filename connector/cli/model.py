@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from connector.cli import options
+from connector.cli.tables import show
 from connector.models import Store
 from connector.resources import shipped
 
@@ -24,18 +23,20 @@ def list_bundles(config: options.Config = None) -> None:
     """List the bundles; the one in production is marked."""
     store = _store(config)
     production = store.production()
-    table = Table("", "bundle", "ATT&CK", "members", "labels", "created")
-    for ref in store.list():
-        manifest = store.manifest(ref)
-        table.add_row(
-            "*" if ref == production else "",
-            ref,
-            manifest.attack_version,
-            ", ".join(member.name for member in manifest.members),
-            str(len(manifest.labels)),
-            str(manifest.created),
-        )
-    Console().print(table)
+    show(
+        ("", "bundle", "ATT&CK", "members", "labels", "created"),
+        [
+            (
+                "*" if manifest.ref == production else "",
+                manifest.ref,
+                manifest.attack_version,
+                ", ".join(member.name for member in manifest.members),
+                len(manifest.labels),
+                manifest.created,
+            )
+            for manifest in map(store.manifest, store.list())
+        ],
+    )
 
 
 @app.command()

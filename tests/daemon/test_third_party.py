@@ -186,6 +186,7 @@ min_confidence = 0.0
 mode = "auto"
 tier = "note"
 playbook = "notify-on-call"
+rate = { runs = 1000, per = "1h" }
 """
 
 
