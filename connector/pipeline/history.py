@@ -36,6 +36,8 @@ class History:
             if batch.items or batch.cursor is not None:
                 self._ledger.record_dispositions(self.name, batch.items, batch.cursor)
             total += len(batch.items)
+            if not batch.complete:
+                emit(Signal.READ_INCOMPLETE, self.name, reason=batch.reason)
             if batch.done:
                 break
         emit(Signal.DISPOSITIONS_READ, self.name, changes=total)

@@ -20,7 +20,7 @@ from connector import events, identity
 from connector.errors import PermanentError
 from connector.ledger import Commit, DeadLetter, Interval, Lease, Ledger, Reader
 from connector.models import Bundle
-from connector.pipeline import spans
+from connector.pipeline import kept, spans
 from connector.pipeline.routes import Routes
 from connector.policy import Decision, DecisionContext, Policy, decide
 from connector.ports import Clock, EventSource
@@ -38,7 +38,7 @@ BATCHES_A_TURN = 50
 """Batches of a past stretch that are read before what is new is looked at again."""
 
 SNAPSHOT_LIMIT = 1 << 20
-"""Bytes of an event's JSON that a snapshot or dead letter may hold."""
+"""Bytes of an event's JSON that a snapshot may hold."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -282,7 +282,7 @@ class Ingest:
             subject=identity.event_id(raw.deployment, raw.native_id),
             source=self.name,
             reason=reason,
-            payload=preserved(raw),
+            payload=kept.preserved(raw),
             place=raw.place,
         )
 
@@ -357,19 +357,3 @@ class Ingest:
 def microseconds(duration: timedelta) -> int:
     """A duration in whole microseconds."""
     return duration // timedelta(microseconds=1)
-
-
-def preserved(raw: RawEvent) -> bytes:
-    """A raw event as a dead letter keeps it: its text beside the rest, cut at ``SNAPSHOT_LIMIT``, compressed."""
-    data = raw.data
-    text = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass") if isinstance(data, str) else None
-    if text is None:
-        text = msgspec.json.encode(data)
-    header = msgspec.json.encode(msgspec.structs.replace(raw, data=""))
-    return zlib.compress(header + b"\n" + text[:SNAPSHOT_LIMIT])
-
-
-def restored(payload: bytes) -> RawEvent:
-    """The raw event that :func:`preserved` kept, to be pushed again."""
-    header, _, text = zlib.decompress(payload).partition(b"\n")
-    return msgspec.structs.replace(msgspec.json.decode(header, type=RawEvent), data=text, position=None)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from connector.errors import ConfigError
 from connector.ledger import Ledger
-from connector.pipeline.ingest import Ingest, restored
+from connector.pipeline.ingest import Ingest
+from connector.pipeline.kept import restored
 
 
 def replay(ids: Sequence[int], ledger: Ledger, ingests: Mapping[str, Ingest]) -> int:
