@@ -24,7 +24,7 @@ def triaged(site):
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert done.exit_code == code, done.output
-        return done.output
+        return done.stdout
 
     return run
 
