@@ -141,20 +141,23 @@ def _expanded(row: Document) -> Node:
         node = row.get(folder)
         if type(node) is dict:
             document[folder] = {key: dict(inner) if type(inner) is dict else inner for key, inner in node.items()}
+    own: set[int] = set()
     for path, value in row.items():
-        if "." in path and path.partition(".")[0] != "":
-            _nest(document, path, value)
+        if "." in path:
+            _nest(document, path.split(".", 8), value, own)
     return document
 
 
-def _nest(document: Node, path: str, value: Json) -> None:
-    keys = path.split(".", 8)
+def _nest(document: Node, keys: list[str], value: Json, own: set[int]) -> None:
+    """Puts a value at nested keys unless something stands there. ``own`` are the objects (by id) that are copies of ours."""
     node = document
     for key in keys[:-1]:
-        inner = node.get(key)
+        inner: Json = node.get(key)
         if inner is not None and type(inner) is not dict:
             return
-        node[key] = inner = dict(inner or {})
+        if id(inner) not in own:
+            node[key] = inner = dict(inner or {})
+            own.add(id(inner))
         node = inner
     node.setdefault(keys[-1], value)
 

@@ -52,17 +52,17 @@ def restore_params(code: str, message: str, data: Node) -> None:
 
 def add_context(document: Node, data: Node, kind: str) -> None:
     """The host application as ``process.command_line``, and who ran it, out of the context text."""
-    if kind in _HOST:
-        name, mark = _HOST[kind]
-        command = part_of(data.get(name), mark)
-        process = document.setdefault("process", {})
-        if command and type(process) is dict:
-            process.setdefault("command_line", command)
-    if kind in _USER:
-        name, mark = _USER[kind]
-        account = part_of(data.get(name), mark)
-        user = document.setdefault("user", {})
-        if account and type(user) is dict and "name" not in user:
-            domain, _, user["name"] = account.rpartition("\\")
-            if domain:
-                user.setdefault("domain", domain)
+    command = _part(data, _HOST.get(kind))
+    process = document.setdefault("process", {}) if command else None
+    if type(process) is dict:
+        process.setdefault("command_line", command)
+    account = _part(data, _USER.get(kind))
+    user = document.setdefault("user", {}) if account else None
+    if account and type(user) is dict and "name" not in user:
+        domain, _, user["name"] = account.rpartition("\\")
+        if domain:
+            user.setdefault("domain", domain)
+
+
+def _part(data: Node, where: tuple[str, str] | None) -> str | None:
+    return part_of(data.get(where[0]), where[1]) if where else None
