@@ -34,6 +34,9 @@ WEIGHTS: Weights = {
 BIAS = -4.0
 """The logit of everything in a text of unknown words."""
 
+PADDING = 9.0
+"""What a padding token would add to every logit if it were not masked, so that a wrong mask shows."""
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
@@ -48,6 +51,7 @@ def lay_text_member(directory: Path, weights: Weights = WEIGHTS) -> None:
     labels = labels_of(weights)
     words = (*SPECIAL, *sorted(weights))
     table = np.zeros((len(words), len(labels) + 1), np.float32)
+    table[words.index("[PAD]")] = PADDING
     for row, word in enumerate(words):
         for column, label in enumerate((*labels, "malicious")):
             table[row, column] = weights.get(word, {}).get(label, 0.0)

@@ -133,12 +133,22 @@ def test_padding_and_truncation_of_the_tokenizer_file_do_not_count(tmp_path):
     plain = score(member(tmp_path), COMMANDS)
     tokenizer = json.loads((tmp_path / TOKENIZER).read_text())
     tokenizer["truncation"] = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    tokenizer["padding"] = {
+        "strategy": {"Fixed": 64},
+        "direction": "Left",
+        "pad_to_multiple_of": None,
+        "pad_id": 3,
+        "pad_type_id": 0,
+        "pad_token": "[SEP]",
+    }
     (tmp_path / TOKENIZER).write_text(json.dumps(tokenizer))
+    assert len(member(tmp_path)._tokenizer.encode("alpha").ids) < 64
     assert np.array_equal(score(member(tmp_path), COMMANDS).techniques, plain.techniques)
 
 
-def test_the_words_that_weighed_most_are_told_where_malice_is_likely(tmp_path):
-    found = score(member(tmp_path), ["alpha beta gamma", "beta gamma"])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_the_words_that_weighed_most_are_told_where_malice_is_likely(tmp_path, batch_size):
+    found = score(member(tmp_path, batch_size=batch_size), ["alpha beta gamma", "beta gamma and no alpaca"])
     assert found.notes == (("text: 'alpha' +6.00",), ())
 
 
