@@ -51,10 +51,10 @@ def lay_text_member(directory: Path, weights: Weights = WEIGHTS) -> None:
     labels = labels_of(weights)
     words = (*SPECIAL, *sorted(weights))
     table = np.zeros((len(words), len(labels) + 1), np.float32)
-    table[words.index("[PAD]")] = PADDING
     for row, word in enumerate(words):
         for column, label in enumerate((*labels, "malicious")):
             table[row, column] = weights.get(word, {}).get(label, 0.0)
+    table[words.index("[PAD]")] = PADDING
     (directory / TOKENIZER).write_text(json.dumps(_tokenizer(words)), encoding="utf-8")
     (directory / MODEL).write_bytes(_graph(table))
 
