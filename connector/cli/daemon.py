@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from connector import daemon
 from connector.cli import options
+from connector.errors import ConfigError
+from connector.settings import Settings
 from connector.wiring import App
 
 
@@ -20,10 +23,17 @@ def run(
 ) -> None:
     """Run the daemon. SIGTERM drains and exits 0; SIGHUP reloads."""
     if not drain:
-        daemon.Daemon(lambda: App(options.settings(config, secrets_dir))).run()
+        daemon.Daemon(lambda: App(_settings(config, secrets_dir))).run()
         return
-    app = App(options.settings(config, secrets_dir))
+    app = App(_settings(config, secrets_dir))
     try:
         daemon.drain(app)
     finally:
         app.close()
+
+
+def _settings(config: Path | None, secrets_dir: Path | None) -> Settings:
+    settings = options.settings(config, secrets_dir)
+    if not settings.sources:
+        raise ConfigError("no source is configured: name one in triaged.toml (docs/settings.md), or try `triaged demo`")
+    return settings

@@ -11,7 +11,7 @@ from connector.ledger import Claim, Ledger, Settlement
 from connector.pipeline.ingest import Steps
 from connector.ports import Clock, SiemWriter
 from connector.settings import TargetSettings
-from connector.telemetry import DELIVERIES, Signal, emit
+from connector.telemetry import DELIVERIES, PENDING, Signal, emit
 from connector.types import Action, Delivery
 
 LONGEST_WAIT = timedelta(minutes=5)
@@ -59,6 +59,7 @@ class Deliver:
             for _, outcome, _, _ in settlements:
                 DELIVERIES.labels(target=self.name, outcome=outcome).inc()
                 delivered += outcome == "delivered"
+        PENDING.labels(target=self.name).set(self._ledger.pending(self.name))
         return delivered
 
     def _write(self, claims: Sequence[Claim]) -> Sequence[Delivery]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import sqlite3
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.models.tiny import tiny_store
 
@@ -63,6 +65,7 @@ class Site:
 
     def __init__(self, directory: Path, *, level: str = "warning", extra: str = "") -> None:
         self.dir = directory
+        self._numbers = itertools.count()
         (directory / "in").mkdir()
         tiny_store(directory / "store")
         (directory / "policy.toml").write_text(POLICY)
@@ -72,15 +75,22 @@ class Site:
     def events(self, count: int, name: str = "a.jsonl") -> None:
         """Adds so many distinct process starts."""
         with (self.dir / "in" / name).open("a") as file:
-            for number in range(count):
-                file.write(json.dumps(process_start(f"tool-{name[0]}{number}.exe")) + "\n")
+            for _ in range(count):
+                file.write(json.dumps(process_start(f"tool-{next(self._numbers)}.exe")) + "\n")
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The verdict documents in the target file, whole lines only."""
+        path = self.dir / "out.jsonl"
+        whole, _, _ = (path.read_text() if path.exists() else "").rpartition("\n")
+        return [d for d in map(json.loads, whole.splitlines()) if "verdict" in d["triaged"]]
 
     def verdict_ids(self) -> Counter[str]:
-        """How often each record id stands in the target file."""
-        path = self.dir / "out.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        documents = [json.loads(line) for line in lines]
-        return Counter(d["event"]["id"] for d in documents if "verdict" in d["triaged"])
+        """How often each event has a verdict in the target file."""
+        return Counter(document["event"]["id"] for document in self.verdicts())
+
+    def model_versions(self) -> set[str]:
+        """The versions of the bundle that scored."""
+        return {document["triaged"]["model"]["version"] for document in self.verdicts()}
 
     def runs(self) -> Counter[str]:
         """How often each action key was run, asked of the dry-run SOAR's own store."""

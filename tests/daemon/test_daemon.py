@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from tests.daemon.site import Site, stop, wait_until
+from tests.models.tiny import tiny_store
 
 
 def log(lines):
@@ -97,3 +98,22 @@ def test_a_tampered_bundle_is_never_loaded(tmp_path, broken):
     _, errors = daemon.communicate(timeout=60)
     assert daemon.returncode == 2
     assert "Traceback" not in errors.decode()
+
+
+def test_a_promoted_bundle_is_taken_up_while_the_daemon_runs(tmp_path):
+    site = Site(tmp_path)
+    site.events(3)
+    daemon = site.start("-m", "tests.daemon.impatient", str(site.config))
+    wait_until(lambda: len(site.verdict_ids()) == 3, "the first events are delivered")
+    tiny_store(tmp_path / "store", version="2")
+    wait_until(lambda: (site.events(1), site.model_versions() == {"1", "2"})[1], "the new bundle scores")
+    stop(daemon)
+
+
+def test_a_daemon_without_sources_says_what_to_do(tmp_path):
+    site = Site(tmp_path)
+    site.config.write_text(f'data_dir = "{tmp_path}/data"\n')
+    daemon = site.start()
+    _, errors = daemon.communicate(timeout=60)
+    assert daemon.returncode == 2
+    assert "triaged demo" in errors.decode()

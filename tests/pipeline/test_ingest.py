@@ -10,7 +10,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from connector import identity
 from connector.errors import LostLeaseError, TransientError
+from connector.ledger import proven
+from connector.models import Store
+from connector.pipeline import spans
 from connector.pipeline.ingest import QUARANTINE_ATTEMPTS
+from tests.models.tiny import tiny_store
 from tests.pipeline.house import House
 
 SOURCE = {"lookback": timedelta(minutes=10), "settle": timedelta(seconds=5), "start": "beginning", "batch": 5}
@@ -166,3 +170,33 @@ def test_the_first_sighting_wins_and_a_second_source_on_the_same_siem_counts_a_d
     again = one.siem.search(0, 10**18)
     outcome = one.ingest.batch([one.source._raw(event) for event in again])
     assert (outcome.verdicts, outcome.known) == (0, 1)
+
+
+def test_a_backfill_reads_a_past_stretch_beside_what_is_new_and_proves_it(house):
+    house = house(source={**SOURCE, "start": "now"})
+    past = house.clock()
+    house.put(*(f"old-{n:03}.exe" for n in range(400)))
+    house.clock.advance(7200)
+    house.ingest.poll()
+    (head,) = house.source.heads()
+    start = int(past.timestamp() * 1e6)
+    forward = house.ledger.reader("lab", house.source.query_digest, "", spans.FORWARD)
+    house.ledger.put_reader(spans.backfill(forward, start, start + 60_000_000, head, 600_000_000))
+    house.put("new.exe")
+    house.run(60)
+    house.deliver.drain()
+    assert len(house.verdicts()) == 401
+    (interval,) = [i for i in house.ledger.intervals("lab", house.source.query_digest, "") if i.start == start]
+    assert proven(interval, 600_000_000)
+    assert interval.matched == 400
+
+
+def test_a_swapped_bundle_scores_what_is_new_and_changes_no_verdict(house, tmp_path):
+    house = house(source=SOURCE)
+    house.put("whoami.exe")
+    house.run(60)
+    house.bundle = Store(tiny_store(tmp_path / "store", version="2")).open(None, threads=1)
+    house.put("other.exe")
+    house.run(1200)
+    versions = {v.source.id: v.model.version for v in house.ledger.verdicts(limit=10)}
+    assert versions == {"whoami.exe": "1", "other.exe": "2"}
