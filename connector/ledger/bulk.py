@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -48,7 +48,7 @@ def insert_new(tx: Tx, table: sa.Table, key: str, columns: Columns) -> frozenset
         return frozenset(
             str(found) for found in tx.exec_driver_sql(_postgres_insert(table, tuple(columns), key), arrays).scalars()
         )
-    there = present(tx, table.c[key], columns[key])
+    there = present(tx, columns[key], Place(table.c[key]))
     if there:
         new = [value not in there for value in columns[key]]
         columns = {name: list(compress(values, new)) for name, values in columns.items()}
@@ -56,10 +56,17 @@ def insert_new(tx: Tx, table: sa.Table, key: str, columns: Columns) -> frozenset
     return frozenset(columns[key])
 
 
-def present(tx: Tx, column: sa.Column[str], ids: Collection[str], *where: sa.ColumnElement[bool]) -> frozenset[str]:
-    """Those of the ids that the column holds, in rows that meet all conditions."""
+class Place(NamedTuple):
+    """A column that may hold an id, in rows that meet all conditions. Made once, as a constant: queries are kept by it."""
+
+    column: sa.Column[Any]
+    where: tuple[sa.ColumnElement[bool], ...] = ()
+
+
+def present(tx: Tx, ids: Collection[str], *places: Place) -> frozenset[str]:
+    """Those of the ids that are in at least one of the places."""
     listed = list(ids)
-    query = _lookup(column, where, tx.dialect.name)
+    query = _lookup(places, tx.dialect.name)
     found: set[str] = set()
     for start in range(0, len(listed), _BATCH):
         part = listed[start : start + _BATCH]
@@ -76,16 +83,28 @@ def _packed(column: sa.Column[Any], values: Sequence[Any]) -> Sequence[Any]:
 
 
 @cache
-def _lookup(column: sa.Column[str], where: tuple[sa.ColumnElement[bool], ...], dialect: str) -> sa.Select[Any]:
-    if dialect != "sqlite":
-        listed = sa.bindparam("ids", type_=postgresql.ARRAY(postgresql.UUID(as_uuid=False)))
-        return sa.select(column).where(column == sa.any_(listed), *where)
-    number = sa.select(sa.literal(0).label("n")).where(sa.bindparam("count", type_=sa.Integer) > 0).cte(recursive=True)
-    number = number.union_all(sa.select(number.c.n + 1).where(number.c.n + 1 < sa.bindparam("count")))
-    piece = sa.func.substr(sa.bindparam("ids", type_=sa.LargeBinary), number.c.n * 16 + 1, 16)
-    # A LEFT JOIN makes SQLite step over the ids and look each one up; it would scan a small-looking table otherwise.
-    joined = number.outerjoin(column.table, sa.and_(sa.type_coerce(column, sa.LargeBinary) == piece, *where))
-    return sa.select(column).select_from(joined).where(column.is_not(None))
+def _lookup(places: tuple[Place, ...], dialect: str) -> sa.Select[Any]:
+    asked = _cut_blob() if dialect == "sqlite" else _unnested()
+    return sa.select(asked).where(sa.or_(*(sa.exists().where(place.column == asked, *place.where) for place in places)))
+
+
+def _unnested() -> sa.ColumnElement[str]:
+    listed = sa.bindparam("ids", type_=postgresql.ARRAY(postgresql.UUID(as_uuid=False)))
+    return sa.func.unnest(listed).table_valued(sa.column("id", Id)).render_derived().c.id
+
+
+def _cut_blob() -> sa.ColumnElement[str]:
+    blob = sa.bindparam("ids", type_=sa.LargeBinary)
+
+    def piece(number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+        return sa.func.substr(blob, number * 16 + 1, 16, type_=Id)
+
+    count = sa.bindparam("count", type_=sa.Integer)
+    first = sa.literal(0)
+    asked = sa.select(first.label("n"), piece(first).label("id")).where(count > 0).cte("asked", recursive=True)
+    following = asked.c.n + 1
+    asked = asked.union_all(sa.select(following, piece(following)).where(following < count))
+    return asked.c.id
 
 
 @cache

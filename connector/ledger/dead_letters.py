@@ -17,6 +17,8 @@ from connector.ledger.times import maybe_moment
 _IDS: sa.BindParameter[list[Any]] = sa.bindparam("ids", expanding=True)
 _EVENT = dead_letters.c.outbox_id.is_(None)
 _UNRESOLVED = dead_letters.c.resolved_at.is_(None)
+_JUDGED = bulk.Place(verdicts.c.record_id)
+_DYING = bulk.Place(dead_letters.c.subject, (_EVENT, _UNRESOLVED))
 _RESOLVE = sa.update(dead_letters).where(dead_letters.c.subject.in_(_IDS), _EVENT, _UNRESOLVED)
 _RESOLVE_DELIVERY = sa.update(dead_letters).where(dead_letters.c.outbox_id.in_(_IDS), _UNRESOLVED)
 
@@ -27,7 +29,7 @@ def put(tx: Tx, letters: Sequence[DeadLetter], now: int) -> frozenset[str]:
     An event that has its verdict does not die. One that died before counts again only if it was being replayed.
     """
     new = {letter.subject: letter for letter in letters}
-    for judged in bulk.present(tx, verdicts.c.record_id, new):
+    for judged in bulk.present(tx, new, _JUDGED):
         del new[judged]
     if not new:
         return frozenset()
@@ -57,7 +59,7 @@ def bury_deliveries(tx: Tx, rows: Sequence[tuple[int, DeadLetter]], now: int) ->
 
 def resolve(tx: Tx, event_ids: Collection[str], now: int) -> None:
     """Marks the dead letters of events that now have their verdict."""
-    for ids in chunks(sorted(bulk.present(tx, dead_letters.c.subject, event_ids, _EVENT, _UNRESOLVED))):
+    for ids in chunks(sorted(bulk.present(tx, event_ids, _DYING))):
         tx.execute(_RESOLVE.values(resolved_at=now), {"ids": ids})
 
 

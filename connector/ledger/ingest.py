@@ -11,10 +11,10 @@ from connector.ledger.database import Tx, chunks
 from connector.ledger.leases import hold
 from connector.ledger.room import Room
 from connector.ledger.rows import Commit, Committed
-from connector.ledger.schema import dead_letters, tombstones, verdicts as verdict_rows
+from connector.ledger.schema import dead_letters, tombstones
 
-_EVENT_LETTER = dead_letters.c.outbox_id.is_(None)
 _NOT_REPLAYED = sa.or_(dead_letters.c.replayed_at.is_(None), dead_letters.c.resolved_at.is_not(None))
+_DEAD = bulk.Place(dead_letters.c.subject, (dead_letters.c.outbox_id.is_(None), _NOT_REPLAYED))
 _IDS: sa.BindParameter[list[str]] = sa.bindparam("ids", expanding=True)
 _TOUCH = sa.update(tombstones).where(tombstones.c.subject.in_(_IDS))
 
@@ -24,13 +24,8 @@ class Ingest(Room):
 
     def known(self, event_ids: Collection[str]) -> frozenset[str]:
         """Those events that have a verdict, a tombstone, or a dead letter that is not being replayed."""
-        ids = set(event_ids)
         with self._db.read() as tx:
-            return (
-                bulk.present(tx, verdict_rows.c.record_id, ids)
-                | bulk.present(tx, tombstones.c.subject, ids)
-                | bulk.present(tx, dead_letters.c.subject, ids, _EVENT_LETTER, _NOT_REPLAYED)
-            )
+            return bulk.present(tx, set(event_ids), verdicts.JUDGED, verdicts.BURIED, _DEAD)
 
     def commit(self, batch: Commit) -> Committed:
         """Writes a batch, fenced by its lease. Doing it twice changes nothing.
@@ -59,7 +54,7 @@ def _account(tx: Tx, batch: Commit, fresh: frozenset[str], now: int) -> None:
     """Sightings, interval and cursor. A tombstone that is sighted again lives on, so that its span stays accounted."""
     intervals.sight(tx, batch.source, batch.sightings)
     again = {event_id for event_id, _, _ in batch.sightings} - fresh
-    for ids in chunks(sorted(bulk.present(tx, tombstones.c.subject, again))):
+    for ids in chunks(sorted(bulk.present(tx, again, verdicts.BURIED))):
         tx.execute(_TOUCH.values(at=now), {"ids": ids})
     if batch.interval is not None:
         intervals.record(tx, batch.interval, now)

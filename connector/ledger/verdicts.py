@@ -17,6 +17,8 @@ from connector.ledger.times import micros
 from connector.types import Verdict, VerdictName
 
 _IDS: sa.BindParameter[list[str]] = sa.bindparam("ids", expanding=True)
+JUDGED = bulk.Place(verdicts.c.record_id)
+BURIED = bulk.Place(tombstones.c.subject)
 _PAGE = 500
 
 
@@ -29,7 +31,7 @@ def put(tx: Tx, new: Sequence[Verdict], now: int) -> frozenset[str]:
     for verdict in new:
         if verdict.record_id != identity.record_id(verdict.event_id, verdict.revision):
             raise ValueError(f"verdict {verdict.record_id} is not revision {verdict.revision} of {verdict.event_id}")
-    buried = bulk.present(tx, tombstones.c.subject, [verdict.record_id for verdict in new])
+    buried = bulk.present(tx, [verdict.record_id for verdict in new], BURIED)
     # In the order of the keys: two replicas that insert the same events then wait for, and never deadlock, each other.
     ids = {verdict.record_id: verdict for verdict in new if verdict.record_id not in buried}
     ordered = [ids[record_id] for record_id in sorted(ids)]
