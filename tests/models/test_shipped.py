@@ -1,0 +1,40 @@
+"""The bundle that is shipped: whole, small, and a score that is the event's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from connector.models import Store
+from connector.resources import shipped
+from tests.models.events import process_start
+
+MEGABYTES_40 = 40_000_000
+COMMANDS = ["whoami /all", "mimikatz sekurlsa::logonpasswords", "notepad.exe notes.txt", "cmd /c dir " + "x " * 200]
+
+
+@pytest.fixture(scope="module")
+def store() -> Store:
+    found = Store(shipped("model_store"))
+    if found.production() is None:
+        pytest.skip("the shipped store has no bundle in production")
+    return found
+
+
+def test_every_shipped_bundle_verifies(store):
+    assert {ref: store.verify(ref) for ref in store.list()} == {ref: () for ref in store.list()}
+
+
+def test_the_bundle_in_production_is_at_most_40_megabytes(store):
+    files = [path for path in store.directory(store.production()).rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MEGABYTES_40
+
+
+def test_a_shipped_score_does_not_depend_on_the_events_beside_it(store):
+    events = [process_start(command, native_id=str(n)) for n, command in enumerate(COMMANDS)]
+    bundle = store.open(threads=2, cache_entries=0)
+    together, _ = bundle.predict(events, {})
+    alone = [bundle.predict([event], {})[0][0] for event in events]
+    bundle.close()
+    assert np.allclose([p.p_malicious for p in together], [p.p_malicious for p in alone], rtol=0, atol=1e-3)
+    assert together == alone
