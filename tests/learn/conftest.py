@@ -23,8 +23,8 @@ def tiny_pins(tiny: Corpora) -> Path:
     lines = []
     for name, source in tiny.sources.items():
         lines.append(f"[{name}]")
-        for field in ("upstream", "commit", "archive", "sha256", "root", "licence", "credit"):
-            lines.append(f'{field} = "{getattr(source, field)}"')
+        fields = ("upstream", "commit", "archive", "sha256", "root", "licence", "credit")
+        lines += [f'{field} = "{getattr(source, field)}"' for field in fields]
         lines.append("may_train = true\n")
     path.write_text("\n".join(lines))
     return path

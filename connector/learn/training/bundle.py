@@ -48,11 +48,17 @@ class Trained(msgspec.Struct, frozen=True):
     history: Mapping[str, Any]
 
 
-def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, name: str, version: str) -> Path:
-    """Writes the bundle ``name/version`` and returns its folder. Raises ``ConfigError`` where it exists already."""
+def free(store: Path, name: str, version: str) -> Path:
+    """The folder that a bundle will have. Raises ``ConfigError`` where it exists already."""
     folder = Store(store).directory(f"{name}/{version}")
     if folder.exists():
         raise ConfigError(f"{folder} exists: a version is written once; choose another --version")
+    return folder
+
+
+def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, name: str, version: str) -> Path:
+    """Writes the bundle ``name/version`` and returns its folder. Raises ``ConfigError`` where it exists already."""
+    folder = free(store, name, version)
     try:
         export(trained.model, trained.base, folder / MEMBER)
         held_out = trained.dataset.of("calibration")

@@ -20,15 +20,9 @@ from connector.models.manifest import Calibration, HeadCalibration, Platt, Techn
 FALSE_ALARMS: Mapping[str, float] = {"suspicious": 50.0, "malicious": 10.0, "trigger": 2.0}
 """False alarms per 10,000 benign events that each level is set by."""
 
-STREAM: Mapping[Basis, float] = {
-    "recurring": 0.65,
-    "ordinary-log": 0.12,
-    "generated-routine": 0.15,
-    "outside-tree": 0.04,
-    "admin-script": 0.02,
-    "manual-page": 0.02,
-}
-"""The benign stream that thresholds are set for: background telemetry, with one event in twenty an administrator's command."""
+ADMINISTRATION: frozenset[Basis] = frozenset({"admin-script", "manual-page"})
+ADMINISTRATION_SHARE = 0.05
+"""The benign stream that thresholds are set for: one event in twenty is an administrator's command, the rest telemetry."""
 
 REFERENCE_PREVALENCE = 1e-4
 TAIL_SHARE, TAIL_ROWS = 0.05, 5
@@ -102,13 +96,15 @@ def _thresholds(  # noqa: PLR0917  (one caller, above)
 
 
 def stream_weights(rows: Sequence[Row]) -> NDArray[np.float64]:
-    """Weights under which the bases of benign rows stand in the proportions of ``STREAM``; they sum to 1."""
-    counts: dict[Basis, int] = {}
-    for row in rows:
-        counts[row.basis] = counts.get(row.basis, 0) + 1
-    weight = np.array([STREAM.get(row.basis, 0.01) / counts[row.basis] for row in rows], np.float64)
-    shares: NDArray[np.float64] = weight / weight.sum()
-    return shares
+    """Weights under which administration has its share of the benign rows and telemetry the rest; they sum to 1."""
+    administration = np.array([row.basis in ADMINISTRATION for row in rows])
+    share = ADMINISTRATION_SHARE if 0 < administration.sum() < len(rows) else float(administration.all())
+    parts = (
+        administration * share / max(administration.sum(), 1),
+        ~administration * (1 - share) / max((~administration).sum(), 1),
+    )
+    weight: NDArray[np.float64] = parts[0] + parts[1]
+    return weight
 
 
 def cut_at(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: float) -> float:

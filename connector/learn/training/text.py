@@ -11,7 +11,7 @@ from connector.errors import ConfigError
 from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora.source import PINS, Corpora, pinned
 from connector.learn.training import checkpoint
-from connector.learn.training.bundle import Trained, assemble
+from connector.learn.training.bundle import Trained, assemble, free
 from connector.learn.training.checkpoint import Fitted
 from connector.learn.training.fit import Recipe, fit
 from connector.learn.training.labels import label_space
@@ -43,6 +43,7 @@ def train_text(order: Order) -> Path:
 
     Raises ``ConfigError`` for missing corpora, a base that is none, a split without rows, or a version that exists.
     """
+    free(order.output, order.name, order.version)
     found = _rows(order)
     train, dev = found.of("train"), found.of("dev")
     base = order.base or default_base()

@@ -1,0 +1,150 @@
+"""The whole path on a tiny corpus, as the command line starts it: corpora → rows → fine-tuning → int8 → bundle → prediction."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from connector.errors import ConfigError
+from connector.events import normalise
+from connector.learn import dataset_file
+from connector.learn.corpora import wrap
+from connector.learn.corpora.source import Corpora
+from connector.learn.training.__main__ import main
+from connector.learn.training.model import load_encoder
+from connector.learn.training.text import Order, train_text
+from connector.models.bundle import Bundle
+from connector.models.store import Store
+from connector.types import Prediction, RawEvent, SourceRef
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Corpora, tiny_pins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    made = run("-m", "tests.learn.encoder", str(folder / "base"))
+    assert made.returncode == 0, made.stderr
+    options = {
+        "--corpora": tiny.folder, "--pins": tiny_pins, "--base": folder / "base", "--output": folder / "store", "--keep": folder / "fitted",
+        "--layers": "0,2", "--epochs": 3, "--learning-rate": 0.003, "--max-length": 64, "--train-length": 64, "--sub-groups": 3,
+    }  # fmt: skip
+    done = run("-m", "connector.learn.training", "text", *(str(part) for pair in options.items() for part in pair))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(trained: Path) -> Bundle:
+    return Store(trained / "store").open()
+
+
+def predicted(bundle: Bundle, line: str) -> Prediction:
+    data = wrap.process(line, wrap.seeded("unseen"))
+    event = normalise(RawEvent(deployment="d", native_id="1", ref=SourceRef(siem="s", index="i", id="1"), data=data))
+    return bundle.predict([event], {})[0][0]
+
+
+def test_the_bundle_verifies_and_is_put_in_production(trained: Path) -> None:
+    store = Store(trained / "store")
+
+    assert store.production() == "triaged/0.1.0"
+    assert not store.verify("triaged/0.1.0")
+
+
+def test_it_learnt_to_tell_an_attacks_command_from_an_ordinary_one(bundle: Bundle) -> None:
+    attack = predicted(bundle, "dumper.exe /steal C:\\other /into D:\\elsewhere.txt")
+    ordinary = predicted(bundle, "tool99 --show C:\\Temp\\file --all")
+
+    assert attack.p_malicious > 2 * ordinary.p_malicious
+
+
+def test_the_manifest_says_what_it_was_made_from(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+
+    assert {"T1003", "T1003.001", "T1053", "T1070"} <= set(manifest.labels)
+    assert {source.name for source in manifest.dataset.sources} == {"atomic", "tldr", "chocolatey", "otrf", "sigma"}
+    assert manifest.calibration.reference_prevalence == 1e-4
+    assert manifest.metrics["dev"]["rows"] > 0
+    assert "sysmon-1" in manifest.canonical_versions
+    assert "sysmon-22" not in manifest.canonical_versions
+
+
+def test_the_card_names_sources_licences_and_rule_authors(trained: Path) -> None:
+    card = (trained / "store" / "triaged" / "0.1.0" / "README.md").read_text("utf-8")
+
+    assert "https://example.org/tldr @abc" in card
+    assert "Ann Author" in card
+    assert "MIT" in card
+
+
+def test_a_version_is_written_once(trained: Path, tiny: Corpora) -> None:
+    with pytest.raises(ConfigError, match="a version is written once"):
+        train_text(Order(output=trained / "store", corpora=tiny.folder))
+
+
+def test_a_fitted_network_is_exported_again_without_training(trained: Path, tiny: Corpora, tiny_pins: Path) -> None:
+    done = run(
+        "-m", "connector.learn.training", "text", "--corpora", str(tiny.folder), "--pins", str(tiny_pins), "--base", str(trained / "base"),
+        "--output", str(trained / "store"), "--fitted", str(trained / "fitted"), "--version", "0.1.1",
+    )  # fmt: skip
+
+    store = Store(trained / "store")
+    assert done.returncode == 0, done.stderr
+    assert store.manifest("triaged/0.1.1").thresholds == store.manifest("triaged/0.1.0").thresholds
+
+
+def test_missing_corpora_are_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds none of the sources tldr"):
+        train_text(Order(output=tmp_path / "store", corpora=tmp_path, only=("tldr",)))
+
+
+def test_a_network_fitted_on_other_rows_is_refused(
+    trained: Path, tiny: Corpora, tiny_pins: Path, tmp_path: Path
+) -> None:
+    order = Order(
+        output=tmp_path,
+        corpora=tiny.folder,
+        pins=tiny_pins,
+        base=trained / "base",
+        fitted=trained / "fitted",
+        only=("atomic", "tldr"),
+    )
+
+    with pytest.raises(ConfigError, match="was fitted on dataset"):
+        train_text(order)
+
+
+def test_a_command_that_cannot_be_done_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["text", "--corpora", str(tmp_path), "--only", "tldr", "--output", str(tmp_path / "store")])
+
+    assert code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_dataset_is_built_alone(tiny: Corpora, tmp_path: Path) -> None:
+    assert main(["dataset", "--corpora", str(tiny.folder), "--only", "routine", "--output", str(tmp_path)]) == 0
+    assert dataset_file.read(tmp_path).facts.sources == {"routine": len(dataset_file.read(tmp_path).rows)}
+
+
+def test_layers_that_are_not_there_are_refused(trained: Path) -> None:
+    with pytest.raises(ConfigError, match=r"layers \[0, 7\] are not among the 3"):
+        load_encoder(trained / "base", (0, 7))
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config\.json is missing"):
+        load_encoder(tmp_path, None)
