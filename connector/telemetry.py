@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
+from structlog.tracebacks import ExceptionDictTransformer
 
 NAMESPACE = "triaged"
 
@@ -76,17 +77,34 @@ def configure(format_: str, level: str, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _mask_secrets,
     ]
-    processors += (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-        if as_json
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
-    )
+    # tracebacks without local variables: those hold events and secrets
+    traceback = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+    console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    processors += [traceback, structlog.processors.JSONRenderer()] if as_json else [_visible, console]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[_Library()], level=logging.WARNING, force=True)
+    # a job that is still at work when its next turn comes is no news
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
+
+
+class _Library(logging.Handler):
+    """Passes what libraries log on to our log, in our format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _log.log(record.levelno, "library", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+
+
+def _visible(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Shows control characters instead of sending them to a terminal: events choose some of the text."""
+    for name, value in fields.items():
+        if isinstance(value, str) and not value.isprintable():
+            fields[name] = repr(value)
+    return fields
 
 
 _SECRET_WORDS = ("password", "secret", "token", "api_key", "authorization", "origin_key")
