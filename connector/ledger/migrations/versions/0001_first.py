@@ -20,6 +20,7 @@ def upgrade() -> None:
     """Makes the tables."""
     _reading()
     _events()
+    _dead_letters()
     _sending()
     _admitting()
     _remembering()
@@ -115,6 +116,10 @@ def _events() -> None:
         sa.PrimaryKeyConstraint("event_id"),
     )
     op.create_index("ix_snapshots_at", "snapshots", ["at"], unique=False)
+
+
+def _dead_letters() -> None:
+    """What could not be parsed, scored or delivered."""
     op.create_table(
         "dead_letters",
         sa.Column("id", SERIAL, nullable=False),
