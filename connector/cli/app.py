@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import connector
-from connector.cli import classify, config, daemon, demo, ledger, model, policy, train
+from connector.cli import actions, classify, config, daemon, demo, ledger, model, policy, train
 
 app = typer.Typer(
     name="triaged",
@@ -40,6 +40,9 @@ app.command("backfill")(ledger.backfill)
 app.command("status")(ledger.status)
 app.command("gaps")(ledger.gaps)
 app.command("replay")(ledger.replay)
+app.command("actions")(actions.actions)
+app.command("approve")(actions.approve)
+app.command("reject")(actions.reject)
 app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")
 app.add_typer(model.app, name="model")

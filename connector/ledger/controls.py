@@ -8,11 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.ledger import audit
+from connector.ledger.codec import decode_action
 from connector.ledger.database import Tx, insert, lock
 from connector.ledger.room import Room
 from connector.ledger.rows import Approval, ApprovalState, Silence, Switch
 from connector.ledger.schema import OPEN, approvals, outbox, silences, switches
 from connector.ledger.times import maybe_moment, micros, moment
+from connector.types import Action
 
 
 def switch_rows(tx: Tx) -> tuple[Switch, ...]:
@@ -127,3 +129,14 @@ class Controls(Room):
         with self._db.read() as tx:
             found = (approval_of(tx, key) for key in tx.execute(query).scalars().all())
             return [entry for entry in found if entry is not None]
+
+    def waiting(self, limit: int = 100) -> list[tuple[Action, str]]:
+        """Actions that have not acted yet, oldest first, each with the reason for which it waits (empty: none yet)."""
+        query = (
+            sa.select(outbox.c.payload, outbox.c.reason)
+            .where(outbox.c.kind == "action", outbox.c.state == OPEN)
+            .order_by(outbox.c.created_at, outbox.c.id)
+            .limit(limit)
+        )
+        with self._db.read() as tx:
+            return [(decode_action(payload), reason) for payload, reason in tx.execute(query)]

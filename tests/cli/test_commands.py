@@ -109,3 +109,20 @@ def test_a_policy_is_checked_before_it_is_used(site, triaged):
     bad.write_text('[[rules]]\nname = "x"\ntechniques = ["T9999"]\ntier = "note"\nplaybook = "notify-on-call"\n')
     with pytest.raises(ConfigError, match="T9999"):
         triaged("policy", "check", str(bad))
+
+
+def test_an_action_waits_for_a_person_and_runs_or_never_runs_as_they_say(site, triaged):
+    policy = site.dir / "policy.toml"
+    policy.write_text(policy.read_text().replace('mode = "auto"', 'mode = "approve"'))
+    site.events(2)
+    triaged("run", "--drain")
+    first, second = (line.split("\t")[0] for line in triaged("actions").splitlines())
+    assert "waits for approval" in triaged("actions")
+    assert site.runs() == {}
+    assert "approved" in triaged("approve", first, "--reason", "seen on the host")
+    assert "rejected" in triaged("reject", second)
+    triaged("run", "--drain")
+    assert site.runs() == {first: 1}
+    assert triaged("actions") == ""
+    with pytest.raises(ConfigError, match="waits"):
+        triaged("approve", first)

@@ -1,0 +1,63 @@
+"""``triaged actions|approve|reject``: what waits to act, and a person's word on it."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import typer
+
+from connector import wiring
+from connector.cli import options
+from connector.cli.tables import show
+from connector.errors import ConfigError
+
+Key = Annotated[str, typer.Argument(help="the action's key, as `triaged actions` shows it")]
+Reason = Annotated[str, typer.Option(help="Why; it is on record.")]
+
+
+def actions(config: options.Config = None, secrets_dir: options.Secrets = None) -> None:
+    """List the playbook runs that wait, oldest first, with the reason."""
+    with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
+        waiting = ledger.waiting()
+    show(
+        ("key", "rule", "playbook", "tier", "mode", "host", "event", "why it waits"),
+        [
+            (a.key, a.rule, a.playbook, a.tier, a.mode, a.entity.host or "", a.verdict.source.id, reason)
+            for a, reason in waiting
+        ],
+    )
+
+
+def approve(
+    key: Key,
+    reason: Reason = "",
+    hours: Annotated[float, typer.Option(min=0.01, help="For how long the approval holds.")] = 1.0,
+    config: options.Config = None,
+    secrets_dir: options.Secrets = None,
+) -> None:
+    """Let a waiting playbook run start. The policy still has its say: caps, silences, protected assets."""
+    _decide(key, reason, config, secrets_dir, approved=True, expires_at=datetime.now(UTC) + timedelta(hours=hours))
+
+
+def reject(key: Key, reason: Reason = "", config: options.Config = None, secrets_dir: options.Secrets = None) -> None:
+    """Refuse a waiting playbook run for good."""
+    _decide(key, reason, config, secrets_dir, approved=False, expires_at=None)
+
+
+def _decide(
+    key: str,
+    reason: str,
+    config: options.Config,
+    secrets_dir: options.Secrets,
+    *,
+    approved: bool,
+    expires_at: datetime | None,
+) -> None:
+    with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
+        if key not in {action.key for action, _ in ledger.waiting(100_000)}:
+            raise ConfigError(f"no action with the key {key} waits; `triaged actions` lists those that do")
+        state: Literal["approved", "rejected"] = "approved" if approved else "rejected"
+        held = ledger.set_approval(key, state, getpass.getuser(), reason=reason, expires_at=expires_at)
+    typer.echo(f"{key}: {held.state} by {held.who}")
