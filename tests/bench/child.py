@@ -23,9 +23,9 @@ EVERY = 0.1
 
 
 class Report(msgspec.Struct):
-    """Samples of (seconds, events in the ledger, bytes resident); ``scored`` are distinct events."""
+    """Samples of (seconds, events in the ledger, bytes resident, CPU seconds); ``scored`` are distinct events."""
 
-    samples: list[tuple[float, int, int]]
+    samples: list[tuple[float, int, int, float]]
     delivered_at: float = 0.0
     scored: int = 0
     dead: int = 0
@@ -50,7 +50,7 @@ def _watch(daemon: Daemon, expected: int, found: Report) -> None:
     start = time.perf_counter()
     while True:
         stored = sum(_events(outcome) for outcome in ("verdict", "dead", "known"))
-        found.samples.append((time.perf_counter() - start, stored, _resident()))
+        found.samples.append((time.perf_counter() - start, stored, _resident(), time.process_time()))
         if stored >= expected and not daemon.app.ledger.pending("out"):
             break
         time.sleep(EVERY)

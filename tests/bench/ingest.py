@@ -40,14 +40,18 @@ BATCH = 1000
 
 
 class Ingest(NamedTuple):
-    """What one run of the daemon showed. Times in seconds since the warm part was in; memory in bytes."""
+    """What one run of the daemon showed. Times in seconds since the warm part was in; memory in bytes.
+
+    ``growth`` is the time of the last chunk over that of the first, ``cpu_growth`` the same in CPU time, which tells
+    more on a machine that others use too.
+    """
 
     rate: float
     repeat: float
     dead: int
     marks: dict[int, float]
-    first_chunk: float
-    last_chunk: float
+    growth: float
+    cpu_growth: float
     delivered_rate: float
     peak_memory: int
     memory_growth: int
@@ -68,15 +72,19 @@ def measure(stream: Stream, directory: Path, plan: Plan, *, store: Path | None, 
 
 
 def _read(report: Report, plan: Plan) -> Ingest:
-    seconds, events, resident = (np.array(column, float) for column in zip(*report.samples, strict=True))
+    seconds, events, resident, cpu = (np.array(column, float) for column in zip(*report.samples, strict=True))
 
-    def at(count: int) -> float:
+    def at(count: int, clock: np.ndarray = seconds) -> float:
         """When so many events were in the ledger, by interpolation between two samples."""
         later = int(np.searchsorted(events, count))
         if later == 0:
-            return float(seconds[0])
+            return float(clock[0])
         known = slice(later - 1, later + 1)
-        return float(np.interp(count, events[known], seconds[known]))
+        return float(np.interp(count, events[known], clock[known]))
+
+    def spent(start: int, clock: np.ndarray = seconds) -> float:
+        """What the chunk that begins there took."""
+        return at(start + plan.chunk, clock) - at(start, clock)
 
     begun = float(seconds[np.flatnonzero(events == 0)[-1]])
     warm = at(plan.warm)
@@ -86,8 +94,8 @@ def _read(report: Report, plan: Plan) -> Ingest:
         repeat=plan.stream / max(report.scored, 1),
         dead=report.dead,
         marks={mark: at(plan.warm + mark) - warm for mark in plan.marks},
-        first_chunk=at(plan.warm + plan.chunk) - warm,
-        last_chunk=at(plan.stream) - at(plan.stream - plan.chunk),
+        growth=spent(plan.stream - plan.chunk) / spent(plan.warm),
+        cpu_growth=spent(plan.stream - plan.chunk, cpu) / spent(plan.warm, cpu),
         delivered_rate=plan.stream / (report.delivered_at - begun),
         peak_memory=report.peak,
         memory_growth=int(resident[-1] - middle),

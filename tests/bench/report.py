@@ -35,7 +35,10 @@ def show(name: str, bundle: str, plan: Plan, rates: Rates, ingest: Ingest, threa
     marks = ", ".join(f"{mark:,}: {seconds:.1f} s" for mark, seconds in ingest.marks.items())
     lines.add_row("ingest as a share of its ceiling", f"{facts['share_of_ceiling']:.0%}")
     lines.add_row(f"time grows (after {plan.warm:,} that warm the cache)", marks)
-    lines.add_row(f"last {plan.chunk:,} against first {plan.chunk:,}", f"{facts['last_over_first']:.2f} x the time")
+    lines.add_row(
+        f"last {plan.chunk:,} against first {plan.chunk:,}",
+        f"{ingest.growth:.2f} x the time, {ingest.cpu_growth:.2f} x the CPU time",
+    )
     lines.add_row("peak memory of the daemon", f"{ingest.peak_memory / MIB:,.0f} MiB")
     lines.add_row(f"memory since the first {plan.chunk:,}", f"{ingest.memory_growth / MIB:+,.0f} MiB")
     lines.add_row("dead letters", str(ingest.dead))
@@ -60,7 +63,8 @@ def figures(plan: Plan, rates: Rates, ingest: Ingest) -> dict[str, object]:
         "ceiling_ratio": round(ceiling / rates.batched, 2),
         "share_of_ceiling": round(ingest.rate / ceiling, 3),
         "seconds": {str(mark): round(seconds, 2) for mark, seconds in ingest.marks.items()},
-        "last_over_first": round(ingest.last_chunk / ingest.first_chunk, 3),
+        "last_over_first": round(ingest.growth, 3),
+        "last_over_first_cpu": round(ingest.cpu_growth, 3),
         "peak_memory_mib": round(ingest.peak_memory / MIB),
         "memory_growth_mib": round(ingest.memory_growth / MIB),
         "events": plan.stream,

@@ -43,14 +43,14 @@ def test_a_quick_run_prints_every_figure_as_one_json_line(tmp_path):
 
 def test_times_are_counted_from_the_end_of_the_warm_part():
     """A made-up run: 100 events/s while warm, 200 after, so that every figure can be told by hand."""
-    warm = [(float(t), 100 * t, 1000) for t in range(4)]
-    after = [(3.0 + t, 300 + 200 * t, 1000 + 10 * t) for t in range(1, 7)]
+    warm = [(float(t), 100 * t, 1000, 0.5 * t) for t in range(4)]
+    after = [(3.0 + t, 300 + 200 * t, 1000 + 10 * t, 1.5 + t * t) for t in range(1, 7)]
     report = Report(samples=[*warm, *after], delivered_at=18.0, scored=300, peak=2000)
     found = _read(report, QUICK)
     assert found.rate == pytest.approx(1500 / 9)
     assert found.repeat == 5.0
     assert found.marks == pytest.approx({100: 0.5, 300: 1.5, 1200: 6.0})
-    assert found.first_chunk == pytest.approx(1.5)
-    assert found.last_chunk == pytest.approx(1.5)
+    assert found.growth == pytest.approx(1.0)
+    assert found.cpu_growth == pytest.approx((36 - 20.5) / 2.5)
     assert found.delivered_rate == pytest.approx(1500 / 18)
     assert found.memory_growth == 40
