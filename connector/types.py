@@ -30,9 +30,6 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True):
     """The base of all nouns. With ``gc=False``: those made by the event that hold text and numbers alone."""
 
 
-# ── where things are ────────────────────────────────────────────────────────────────────────────────────────────
-
-
 class Position(Noun, order=True, frozen=True, gc=False):
     """A place in a source.
 
@@ -78,9 +75,6 @@ class SourceRef(Noun, frozen=True, gc=False):
     siem: str
     index: str
     id: str
-
-
-# ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class RawEvent(Noun, frozen=True):
@@ -132,9 +126,6 @@ class DispositionChange(Noun, frozen=True):
     machine: bool = False
 
 
-# ── scores ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 class Scores(msgspec.Struct, frozen=True, eq=False):
     """One member's view of n events.
 
@@ -171,8 +162,6 @@ class Prediction(Noun, frozen=True):
     abstain: str | None = None
     explanation: tuple[str, ...] = ()
 
-
-# ── records: what targets receive; ``origin`` is the mark by which we know our own on read ──────────────────────
 
 VerdictName: TypeAlias = Literal["malicious", "suspicious", "benign", "abstain"]
 
@@ -321,8 +310,6 @@ class Delivery(Noun, frozen=True):
     outcome: Literal["delivered", "retry", "unknown", "rejected"]
     reason: str = ""
 
-
-# ── actions: what playbooks are asked to do ─────────────────────────────────────────────────────────────────────
 
 Tier: TypeAlias = Literal["log", "note", "ticket", "contain"]
 Mode: TypeAlias = Literal["suggest", "approve", "auto"]

@@ -69,8 +69,6 @@ class Machine:
             )
         )
 
-    # ── processes ───────────────────────────────────────────────────────────────────────────────────────────────
-
     def running(self, program: Program, user: User, command: str | None = None) -> Process:
         """A process that was there before the logs begin."""
         stamp = self.dice.hex(8).upper()
@@ -194,8 +192,6 @@ class Machine:
             },
         )
 
-    # ── network, files, registry ────────────────────────────────────────────────────────────────────────────────
-
     def resolve(self, at: datetime, process: Process, name: str, answers: str, status: str = "0") -> None:
         """A process looks a name up (Sysmon 22)."""
         data = {**self._of(process), "QueryName": name, "QueryStatus": status, "QueryResults": answers}
@@ -233,8 +229,6 @@ class Machine:
         """A process sets a registry value (Sysmon 13)."""
         data = {"EventType": "SetValue", **self._of(process), "TargetObject": key, "Details": details}
         self._sysmon(at, 13, data)
-
-    # ── shared parts of entries ─────────────────────────────────────────────────────────────────────────────────
 
     def _sysmon(self, at: datetime, code: int, data: Mapping[str, str]) -> None:
         full = {"RuleName": "-", "UtcTime": _utc(at), **data}

@@ -58,9 +58,6 @@ def fold_spaces(text: str) -> str:
     return _SPACES.sub(" ", text).strip(" ") if _NEEDS_FOLD.search(text) else text
 
 
-# ── addresses ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _ipv4_class(first: int, second: int) -> str:
     if first == 127:
         return "<loopback>"
@@ -106,8 +103,6 @@ def address(text: str) -> str:
     return _ipv6(bare) if ":" in bare and _HEX_COLON.issuperset(bare) else "<name>"
 
 
-# ── users and names ─────────────────────────────────────────────────────────────────────────────────────────────────
-
 _SYSTEM = frozenset({"system", "localsystem", "local system", "s-1-5-18"})
 _SERVICE = frozenset(
     {"local service", "localservice", "network service", "networkservice", "defaultapppool", "s-1-5-19", "s-1-5-20"}
@@ -140,8 +135,6 @@ def domain(text: str) -> str:
     text = lower(text).rstrip(".")
     return "<host>" if "." not in text or text.endswith(_LOCAL_ENDS) else text_mask(text)
 
-
-# ── running text: paths, commands, scripts ──────────────────────────────────────────────────────────────────────────
 
 PAYLOAD_LENGTH: Final = 32
 """From this length on, a token of base64 letters may be a payload that stays as it is."""
@@ -260,9 +253,6 @@ def text_mask(text: str) -> str:
             done = match.end()
     parts.append(_TOKEN.sub(_replace, lower(text[done:])))
     return "".join(parts)
-
-
-# ── the rest ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def stack(text: str) -> str:

@@ -89,9 +89,6 @@ def record(
     return document
 
 
-# ── flat records: NXLog, Mordor, Splunk's extracted fields ──────────────────────────────────────────────────────────
-
-
 def is_flat(row: Mapping[str, Json]) -> bool:
     """Whether a record looks like a flat Windows event."""
     return ("EventID" in row or "EventCode" in row) and (
@@ -145,9 +142,6 @@ def from_flat(row: Mapping[str, Json]) -> Node:
     if "UserID" in row and type(row["UserID"]) is str:
         document["winlog"]["user"] = {"identifier": row["UserID"]}
     return document
-
-
-# ── EVTX records, and XML brought to their shape ────────────────────────────────────────────────────────────────────
 
 
 def _dict(value: Json) -> Node:
@@ -207,9 +201,6 @@ def from_evtx(event: Node) -> Node:
     if user_data:
         winlog["user_data"] = user_data
     return document
-
-
-# ── Winlogbeat 6 ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def is_winlogbeat6(document: Document) -> bool:

@@ -36,8 +36,6 @@ OPEN, DONE, DEAD = 0, 1, 2
 _OPEN = text("state = 0")
 _HAS_PAYLOAD = text("payload IS NOT NULL")
 
-# ── where readers stand, and what they have read ────────────────────────────────────────────────────────────────
-
 cursors = Table(
     "cursors",
     metadata,
@@ -87,8 +85,6 @@ sightings = Table(
     Column("event_id", Id, primary_key=True),
     sqlite_with_rowid=False,
 )
-
-# ── what became of events ───────────────────────────────────────────────────────────────────────────────────────
 
 verdicts = Table(
     "verdicts",
@@ -154,8 +150,6 @@ dead_letters = Table(
     sqlite_autoincrement=True,
 )
 
-# ── what is to be sent, and what was started ────────────────────────────────────────────────────────────────────
-
 outbox = Table(
     "outbox",
     metadata,
@@ -201,8 +195,6 @@ runs = Table(
         postgresql_where=text("state = 'running'"),
     ),
 )
-
-# ── what admission reads under lock ─────────────────────────────────────────────────────────────────────────────
 
 approvals = Table(
     "approvals",
@@ -256,8 +248,6 @@ audit = Table(
     Column("hash", String, nullable=False),
 )
 """Append-only: triggers of the migration refuse updates and deletions."""
-
-# ── what is remembered about hosts, users and analysts ──────────────────────────────────────────────────────────
 
 member_state = Table(
     "member_state",

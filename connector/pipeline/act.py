@@ -121,8 +121,6 @@ class Act:
         status = self._status(action_of(claim), "refused", decision.reason, None)
         admission.refuse(claim, decision.reason, self._routes.follow_ups([status]))
 
-    # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
-
     def _send(self, claim: Claim) -> bool:
         """Starts one run. What was doubtful before is looked for first, as the platform allows."""
         if stopped := switched_off(action_of(claim), on(self._ledger.switches()), self._policy()):
@@ -175,8 +173,6 @@ class Act:
         emit(Signal.DEAD_LETTER, self.name, key=action_of(claim).key, reason=reason)
         status = self._status(action_of(claim), "failed", reason, None)
         self._ledger.settle(self.name, [(claim, "dead", reason, None)], self._routes.follow_ups([status]))
-
-    # ── following ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def follow(self) -> int:
         """Asks how open runs stand and records those that ended. Returns how many ended."""

@@ -37,6 +37,9 @@ QUARANTINE_ATTEMPTS = 7
 BATCHES_A_TURN = 50
 """Batches of a past stretch that are read before what is new is looked at again."""
 
+BATCHES_A_CHECK = 10
+"""Batches between two looks at whether a target is full."""
+
 SNAPSHOT_LIMIT = 1 << 20
 """Bytes of an event's JSON that a snapshot may hold."""
 
@@ -97,8 +100,6 @@ class Ingest:
         self._stopping = stopping
         self._steps = steps
         self._lookback = microseconds(settings.lookback)
-
-    # ── polls ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def poll(self) -> Outcome:
         """Reads all that is due: new events, late ones, and what a person asked for.
@@ -161,10 +162,11 @@ class Ingest:
         """Reads a span, a batch at a time, each in a transaction of its own. False: there is more for another turn."""
         total = Outcome()
         reader = task.reader
+        reason = ""
         turns = itertools.count() if reader.purpose == spans.FORWARD else range(BATCHES_A_TURN)
         with ThreadPoolExecutor(1, thread_name_prefix=f"read-{self.name}") as pool:
             ahead: Future[tuple[Batch[RawEvent], Prepared]] | None = None
-            for _ in turns:
+            for turn in turns:
                 suspect = reader.attempts
                 if ahead is None:
                     raw = self._fetch(task.span, reader, self._limit(suspect))
@@ -179,10 +181,13 @@ class Ingest:
                     pool.submit(self._fetch_and_prepare, task.span, following) if unfinished and not suspect else None
                 )
                 lease = self._ledger.renew(lease, self._lease_ttl)
-                interval = None if unfinished else self._interval(task, following, raw)
+                reason = reason or raw.reason
+                interval = None if unfinished else self._interval(task, following, reason)
                 total += self._store(prepared, lease=lease, reader=following, interval=interval)
                 if not unfinished or self._stopping.is_set():
                     return total, not unfinished
+                if turn % BATCHES_A_CHECK == BATCHES_A_CHECK - 1 and self._routes.pausing(self.name):
+                    return total, True
                 reader = following
         return total, False
 
@@ -218,7 +223,7 @@ class Ingest:
             raise PermanentError(f"source {self.name}: a batch that is not done came without a cursor")
         return msgspec.structs.replace(moved, token=raw.cursor.token)
 
-    def _interval(self, task: spans.Task, following: Reader, raw: Batch[RawEvent]) -> Interval:
+    def _interval(self, task: spans.Task, following: Reader, reason: str) -> Interval:
         return Interval(
             source=self.name,
             digest=following.digest,
@@ -227,10 +232,8 @@ class Ingest:
             stop=task.span.stop,
             read_at=task.read_at,
             complete=following.complete,
-            reason=raw.reason,
+            reason=reason,
         )
-
-    # ── the one way in ──────────────────────────────────────────────────────────────────────────────────────────
 
     def batch(self, raws: Sequence[RawEvent]) -> Outcome:
         """Takes pushed events, which have no span: replays, and the inlets. Returns after the commit."""

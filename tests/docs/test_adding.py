@@ -69,9 +69,6 @@ def clock() -> datetime:
     return NOW
 
 
-# ── the contracts, by the guides' own testbeds and tests ────────────────────────────────────────────────────────────────
-
-
 @pytest.mark.parametrize(
     ("page", "name"),
     [
@@ -90,9 +87,6 @@ def test_each_example_keeps_the_contract_of_its_port_as_its_own_tests_say(page: 
         directory = tmp_path / str(number)
         directory.mkdir()
         test(directory)
-
-
-# ── a SIEM ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -161,9 +155,6 @@ def test_the_siem_example_tells_a_store_that_cannot_be_reached_as_transient(siem
         source.count(Span(partition="", start=0, stop=1))
     with pytest.raises(TransientError):
         writer.write([VERDICT])
-
-
-# ── a SOAR ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Service(BaseHTTPRequestHandler):
@@ -253,9 +244,6 @@ def test_the_soar_example_says_that_nothing_left_where_no_connection_was_made(so
     with pytest.raises(TransientError) as caught:
         platform.run(ACTION)
     assert caught.value.sent is False
-
-
-# ── a member ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def event(command: str | None) -> Event:

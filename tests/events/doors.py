@@ -73,9 +73,6 @@ def _text(value: Any) -> str:
     return "" if value is None else ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-# ── readers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _classic(code: str, message: str) -> list[str] | None:
     text = message.replace("\r\n", "\n")
     head, found, details = text.partition("\n\nDetails: \n")
@@ -149,9 +146,6 @@ def from_evtx(record: dict[str, Any]) -> Neutral | None:
         unnamed=unnamed,
         user_data=user_data,
     )
-
-
-# ── writers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def evtx(event: Neutral) -> dict[str, Any]:

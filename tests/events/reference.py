@@ -76,9 +76,6 @@ def fold(text: str) -> str:
     return out.removesuffix(" ")
 
 
-# ── verbs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def ipv4(text: str) -> str | None:
     groups = text.split(".")
     if len(groups) != 4:
@@ -160,8 +157,6 @@ def stack(text: str) -> str:
             names.append(name)
     return "|".join(names[:24])
 
-
-# ── running text ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 BASE64 = UPPER + LOWER + DIGITS + "+/"
 
@@ -342,9 +337,6 @@ def scan(text: str) -> str:
         out += found[0]
         i = found[1]
     return out
-
-
-# ── masks, fields, kinds ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def mask(which: str, value: str) -> str:

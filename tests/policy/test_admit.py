@@ -202,8 +202,6 @@ def test_a_protected_asset_is_never_contained(
     assert admit(action, context, unprotected, NOW) == Run()
 
 
-# ── properties ──────────────────────────────────────────────────────────────────────────────────────────────────
-
 RULES = st.fixed_dictionaries(
     {
         "tier_and_playbook": st.sampled_from(

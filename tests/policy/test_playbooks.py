@@ -195,9 +195,6 @@ def test_what_is_no_json_is_refused_with_its_name(tmp_path: Path) -> None:
         load_playbooks(tmp_path)
 
 
-# ── filling ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def isolate(**entity: Any) -> Action:
     action = proposed(policy(contain()))
     return msgspec.structs.replace(action, entity=Entity(**{"agent_id": "agent-7", "host": "ws-7", **entity}))
