@@ -196,10 +196,11 @@ class App:
         return True
 
     def close(self) -> None:
-        """Closes every adapter that holds something open, and the ledger."""
+        """Closes every adapter that holds something open, the bundle and the ledger."""
         for adapter in (*self.sources.values(), *self.writers.values(), *self.soars.values(), *self.histories.values()):
             if isinstance(adapter, Closes):
                 adapter.close()
+        self.bundle.close()
         self.ledger.close()
 
 

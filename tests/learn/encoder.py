@@ -6,14 +6,13 @@ import string
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import DistilBertConfig, DistilBertModel
 
 WORDS = "process start command parent user powershell script cmd exe dumper planner eraser tool show steal into"
 
 
 def write(folder: Path) -> None:
     """Writes model and tokenizer as any Hugging Face folder holds them."""
-    from transformers import DistilBertConfig, DistilBertModel
-
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *string.printable.strip(), *WORDS.split()]
     pieces += [f"##{character}" for character in string.ascii_lowercase + string.digits]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
@@ -27,9 +26,3 @@ def write(folder: Path) -> None:
         vocab_size=len(vocabulary), dim=32, n_layers=3, n_heads=2, hidden_dim=64, max_position_embeddings=128
     )
     DistilBertModel(config).save_pretrained(folder)
-
-
-if __name__ == "__main__":
-    import sys
-
-    write(Path(sys.argv[1]))

@@ -83,6 +83,9 @@ def _to_onnx(model: TextModel, path: Path) -> None:
             "ignore", category=DeprecationWarning
         )  # the TorchScript exporter: the one whose graph fuses
         warnings.simplefilter("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings(
+            "ignore", message="Exporting aten::index operator"
+        )  # constant indices: the graph is right
         torch.onnx.export(
             _Graph(model).eval(),
             (ids, torch.ones_like(ids)),
