@@ -24,6 +24,7 @@ NAME = "otrf"
 RECURS = 3
 BENIGN_PER_KIND = 400
 ATTACK_PER_KIND = 20
+ELSEWHERE_PER_KIND = 3
 ATTACK_LIMITS: Mapping[str, int] = {"sysmon-5": 0, "sysmon-7": 3, "sysmon-12": 5, "sysmon-13": 8}
 """Fewer of what a process does by the hundred whoever started it; what only tells that it ended, not at all."""
 
@@ -54,7 +55,7 @@ def samples(corpora: Corpora) -> Iterator[Sample]:
     survey = surveyed(corpora)
     yield from _attacks(survey.seen, survey.techniques)
     yield from _background(survey.seen)
-    yield from _other_starts(survey)
+    yield from _elsewhere(survey)
 
 
 def ordinary(corpora: Corpora) -> Mapping[str, list[Document]]:
@@ -173,11 +174,15 @@ def _background(seen: Mapping[str, Seen]) -> Iterator[Sample]:
         yield Sample(data=row.data, group=row.group, record=fingerprint[:16], basis="recurring", malicious=False)
 
 
-def _other_starts(survey: Survey) -> Iterator[Sample]:
-    """Process starts outside the attack's tree, of recordings whose tree is known: ordinary ones are scarce everywhere."""
+def _elsewhere(survey: Survey) -> Iterator[Sample]:
+    """What happens outside the attack's tree, where that is known: all process starts, which are scarce, a few of the rest."""
+    taken: Counter[tuple[str, str]] = Counter()
     for fingerprint, row in survey.seen.items():
         lone = not row.inside and len(row.outside) < RECURS and row.outside <= survey.known
-        if lone and row.kind in STARTS and not tells(row.data):
+        if not lone or tells(row.data):
+            continue
+        taken[row.group, row.kind] += 1
+        if row.kind in STARTS or taken[row.group, row.kind] <= ELSEWHERE_PER_KIND:
             yield Sample(data=row.data, group=row.group, record=fingerprint[:16], basis="outside-tree", malicious=False)
 
 

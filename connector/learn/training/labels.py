@@ -15,7 +15,7 @@ from connector.learn.dataset import Row
 Floats = NDArray[np.float32]
 
 TRUST: Mapping[Basis, float] = {
-    "file-name": 0.5,
+    "file-name": 0.8,
     "outside-tree": 0.5,
     "rule-test": 0.7,
     "rule-pattern": 0.7,
