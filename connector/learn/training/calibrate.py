@@ -17,7 +17,7 @@ from connector.learn.training.labels import Floats, Targets
 from connector.models.calibration import prior_shift, scaled, sigmoid
 from connector.models.manifest import Calibration, HeadCalibration, Platt, TechniqueThresholds, Thresholds
 
-FALSE_ALARMS: Mapping[str, float] = {"suspicious": 50.0, "malicious": 10.0, "trigger": 2.0}
+FALSE_ALARMS: Mapping[str, float] = {"suspicious": 100.0, "malicious": 10.0, "trigger": 2.0}
 """False alarms per 10,000 benign events that each level is set by."""
 
 ADMINISTRATION: frozenset[Basis] = frozenset({"admin-script", "manual-page"})
