@@ -85,7 +85,7 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
             reference=_reference(techniques, malicious, held_out, trained.labels, calibrated),
             train_fingerprints=fingerprints.FILE,
         )
-        (folder / "README.md").write_text(card(manifest, trained.dataset.facts, trained.base.name), "utf-8")
+        (folder / "README.md").write_text(card(manifest, trained.dataset.facts, base_name(trained.base)), "utf-8")
         seal(folder, manifest)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -121,6 +121,11 @@ def measured(
         "malicious_auc_by_kind": separation(malicious, rows),
         "flagged": flagged(probabilities(malicious, calibrated).astype(np.float64), rows, cuts),
     }
+
+
+def base_name(base: Path) -> str:
+    """What the card calls the base: its folder, or the package where a package keeps it as ``model``."""
+    return base.parent.name if base.name == "model" else base.name
 
 
 def trained_kinds(dataset: Dataset) -> dict[str, str]:
