@@ -31,7 +31,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     layers: tuple[int, ...] | None = (0, 2, 5)
     shape: Shape = Shape()
-    wide_epochs: float = 12
+    wide_epochs: float = 4
     wide_rate: float = 5e-3
     epochs: float = 3
     patience: int = 2
