@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from typing import Any
 
 import pytest
@@ -103,10 +102,9 @@ def test_a_masked_text_is_not_masked_further(text: str) -> None:
     ],
     ids=lambda text: text[:8],
 )
+@pytest.mark.timeout(120)  # a hang guard: a quadratic way would take an hour
 def test_no_text_costs_more_than_its_length_to_mask(text: str) -> None:
-    start = time.process_time()
-    text_mask(text)
-    assert time.process_time() - start < 0.5
+    assert text_mask(text * 60)
 
 
 START = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from typing import Any
 
 import msgspec
@@ -177,9 +176,8 @@ def test_an_event_is_taken_out_of_what_carries_it(wrapped: dict[str, Any]) -> No
     assert normalise(_raw(wrapped)).canonical == (("kind", "generic"), ("message", "x"))
 
 
+@pytest.mark.timeout(120)  # a hang guard: a quadratic way would take an hour
 def test_many_dotted_names_cost_no_more_than_their_number() -> None:
-    document = {f"winlog.event_data.k{index}": index for index in range(20_000)}
-    start = time.process_time()
+    document = {f"winlog.event_data.k{index}": index for index in range(200_000)}
     event = normalise(_raw(document))
-    assert time.process_time() - start < 2
-    assert event.ecs["winlog"]["event_data"]["k19999"] == 19_999
+    assert event.ecs["winlog"]["event_data"]["k199999"] == 199_999
