@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
+from wsgiref.simple_server import WSGIServer
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client import start_http_server
 
-from connector.errors import ConfigError, LostLeaseError, TransientError
+from connector.errors import ConfigError, LostLeaseError, TransientError, TriagedError
 from connector.telemetry import Signal, emit
 from connector.wiring import App
 
@@ -48,8 +49,7 @@ class Daemon:
             (signal.SIGHUP, self._on_hup),
         ):
             signal.signal(number, handler)
-        metrics = self._app.settings.metrics
-        server = start_http_server(metrics.port, metrics.host)[0] if metrics.port else None
+        server = self._metrics_server()
         self._scheduler.start()
         emit(Signal.STARTED, sources=list(self._app.sources), targets=list(self._app.writers))
         try:
@@ -67,6 +67,14 @@ class Daemon:
                 server.server_close()
             emit(Signal.STOPPED)
 
+    def _metrics_server(self) -> WSGIServer | None:
+        metrics = self._app.settings.metrics
+        try:
+            return start_http_server(metrics.port, metrics.host)[0] if metrics.port else None
+        except OSError as error:
+            self._app.close()
+            raise ConfigError(f"metrics: cannot listen on {metrics.host}:{metrics.port}: {error.strerror}") from error
+
     def _on_stop(self, _: int, __: FrameType | None) -> None:
         self._stop = True
         self._app.stopping.set()
@@ -80,7 +88,7 @@ class Daemon:
         """Builds anew from the settings and only then lets the old go."""
         try:
             fresh = self._build()
-        except ConfigError as error:
+        except (TriagedError, OSError) as error:
             emit(Signal.RELOAD_REFUSED, reason=str(error))
             return
         self._shut_down()

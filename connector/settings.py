@@ -24,10 +24,21 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings.exceptions import SettingsError
 
 from connector.errors import ConfigError
 
 FILE_SECTION = "the settings file"
+
+_LONGEST = timedelta(days=36_500)
+Stretch = Annotated[timedelta, Field(ge=timedelta(0), le=_LONGEST)]
+"""A stretch of time that may be nothing."""
+Every = Annotated[timedelta, Field(ge=timedelta(milliseconds=10), le=_LONGEST)]
+"""How often a job runs; shorter than this it would only spin."""
+Lease = Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))]
+"""How long a claim holds: longer than a stalled thread, shorter than a dead process may be waited for."""
+Kept = Annotated[timedelta, Field(ge=timedelta(hours=1), le=_LONGEST)]
+"""How long something is kept."""
 
 
 class Section(BaseModel):
@@ -41,10 +52,10 @@ class SourceSettings(Section):
 
     type: str
     deployment: str = Field(description="names the SIEM; sources that share it share event ids")
-    every: timedelta = Field(timedelta(seconds=10), description="how often to poll")
-    jitter: timedelta = Field(timedelta(0), description="a random delay up to this is added to each poll")
-    settle: timedelta = Field(timedelta(seconds=5), description="how far behind the server's clock to stay")
-    lookback: timedelta = Field(timedelta(hours=1), description="how late an event may become searchable")
+    every: Every = Field(timedelta(seconds=10), description="how often to poll")
+    jitter: Stretch = Field(timedelta(0), description="a random delay up to this is added to each poll")
+    settle: Stretch = Field(timedelta(seconds=5), description="how far behind the server's clock to stay")
+    lookback: Stretch = Field(timedelta(hours=1), description="how late an event may become searchable")
     start: Literal["now", "beginning"] = Field("now", description="where a source without a cursor begins")
     batch: int = Field(1000, ge=1, le=50_000, description="events a batch")
     targets: tuple[str, ...] | None = Field(None, description="writers that get the verdicts; absent: all")
@@ -54,7 +65,7 @@ class TargetSettings(Section):
     """What every writer has."""
 
     type: str
-    every: timedelta = Field(timedelta(seconds=1), description="how often to look for rows to deliver")
+    every: Every = Field(timedelta(seconds=1), description="how often to look for rows to deliver")
     batch: int = Field(500, ge=1, description="records a call")
     max_pending: int = Field(1_000_000, ge=1, description="rows that may wait before the target counts as full")
     when_full: Literal["park", "pause"] = "pause"
@@ -65,7 +76,7 @@ class SoarSettings(Section):
     """What every SOAR has."""
 
     type: str
-    every: timedelta = timedelta(seconds=1)
+    every: Every = timedelta(seconds=1)
     max_pending: int = Field(10_000, ge=1)
     when_full: Literal["park", "pause"] = "park"
     max_attempts: int = Field(10, ge=1)
@@ -75,7 +86,7 @@ class HistorySettings(Section):
     """What every alert history has."""
 
     type: str
-    every: timedelta = timedelta(minutes=5)
+    every: Every = timedelta(minutes=5)
     batch: int = Field(500, ge=1)
 
 
@@ -85,17 +96,17 @@ class LedgerSettings(Section):
     url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; absent: SQLite in data_dir. postgresql+psycopg://… when replicas share work"
     )
-    lease: timedelta = Field(timedelta(seconds=60), description="how long a claim holds without being renewed")
+    lease: Lease = Field(timedelta(seconds=60), description="how long a claim holds without being renewed")
 
 
 class RetentionSettings(Section):
     """How long the ledger keeps what. Tombstones outlive verdicts, so that ids keep deduplicating."""
 
-    every: timedelta = timedelta(hours=1)
-    verdicts: timedelta = timedelta(days=90)
-    snapshots: timedelta = timedelta(days=90)
-    tombstones: timedelta = timedelta(days=180)
-    dead_letters: timedelta = timedelta(days=90)
+    every: Every = timedelta(hours=1)
+    verdicts: Kept = timedelta(days=90)
+    snapshots: Kept = timedelta(days=90)
+    tombstones: Kept = timedelta(days=180)
+    dead_letters: Kept = timedelta(days=90)
     snapshot_share: float = Field(0.01, ge=0, le=1, description="share of benign events that are kept as snapshots")
 
 
@@ -196,7 +207,9 @@ def load(path: Path | None, kinds: Kinds, *, secrets_dir: Path | None = None) ->
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ConfigError(f"settings file {path} does not exist") from error
-        except tomllib.TOMLDecodeError as error:
+        except OSError as error:
+            raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from error
+        except ValueError as error:  # not TOML, or not UTF-8
             raise ConfigError(f"settings file {path} is not TOML: {error}") from error
 
     class Sourced(model):  # type: ignore[valid-type,misc]
@@ -219,20 +232,33 @@ def load(path: Path | None, kinds: Kinds, *, secrets_dir: Path | None = None) ->
         settings: Settings = Sourced(**table)
     except ValidationError as error:
         raise ConfigError(explain(error, model, path)) from error
+    except SettingsError as error:
+        raise ConfigError(f"the environment cannot be read: {error}") from error
     return settings
 
 
 def nested_secrets(settings_cls: type[BaseSettings], directory: Path | None) -> PydanticBaseSettingsSource:
     """Reads ``a__b__c`` files of the secrets directory as the setting ``a.b.c``."""
     tree: dict[str, Any] = {}
-    for file in sorted(directory.iterdir()) if directory and directory.is_dir() else ():
-        if file.is_file() and not file.name.startswith("."):
-            *parents, leaf = file.name.lower().split("__")
-            node = tree
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node[leaf] = file.read_text(encoding="utf-8").strip()
+    try:
+        for file in sorted(directory.iterdir()) if directory and directory.is_dir() else ():
+            if file.is_file() and not file.name.startswith("."):
+                _graft(tree, file, file.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ConfigError(f"secret {error.filename} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"a secret in {directory} is not UTF-8 text: byte {error.start}") from None
     return InitSettingsSource(settings_cls, init_kwargs=tree)
+
+
+def _graft(tree: dict[str, Any], file: Path, value: str) -> None:
+    *parents, leaf = file.name.lower().split("__")
+    node = tree
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"secret {file}: {parent!r} is a secret file itself, and cannot be a table as well")
+    node[leaf] = value
 
 
 def explain(error: ValidationError, model: type[BaseModel], path: Path | None) -> str:

@@ -6,13 +6,13 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from threading import Event as Flag
-from typing import Any
+from typing import Any, TypeVar
 
 from connector import pipeline, settings as tree
 from connector.errors import ConfigError
@@ -35,9 +35,11 @@ from connector.ports import (
     WriterFactory,
 )
 from connector.resources import shipped
-from connector.retries import retrying
+from connector.retries import SECONDS, retrying
 from connector.settings import Section, Settings
 from connector.telemetry import Signal, emit
+
+Adapter = TypeVar("Adapter")
 
 GROUPS: Mapping[str, type[Any]] = {
     "triaged.siem": SiemPlugin,
@@ -48,6 +50,9 @@ GROUPS: Mapping[str, type[Any]] = {
 
 START_UP_S = 60.0
 """How long the daemon waits for a database server that starts at the same time."""
+
+SHORTEST_KEY = 16
+"""Bytes; a shorter origin key could be guessed, and an empty one is no key."""
 
 
 def utc_now() -> datetime:
@@ -99,22 +104,30 @@ class App:
         self.clock = clock
         self.stopping = Flag()
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._open = ExitStack()
+        try:
+            self._build(steps)
+        except BaseException:
+            self._open.close()
+            raise
+
+    def _build(self, steps: pipeline.Steps) -> None:
+        settings, clock = self.settings, self.clock
+        prepared(settings.data_dir)
         self.store = Store(settings.model.store or shipped("model_store"))
-        self.bundle = open_bundle(settings)
         self.policy = load_policy(settings)
-        self.sources = {n: source(n, c, clock) for n, c in settings.sources.items()}
-        self.writers = {n: writer(n, c, clock) for n, c in settings.targets.items()}
-        self.soars = {n: soar(n, c, clock) for n, c in settings.soars.items()}
-        self.histories = {n: history(n, c, clock) for n, c in settings.histories.items()}
-        for name, platform in self.soars.items():
-            if platform.uniqueness == "search" and platform.index_delay > settings.ledger.lease.total_seconds():
-                raise ConfigError(
-                    f"ledger.lease must be at least {platform.index_delay:g} s: {name} needs that long to make a run "
-                    "findable, and a run that cannot be found yet would be started twice"
-                )
-        self.ledger: Ledger = retrying(START_UP_S)(open_ledger, ledger_url(settings), clock)
+        check_policy(self.policy, settings)
         self.origin_key = origin_key(settings)
+        self.bundle = open_bundle(settings)
+        self._open.callback(lambda: self.bundle.close())  # noqa: PLW0108 (the bundle of then, not of now)
+        self.sources = {n: self._kept(source(n, c, clock)) for n, c in settings.sources.items()}
+        self.writers = {n: self._kept(writer(n, c, clock)) for n, c in settings.targets.items()}
+        self.soars = {n: self._kept(soar(n, c, clock)) for n, c in settings.soars.items()}
+        self.histories = {n: self._kept(history(n, c, clock)) for n, c in settings.histories.items()}
+        for name, platform in self.soars.items():
+            check_lease(name, platform, settings.ledger.lease)
+        self.ledger: Ledger = retrying(START_UP_S)(open_ledger, ledger_url(settings), clock)
+        self._open.callback(self.ledger.close)
         self.routes = pipeline.Routes(
             self.ledger,
             writers=self.writers,
@@ -130,6 +143,12 @@ class App:
             name: pipeline.History(name, h, settings.histories[name], ledger=self.ledger, stopping=self.stopping.is_set)
             for name, h in self.histories.items()
         }
+
+    def _kept(self, adapter: Adapter) -> Adapter:
+        """The adapter, closed with the application where it holds something open."""
+        if isinstance(adapter, Closes):
+            self._open.callback(adapter.close)
+        return adapter
 
     def _ingest(self, name: str, steps: pipeline.Steps) -> pipeline.Ingest:
         return pipeline.Ingest(
@@ -197,11 +216,7 @@ class App:
 
     def close(self) -> None:
         """Closes every adapter that holds something open, the bundle and the ledger."""
-        for adapter in (*self.sources.values(), *self.writers.values(), *self.soars.values(), *self.histories.values()):
-            if isinstance(adapter, Closes):
-                adapter.close()
-        self.bundle.close()
-        self.ledger.close()
+        self._open.close()
 
 
 def open_bundle(settings: Settings) -> Bundle:
@@ -219,6 +234,41 @@ def load_policy(settings: Settings) -> Policy:
     """The configured policy, or the shipped one."""
     folder = settings.policy.playbooks or shipped("playbooks")
     return Policy.load(settings.policy.path or shipped("playbooks") / "policy.toml", folder)
+
+
+def check_policy(policy: Policy, settings: Settings) -> None:
+    """What a policy needs of the settings: its SOARs, and a memory as long as its longest rule.
+
+    Raises ``ConfigError``.
+    """
+    if missing := sorted(policy.soars - settings.soars.keys()):
+        raise ConfigError(
+            f"policy {policy.name!r} runs playbooks on {', '.join(missing)}; configured SOARs are: "
+            f"{', '.join(settings.soars) or 'none'}. Name it in the settings (`[soars.{missing[0]}]`, with "
+            '`type = "dryrun"` to only record runs), or give `policy.path` a policy whose rules all have '
+            '`mode = "suggest"`'
+        )
+    for rule in policy.rules:
+        longest = max(rule.cooldown, rule.rate_per, rule.max_age)
+        if rule.mode != "suggest" and longest > settings.retention.tombstones:
+            raise ConfigError(
+                f"retention.tombstones ({settings.retention.tombstones}) must be at least as long as what rule "
+                f"{rule.name!r} of policy {policy.name!r} counts over ({longest}), or it would forget a run too early"
+            )
+
+
+def check_lease(name: str, platform: Soar, lease: timedelta) -> None:
+    """Refuses a lease that may end before a SOAR that is searched can show a run. Raises ``ConfigError``.
+
+    A claim that expires is searched for, at the earliest one lease after it was made; its call may have been sent as
+    late as the end of the call's own retries, and is findable ``index_delay`` after that.
+    """
+    needed = platform.index_delay + SECONDS
+    if platform.uniqueness == "search" and needed > lease.total_seconds():
+        raise ConfigError(
+            f"ledger.lease must be at least {needed:g} s: a call to {name} may go on for {SECONDS:g} s, and the run is "
+            f"findable {platform.index_delay:g} s later; one that cannot be found yet would be started twice"
+        )
 
 
 def source(name: str, config: Any, clock: Clock) -> EventSource:
@@ -248,12 +298,32 @@ def soar(name: str, config: Any, clock: Clock) -> Soar:
 @contextmanager
 def opened_ledger(settings: Settings) -> Iterator[Ledger]:
     """The ledger alone, for commands that need nothing else."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    prepared(settings.data_dir)
     ledger = retrying()(open_ledger, ledger_url(settings), utc_now)
     try:
         yield ledger
     finally:
         ledger.close()
+
+
+@contextmanager
+def opened_sources(settings: Settings) -> Iterator[Mapping[str, EventSource]]:
+    """The sources alone, for commands that need neither a model nor a policy."""
+    with ExitStack() as stack:
+        opened: dict[str, EventSource] = {}
+        for name, config in settings.sources.items():
+            opened[name] = adapter = source(name, config, utc_now)
+            if isinstance(adapter, Closes):
+                stack.callback(adapter.close)
+        yield opened
+
+
+def prepared(folder: Path) -> None:
+    """Makes the data directory. Raises ``ConfigError`` where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data_dir {folder} cannot be made: {error.strerror}") from error
 
 
 def ledger_url(settings: Settings) -> str:
@@ -264,16 +334,38 @@ def ledger_url(settings: Settings) -> str:
 
 
 def origin_key(settings: Settings) -> bytes:
-    """The key that marks our records: configured, or made once and kept readable by its owner alone."""
+    """The key that marks our records: configured, or made once and kept readable by its owner alone.
+
+    Raises ``ConfigError`` for a key that is too short, an empty file among them.
+    """
     if settings.origin_key is not None:
-        return settings.origin_key.get_secret_value().encode()
+        return _long_enough(settings.origin_key.get_secret_value().encode(), "origin_key")
     path = settings.data_dir / "origin.key"
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_hex(32).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    return path.read_bytes()
+        if not path.exists():
+            _make_key(path)
+        return _long_enough(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ConfigError(f"origin key {path} cannot be kept: {error.strerror}") from error
+
+
+def _make_key(path: Path) -> None:
+    """A key file appears whole or not at all, and the first of several processes wins."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(fresh)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _long_enough(key: bytes, where: str) -> bytes:
+    if len(key.strip()) < SHORTEST_KEY:
+        raise ConfigError(
+            f"{where} must hold at least {SHORTEST_KEY} bytes, not {len(key.strip())}: `openssl rand -hex 32` makes a key"
+        )
+    return key

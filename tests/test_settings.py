@@ -112,3 +112,43 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     broken.write_text("[log\n")
     with pytest.raises(ConfigError, match="not TOML"):
         wiring.load_settings(broken)
+
+
+@pytest.mark.parametrize(
+    ("where", "addition"),
+    [
+        ("sources.x.settle", "[sources.x]\ntype='files'\ndeployment='x'\npaths=['a']\nsettle='-PT5S'\n"),
+        ("sources.x.every", "[sources.x]\ntype='files'\ndeployment='x'\npaths=['a']\nevery='PT0S'\n"),
+        ("targets.x.every", "[targets.x]\ntype='files'\npath='a'\nevery='-PT1S'\n"),
+        ("ledger.lease", "[ledger]\nlease='PT0S'\n"),
+        ("retention.verdicts", "[retention]\nverdicts='PT0S'\ntombstones='PT0S'\n"),
+        ("retention.dead_letters", "[retention]\ndead_letters='-P1D'\n"),
+        ("retention.every", "[retention]\nevery='PT0S'\n"),
+    ],
+)
+def test_a_duration_that_would_break_a_promise_is_refused(file, where, addition):
+    file.write_text(file.read_text() + addition)
+    with pytest.raises(ConfigError, match=where):
+        wiring.load_settings(file)
+
+
+def test_what_cannot_be_read_is_a_wrong_setting_and_no_traceback(file, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        wiring.load_settings(tmp_path)
+    broken = tmp_path / "latin.toml"
+    broken.write_bytes(b'data_dir = "\xe9"\n')
+    with pytest.raises(ConfigError, match=r"latin\.toml"):
+        wiring.load_settings(broken)
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "origin_key").write_bytes(b"\xff" * 32)
+    with pytest.raises(ConfigError, match="UTF-8"):
+        wiring.load_settings(file, secrets)
+    (secrets / "origin_key").unlink()
+    (secrets / "ledger").write_text("x")
+    (secrets / "ledger__url").write_text("x")
+    with pytest.raises(ConfigError, match="'ledger' is a secret file itself"):
+        wiring.load_settings(file, secrets)
+    monkeypatch.setenv("TRIAGED_SOURCES", "{no json")
+    with pytest.raises(ConfigError, match="environment"):
+        wiring.load_settings(file)

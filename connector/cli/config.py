@@ -34,7 +34,7 @@ def check(config: options.Config = None, secrets_dir: options.Secrets = None) ->
 
 def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
     yield "settings", None
-    yield "policy", _problem(lambda: wiring.load_policy(settings))
+    yield "policy", _problem(lambda: wiring.check_policy(wiring.load_policy(settings), settings))
     yield "model", _problem(lambda: wiring.open_bundle(settings))
     yield "ledger", _problem(lambda: _open_ledger(settings))
     for name, config in settings.sources.items():

@@ -34,6 +34,9 @@ path = "{dir}/out.jsonl"
 every = "PT0.2S"
 batch = 1000
 max_pending = 10000000
+[soars.dryrun]
+type = "dryrun"
+path = "{dir}/runs.sqlite"
 """
 
 BATCH = 1000

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 CONFIG = """
 data_dir = "{dir}/data"
-origin_key = "a key for tests"
+origin_key = "a key for tests alone"
 [log]
 format = "json"
 level = "{level}"

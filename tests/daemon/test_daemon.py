@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import time
 import urllib.request
 
 import pytest
@@ -86,7 +87,7 @@ def test_secrets_never_reach_the_log(tmp_path):
     wait_until(lambda: len(site.verdict_ids()) == 2, "all is delivered")
     lines = stop(daemon)
     assert lines
-    assert not any("a key for tests" in line for line in lines)
+    assert not any("a key for tests alone" in line for line in lines)
 
 
 @pytest.mark.parametrize("broken", ["model.onnx", "manifest.json"])
@@ -117,3 +118,33 @@ def test_a_daemon_without_sources_says_what_to_do(tmp_path):
     _, errors = daemon.communicate(timeout=60)
     assert daemon.returncode == 2
     assert "triaged demo" in errors.decode()
+
+
+@pytest.mark.parametrize("harm", ["a folder", "not text"])
+def test_a_settings_file_that_cannot_be_read_stops_no_daemon_that_runs(tmp_path, harm):
+    site = Site(tmp_path, level="info")
+    daemon = site.start()
+    wait_until((tmp_path / "data" / "ledger.sqlite").exists, "the daemon runs")
+    good = site.config.read_text()
+    site.config.unlink()
+    if harm == "a folder":
+        site.config.mkdir()
+    else:
+        site.config.write_bytes(good.encode() + b"# \xff\n")
+    time.sleep(1)
+    daemon.send_signal(signal.SIGHUP)
+    site.events(3)
+    wait_until(lambda: len(site.verdict_ids()) == 3, "the old settings go on")
+    assert "daemon.reload_refused" in [line["event"] for line in log(stop(daemon))]
+
+
+def test_a_metrics_port_that_is_taken_is_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        site = Site(tmp_path, extra=f"\n[metrics]\nport = {taken.getsockname()[1]}\n")
+        daemon = site.start()
+        _, errors = daemon.communicate(timeout=60)
+    assert daemon.returncode == 2
+    assert "cannot listen on 127.0.0.1" in errors.decode()
+    assert "Traceback" not in errors.decode()

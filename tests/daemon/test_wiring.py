@@ -1,0 +1,92 @@
+"""Putting the application together: what cannot keep its promises is refused at the start, and nothing stays open."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from connector import wiring
+from connector.errors import ConfigError
+from connector.models import Bundle
+from connector.soar.dryrun import DryRunSoar
+from tests.daemon.site import Site
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def settings(site):
+    loaded = wiring.load_settings(site.config)
+    loaded.data_dir.mkdir()
+    return loaded
+
+
+def test_an_origin_key_is_made_once_whoever_comes_first(settings):
+    unset = settings.model_copy(update={"origin_key": None})
+    with ThreadPoolExecutor(16) as pool:
+        keys = set(pool.map(lambda _: wiring.origin_key(unset), range(64)))
+    (key,) = keys
+    assert len(key) == 64
+    assert [file.name for file in settings.data_dir.iterdir()] == ["origin.key"]
+    assert (settings.data_dir / "origin.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("short", ["", "fifteen bytes!!", " " * 40])
+def test_a_key_that_could_be_guessed_is_refused_from_either_place(settings, short):
+    with pytest.raises(ConfigError, match=r"origin_key must hold at least 16 bytes"):
+        wiring.origin_key(settings.model_copy(update={"origin_key": SecretStr(short)}))
+    (settings.data_dir / "origin.key").write_text(short)
+    with pytest.raises(ConfigError, match=r"origin\.key must hold at least 16 bytes"):
+        wiring.origin_key(settings.model_copy(update={"origin_key": None}))
+
+
+def test_a_soar_that_the_policy_runs_on_and_the_settings_lack_is_named(site):
+    text = site.config.read_text()
+    site.config.write_text(text[: text.index("[soars")])
+    settings = wiring.load_settings(site.config)
+    with pytest.raises(ConfigError, match=r"runs playbooks on dryrun; configured SOARs are: none.*\[soars\.dryrun\]"):
+        wiring.App(settings)
+    policy = site.dir / "policy.toml"
+    policy.write_text(policy.read_text().replace('"auto"', '"suggest"'))
+    wiring.App(settings).close()
+
+
+def test_the_shipped_policy_without_a_soar_says_what_to_write(settings):
+    bare = settings.model_copy(update={"soars": {}, "policy": settings.policy.model_copy(update={"path": None})})
+    with pytest.raises(ConfigError, match=r"\[soars\.dryrun\]"):
+        wiring.check_policy(wiring.load_policy(bare), bare)
+
+
+def test_a_rule_that_counts_for_longer_than_the_ledger_remembers_is_refused(site, settings):
+    policy = site.dir / "policy.toml"
+    policy.write_text(policy.read_text().replace('tier = "ticket"', 'tier = "ticket"\ncooldown = "200d"'))
+    with pytest.raises(ConfigError, match=r"tombstones.*'everything'"):
+        wiring.App(settings)
+    longer = settings.retention.model_copy(update={"tombstones": timedelta(days=200)})
+    wiring.check_policy(wiring.load_policy(settings), settings.model_copy(update={"retention": longer}))
+
+
+def test_a_lease_ends_only_after_a_run_that_is_searched_for_can_be_found(tmp_path):
+    class Slow(DryRunSoar):
+        uniqueness = "search"
+        index_delay = 60.0
+
+    platform = Slow("slow", DryRunSoar.Config(path=tmp_path / "runs.sqlite"), wiring.utc_now)
+    with pytest.raises(ConfigError, match="at least 70 s"):
+        wiring.check_lease("slow", platform, timedelta(seconds=69))
+    wiring.check_lease("slow", platform, timedelta(seconds=70))
+
+
+def test_what_was_opened_is_closed_where_the_rest_cannot_be_built(site, monkeypatch):
+    closed = []
+    monkeypatch.setattr(Bundle, "close", lambda bundle: closed.append(bundle.ref))
+    site.config.write_text(site.config.read_text().replace("[ledger]", '[ledger]\nurl = "nonsense://"'))
+    with pytest.raises(ConfigError):
+        wiring.App(wiring.load_settings(site.config))
+    assert len(closed) == 1
