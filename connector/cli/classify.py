@@ -39,9 +39,10 @@ def classify(
     files: Annotated[list[Path], typer.Argument(help="JSONL, JSON, EVTX, XML, text; plain, .gz, zip or tar.")],
     output: Annotated[Output, typer.Option(help="One JSON document a line, or a table.")] = Output.JSONL,
     config: options.Config = None,
+    secrets_dir: options.Secrets = None,
 ) -> None:
     """Classify events in files: one verdict a line, in input order. Exits 3 when some could not be classified."""
-    app = Classifier.from_settings(config)
+    app = Classifier.from_settings(config, secrets_dir)
     failed = 0
     rows = app.documents(open_paths(files))
     with progress("events") as advance:
@@ -67,9 +68,9 @@ class Classifier:
         self._state: dict[str, dict[str, tuple[int, bytes]]] = {}
 
     @classmethod
-    def from_settings(cls, config: Path | None) -> Classifier:
+    def from_settings(cls, config: Path | None, secrets_dir: Path | None = None) -> Classifier:
         """The bundle and policy that the settings name; the shipped ones without a file."""
-        settings = options.settings(config)
+        settings = options.settings(config, secrets_dir)
         return cls(wiring.open_bundle(settings), wiring.load_policy(settings))
 
     def documents(self, raws: Iterable[RawEvent]) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import typer
 
 from connector import wiring
 from connector.cli import options
 from connector.errors import ConfigError, TransientError
-from connector.settings import Settings, json_schema
+from connector.settings import Settings, SourceSettings, json_schema
+from connector.types import Position
 
 app = typer.Typer(help="Check the settings, or print their schema.", no_args_is_help=True)
 
@@ -38,7 +40,9 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
     yield "model", _problem(lambda: wiring.open_bundle(settings))
     yield "ledger", _problem(lambda: _open_ledger(settings))
     for name, config in settings.sources.items():
-        yield f"source {name}", _problem(lambda n=name, c=config: wiring.source(n, c, wiring.utc_now).heads())  # type: ignore[misc]
+        heads: list[Position] = []
+        problem = _problem(partial(_look, name, config, heads))
+        yield f"source {name}" + ("" if heads or problem else ": no file yet"), problem
     for name, target in settings.targets.items():
         yield f"target {name}", _problem(lambda n=name, c=target: wiring.writer(n, c, wiring.utc_now).write([]))  # type: ignore[misc]
     for name, soar in settings.soars.items():
@@ -48,6 +52,10 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
             f"history {name}",
             _problem(lambda n=name, c=history: wiring.history(n, c, wiring.utc_now).dispositions(None, 1)),  # type: ignore[misc]
         )
+
+
+def _look(name: str, config: SourceSettings, heads: list[Position]) -> None:
+    heads.extend(wiring.source(name, config, wiring.utc_now).heads())
 
 
 def _problem(attempt: Callable[[], object]) -> str | None:

@@ -11,7 +11,8 @@ import typer
 
 from connector import wiring
 from connector.cli import options
-from connector.policy import Policy
+from connector.errors import ConfigError
+from connector.policy import Policy, is_switch
 from connector.resources import shipped
 
 app = typer.Typer(help="Check the policy, and throw its switches.", no_args_is_help=True)
@@ -28,9 +29,10 @@ class Position(StrEnum):
 def check(
     path: Annotated[Path | None, typer.Argument(help="A policy file; default: the configured one.")] = None,
     config: options.Config = None,
+    secrets_dir: options.Secrets = None,
 ) -> None:
     """Check a policy: unknown keys, techniques and playbooks are errors."""
-    settings = options.settings(config)
+    settings = options.settings(config, secrets_dir)
     policy = (
         Policy.load(path, settings.policy.playbooks or shipped("playbooks")) if path else wiring.load_policy(settings)
     )
@@ -40,11 +42,19 @@ def check(
 
 @app.command()
 def switch(
-    name: Annotated[str, typer.Argument(help="kill: no playbook starts while it is on, also what is queued")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="kill stops every playbook, also what is queued; rule:NAME, playbook:NAME and soar:NAME stop theirs"
+        ),
+    ],
     position: Position,
     config: options.Config = None,
+    secrets_dir: options.Secrets = None,
 ) -> None:
     """Throw a switch. It holds at once for every replica, and is on record."""
-    with wiring.opened_ledger(options.settings(config)) as ledger:
+    if not is_switch(name):
+        raise ConfigError(f"no switch is named {name!r}: a switch is kill, rule:NAME, playbook:NAME or soar:NAME")
+    with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
         ledger.set_switch(name, position is Position.ON, getpass.getuser())
     typer.echo(f"{name}: {position}")

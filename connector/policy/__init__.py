@@ -1,7 +1,7 @@
 """What to say of an event and what to do about it: two pure functions, the policy that they read, and the contract."""
 
 from connector.policy.admission import AdmissionContext, Admitted, Refuse, Run, Scope, Wait
-from connector.policy.admit import KILL_SWITCH, admit, scopes, switched_off
+from connector.policy.admit import KILL_SWITCH, admit, is_switch, scopes, switched_off
 from connector.policy.decide import Decision, DecisionContext, decide, verdict_name
 from connector.policy.document import document, error_document, record_document, risk_score
 from connector.policy.model import Policy, Rule
@@ -22,6 +22,7 @@ __all__ = [
     "decide",
     "document",
     "error_document",
+    "is_switch",
     "record_document",
     "risk_score",
     "scopes",

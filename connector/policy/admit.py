@@ -23,8 +23,14 @@ from connector.types import Action, Mode, Tier
 KILL_SWITCH = "kill"
 """The switch that stops every playbook."""
 
+SWITCHED = ("rule", "playbook", "soar")
+"""What has switches of its own, ``rule:NAME`` and so on, each stopping the actions that carry the name."""
+
 RECHECK = timedelta(seconds=30)
-"""How long a waiting action rests before it is looked at again."""
+"""How long an action rests at least before it is looked at again."""
+
+LONGEST_REST = timedelta(minutes=5)
+"""How long an action rests at most while a rate cap is full."""
 
 TIERS: tuple[Tier, ...] = ("log", "note", "ticket", "contain")
 MODES: tuple[Mode, ...] = ("suggest", "approve", "auto")
@@ -61,6 +67,12 @@ def switched_off(action: Action, switches: frozenset[str], policy: Policy) -> st
     return next((f"the switch {name} is on" for name in stopped if name in switches), None)
 
 
+def is_switch(name: str) -> bool:
+    """Whether :func:`switched_off` would ever heed a switch of this name."""
+    kind, _, thing = name.partition(":")
+    return name == KILL_SWITCH or (kind in SWITCHED and bool(thing.strip()))
+
+
 def admit(action: Action, context: AdmissionContext, policy: Policy, now: datetime) -> Admitted:
     """Run, wait, or refuse. Waiting ends by itself: an action older than its rule's ``max_age`` is refused."""
     rule = policy.rule(action.rule)
@@ -75,12 +87,16 @@ def admit(action: Action, context: AdmissionContext, policy: Policy, now: dateti
     )
     if refused:
         return Refuse(reason=refused)
-    waiting = switched_off(action, context.switches, policy)
-    if waiting is None and _mode(action, rule) == "approve":
-        waiting = _unapproved(context, now)
-    if waiting is None:
-        waiting = _capped(action, rule, context)
-    return Run() if waiting is None else Wait(until=now + RECHECK, reason=waiting)
+    if stopped := switched_off(action, context.switches, policy):
+        return Wait(until=now + RECHECK, reason=stopped)
+    if _mode(action, rule) == "approve" and (unapproved := _unapproved(context, now)):
+        # a person's decision wakes it; nobody needs to look before it is too old
+        return Wait(until=max(action.proposed_at + rule.max_age, now + RECHECK), reason=unapproved)
+    if capped := _capped(action, rule, context):
+        # a full window frees a place that often on average
+        rest = min(rule.rate_per / (rule.rate_runs + 1), LONGEST_REST)
+        return Wait(until=now + max(rest, RECHECK), reason=capped)
+    return Run()
 
 
 def _outdated(action: Action, rule: Rule, now: datetime) -> str | None:
@@ -134,4 +150,4 @@ def _tier(action: Action, rule: Rule) -> Tier:
 
 
 def _names(action: Action) -> tuple[tuple[str, str], ...]:
-    return ("rule", action.rule), ("playbook", action.playbook), ("soar", action.soar)
+    return tuple(zip(SWITCHED, (action.rule, action.playbook, action.soar), strict=True))
