@@ -60,4 +60,8 @@ def _decide(
             raise ConfigError(f"no action with the key {key} waits; `triaged actions` lists those that do")
         state: Literal["approved", "rejected"] = "approved" if approved else "rejected"
         held = ledger.set_approval(key, state, getpass.getuser(), reason=reason, expires_at=expires_at)
-    typer.echo(f"{key}: {held.state} by {held.who}")
+    until = f" until {held.expires_at.isoformat(timespec='minutes')}" if held.expires_at else ""
+    holds = f"{held.state} by {held.who}{until}"
+    if (held.state, held.expires_at) != (state, expires_at):
+        raise ConfigError(f"{key}: nothing changed, an earlier decision stands: {holds}")
+    typer.echo(f"{key}: {holds}")

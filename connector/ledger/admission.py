@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.ledger import outbox
+from connector.ledger import dead_letters, outbox
 from connector.ledger.codec import encode
 from connector.ledger.controls import approval_of, live_silences, switch_rows
 from connector.ledger.database import Tx, insert, lock
@@ -71,9 +71,11 @@ class Admission:
         self._tx.execute(sa.update(outbox_rows).where(outbox_rows.c.id == row.id).values(values))
 
     def refuse(self, row: Claim, reason: str, follow_ups: Sequence[OutboxRow] = ()) -> None:
-        """Ends the action for good, and records why."""
+        """Ends the action for good, and records why. It was never sent: what was counted for it is forgotten."""
         closed = sa.update(outbox_rows).where(outbox_rows.c.id == row.id)
         self._tx.execute(closed.values(state=DONE, owner=None, reason=reason))
+        dead_letters.resolve_deliveries(self._tx, [row.id], self._now)
+        outbox.uncount(self._tx, [row])
         refusal: dict[str, Any] = {
             "action_key": row.record_id,
             "soar": row.target,

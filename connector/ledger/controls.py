@@ -101,17 +101,17 @@ class Controls(Room):
     ) -> Approval:
         """Records a person's decision on an action. The first decision stands: a later one changes nothing.
 
-        ``pending`` is no decision yet and gives way to one. The action, if it waits, is looked at again at once.
-        Returns what holds now.
+        ``pending`` is no decision yet and gives way to one, and so does an approval that has expired. The action, if it
+        waits, is looked at again at once. Returns what holds now.
         """
         now = self._now()
         row: dict[str, Any] = {"state": state, "who": who, "at": now, "reason": reason}
         row["expires_at"] = None if expires_at is None else micros(expires_at)
+        gives_way = sa.or_(approvals.c.state == "pending", approvals.c.expires_at <= now)
         with self._db.write(durable=True) as tx:
+            lock(tx, switches)  # an admission that has read the old decision is over before its action is woken
             statement = insert(tx, approvals).values(action_key=key, **row)
-            statement = statement.on_conflict_do_update(
-                index_elements=["action_key"], set_=row, where=approvals.c.state == "pending"
-            )
+            statement = statement.on_conflict_do_update(index_elements=["action_key"], set_=row, where=gives_way)
             if tx.execute(statement.returning(approvals.c.action_key)).first() is not None:
                 audit.append(tx, who, f"approval {state}", {"action": key, "reason": reason}, now)
                 if state != "pending":

@@ -15,12 +15,15 @@ from connector.ledger.database import Tx, chunks, insert
 from connector.ledger.leases import micros_of
 from connector.ledger.room import Room
 from connector.ledger.rows import Claim, DeadLetter, OutboxRow, Settlement
-from connector.ledger.schema import DONE, OPEN, outbox, verdicts
+from connector.ledger.schema import DONE, OPEN, counters, outbox, verdicts
 from connector.ledger.times import micros
 from connector.types import Action
 
 IS_OPEN = outbox.c.state == sa.literal_column("0")
 """Spelled as the partial index spells it: SQLite uses the index only then."""
+
+PUT_BACK = frozenset({"retry", "untried", "unknown"})
+"""Outcomes after which a row is open again."""
 
 _IDS: sa.BindParameter[list[int]] = sa.bindparam("ids", expanding=True)
 _DUE = (
@@ -107,7 +110,6 @@ def _claim(row: Any) -> Claim:
         kind=row.kind,
         record=record,
         attempt=row.attempts + 1,
-        doubtful=doubts > 0,
         doubts=doubts,
         fence=row.fence + 1,
     )
@@ -140,6 +142,12 @@ def finish(tx: Tx, claims: Iterable[Claim], now: int) -> None:
     for ids in chunks([claim.id for claim in done if claim.kind == "action"]):
         tx.execute(sa.update(outbox).where(outbox.c.id.in_(_IDS)).values(state=DONE, owner=None), {"ids": ids})
     dead_letters.resolve_deliveries(tx, [claim.id for claim in done], now)
+
+
+def uncount(tx: Tx, claims: Iterable[Claim]) -> None:
+    """Forgets that actions were counted, where none of them can have run."""
+    for keys in chunks(sorted(claim.record_id for claim in claims if claim.kind == "action" and not claim.doubts)):
+        tx.execute(sa.delete(counters).where(counters.c.action_key.in_(keys)))
 
 
 def causes(claims: Iterable[Claim]) -> frozenset[str]:
@@ -178,6 +186,7 @@ class Outbox(Room):
             finish(tx, (claim for claim, outcome, *_ in mine if outcome == "delivered"), now)
             _put_back(tx, mine)
             dead_letters.bury_deliveries(tx, [(entry[0].id, _letter(entry)) for entry in mine if _is_dead(entry)], now)
+            uncount(tx, [claim for claim, outcome, *_ in mine if outcome == "rejected"])
             lost = causes(claim for claim, *_ in outcomes if claim.id not in ours)
             put(tx, [row for row in follow_ups if row.cause not in lost], None, now)
         return ours
@@ -188,19 +197,10 @@ class Outbox(Room):
         with self._db.read() as tx:
             return int(tx.execute(query).scalar_one())
 
-    def enqueue(self, rows: Sequence[OutboxRow]) -> None:
-        """Inserts rows outside of any batch."""
-        with self._db.write() as tx:
-            put(tx, rows, None, self._now())
-
-    def park(self, rows: Sequence[OutboxRow], reason: str) -> None:
-        """Inserts rows for a full target as dead letters with replay."""
-        self.enqueue([msgspec.structs.replace(row, parked=reason) for row in rows])
-
 
 def _is_dead(entry: Settlement) -> bool:
     _, outcome, _, retry_at = entry
-    return outcome in {"rejected", "dead"} or (outcome in {"unknown", "retry"} and retry_at is None)
+    return outcome in {"rejected", "dead"} or (outcome in PUT_BACK and retry_at is None)
 
 
 def _letter(entry: Settlement) -> DeadLetter:
@@ -213,12 +213,18 @@ def _letter(entry: Settlement) -> DeadLetter:
 
 def _put_back(tx: Tx, entries: Iterable[Settlement]) -> None:
     rows = [
-        {"row": claim.id, "at": micros(retry_at), "why": reason, "doubt": int(outcome == "unknown")}
+        {
+            "row": claim.id,
+            "at": micros(retry_at),
+            "why": reason,
+            "doubt": int(outcome == "unknown"),
+            "tried": claim.attempt - (outcome == "untried"),
+        }
         for claim, outcome, reason, retry_at in entries
-        if outcome in {"retry", "unknown"} and retry_at is not None
+        if outcome in PUT_BACK and retry_at is not None
     ]
     if rows:
         again = sa.update(outbox).where(outbox.c.id == sa.bindparam("row"))
         doubts = outbox.c.doubts + sa.bindparam("doubt")
         place: dict[str, Any] = {"available_at": sa.bindparam("at"), "reason": sa.bindparam("why")}
-        tx.execute(again.values(owner=None, doubts=doubts, **place), rows)
+        tx.execute(again.values(owner=None, doubts=doubts, attempts=sa.bindparam("tried"), **place), rows)

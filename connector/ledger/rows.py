@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from connector.types import Action, Noun, Record, RunRef, RunState, StateChange, Verdict
 
 OutboxKind: TypeAlias = Literal["record", "action"]
-Outcome: TypeAlias = Literal["delivered", "retry", "unknown", "rejected", "dead"]
+Outcome: TypeAlias = Literal["delivered", "retry", "untried", "unknown", "rejected", "dead"]
 ApprovalState: TypeAlias = Literal["pending", "approved", "rejected"]
 
 
@@ -153,13 +153,17 @@ class Claim(Noun, frozen=True):
     kind: OutboxKind
     record: Record | Action
     attempt: int
-    doubtful: bool
     doubts: int
     fence: int
 
 
 Settlement: TypeAlias = tuple[Claim, Outcome, str, datetime | None]
-"""(claim, outcome, reason, retry at). ``retry`` and ``unknown`` need a time; ``unknown`` without one is a dead letter."""
+"""(claim, outcome, reason, retry at).
+
+``retry``, ``untried`` and ``unknown`` need a time; without one they are dead letters. ``untried``: nothing was sent, and
+the attempt does not count. ``rejected``: it certainly did not happen, so that a cool-down forgets an action; ``dead``
+leaves that open.
+"""
 
 
 class OpenRun(Noun, frozen=True):

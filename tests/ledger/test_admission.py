@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_a_waiting_action_comes_back_with_no_attempt_counted(ledger: Ledger, clo
     clock.advance(MINUTE)
     with ledger.claiming("dryrun", "w", TTL, 10) as admission:
         (row,) = admission.rows
-        assert (row.attempt, row.doubtful) == (1, False)
+        assert (row.attempt, row.doubts) == (1, 0)
 
 
 def test_doubt_survives_waiting(ledger: Ledger, clock: FakeClock) -> None:
@@ -88,12 +89,49 @@ def test_a_refusal_is_final_and_recorded(ledger: Ledger) -> None:
     assert ledger.pending("siem") == 1
 
 
+def test_a_refusal_ends_the_dead_letter_of_a_replayed_action(ledger: Ledger, clock: FakeClock) -> None:
+    queue(ledger, 1)
+    (claim,) = ledger.claim("dryrun", "w", 1, TTL)
+    ledger.settle("dryrun", [(claim, "rejected", "no such playbook", None)])
+    (letter,) = ledger.dead_letters()
+    ledger.replay([letter.id])
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        admission.refuse(admission.rows[0], "too old")
+    assert ledger.dead_letters() == []
+
+
+@pytest.mark.parametrize(("outcome", "counted"), [("rejected", 0), ("dead", 1)])
+def test_an_action_that_certainly_did_not_run_is_not_counted(
+    ledger: Ledger, clock: FakeClock, outcome: Literal["rejected", "dead"], counted: int
+) -> None:
+    queue(ledger, 2)
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        (row,) = admission.rows
+        admission.run(row, SCOPES)
+    ledger.settle("dryrun", [(row, outcome, "why", None)])
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        assert admission.count("rate:isolate", clock.now - MINUTE, admission.rows[0].record_id) == counted
+
+
+def test_what_is_refused_after_it_was_counted_is_not_counted(ledger: Ledger, clock: FakeClock) -> None:
+    queue(ledger, 2)
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        (row,) = admission.rows
+        admission.run(row, SCOPES)
+    ledger.settle("dryrun", [(row, "untried", "the kill switch is on", clock.now)])
+    with ledger.claiming("dryrun", "w", TTL, 2) as admission:
+        other = next(claim for claim in admission.rows if claim.record_id != row.record_id)
+        assert admission.count("rate:isolate", clock.now - MINUTE, other.record_id) == 1
+        admission.refuse(next(claim for claim in admission.rows if claim.record_id == row.record_id), "too old")
+        assert admission.count("rate:isolate", clock.now - MINUTE, other.record_id) == 0
+
+
 def test_a_row_that_nobody_decided_stays_as_it_was(ledger: Ledger) -> None:
     queue(ledger, 1)
     for _ in range(2):
         with ledger.claiming("dryrun", "w", TTL, 10) as admission:
             (row,) = admission.rows
-            assert (row.attempt, row.doubtful) == (1, False)
+            assert (row.attempt, row.doubts) == (1, 0)
 
 
 def test_an_exception_undoes_the_whole_admission(ledger: Ledger, clock: FakeClock) -> None:

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from connector.errors import LostLeaseError, TransientError
-from connector.ledger import DeadLetter, Ledger, OutboxRow, open_ledger
+from connector.ledger import DeadLetter, Ledger, open_ledger
 from connector.types import StateChange
 from tests.ledger.make import (
     TTL,
@@ -192,13 +192,6 @@ def test_a_parked_row_is_a_dead_letter_with_replay(ledger: Ledger) -> None:
     assert {claim.record_id for claim in claims} == set(ids)
     ledger.settle("siem", [(claim, "delivered", "", None) for claim in claims])
     assert ledger.dead_letters() == []
-
-
-def test_rows_without_a_cause_may_be_parked_outside_a_batch(ledger: Ledger) -> None:
-    ledger.commit(batch(events(1), outbox=[]))
-    row = OutboxRow(record_id=event(0), target="siem", cause=event(0))
-    ledger.park([row], "full")
-    assert [entry.reason for entry in ledger.dead_letters()] == ["full"]
 
 
 @pytest.mark.parametrize("size", [1, 7, 300])

@@ -39,6 +39,16 @@ def test_the_first_decision_stands(ledger: Ledger, clock: FakeClock) -> None:
     assert ledger.approvals("pending") == []
 
 
+def test_an_approval_that_has_expired_gives_way_to_a_new_decision(ledger: Ledger, clock: FakeClock) -> None:
+    key = action(1).key
+    ledger.set_approval(key, "approved", "ana", expires_at=clock.now + MINUTE)
+    assert ledger.set_approval(key, "rejected", "ben").who == "ana"
+    clock.advance(MINUTE)
+    held = ledger.set_approval(key, "approved", "ben", expires_at=clock.now + MINUTE)
+    assert (held.who, held.expires_at) == ("ben", clock.now + MINUTE)
+    assert [entry.actor for entry in ledger.audit_entries()] == ["ana", "ben"]
+
+
 def test_a_decision_wakes_its_action(ledger: Ledger, clock: FakeClock) -> None:
     (one,) = events(1)
     proposed = action(1, cause=one)

@@ -20,7 +20,7 @@ def test_a_claim_carries_the_verdict_that_was_stored_once(ledger: Ledger) -> Non
     claims = ledger.claim("siem", "w", 10, TTL)
     assert [claim.record_id for claim in claims] == ids
     assert all(isinstance(claim.record, Verdict) and claim.record.event_id == claim.record_id for claim in claims)
-    assert {(claim.attempt, claim.doubtful, claim.fence) for claim in claims} == {(1, False, 1)}
+    assert {(claim.attempt, claim.doubts, claim.fence) for claim in claims} == {(1, 0, 1)}
     with ledger._db.read() as tx:
         assert tx.execute(sa.select(sa.func.count(outbox.c.payload))).scalar() == 0
 
@@ -38,7 +38,7 @@ def test_a_claim_that_expired_while_open_comes_back_doubtful(ledger: Ledger, clo
     ledger.claim("siem", "a", 1, TTL)
     clock.advance(TTL)
     (again,) = ledger.claim("siem", "b", 1, TTL)
-    assert (again.attempt, again.doubtful, again.doubts) == (2, True, 1)
+    assert (again.attempt, again.doubts) == (2, 1)
 
 
 def test_a_lost_claim_settles_nothing_and_starts_no_follow_up(ledger: Ledger, clock: FakeClock) -> None:
@@ -65,7 +65,17 @@ def test_a_retry_waits_for_its_time_and_is_not_doubtful(ledger: Ledger, clock: F
     assert ledger.claim("siem", "a", 1, TTL) == []
     clock.advance(MINUTE)
     (again,) = ledger.claim("siem", "a", 1, TTL)
-    assert (again.attempt, again.doubtful) == (2, False)
+    assert (again.attempt, again.doubts) == (2, 0)
+
+
+def test_an_attempt_that_sent_nothing_does_not_count(ledger: Ledger, clock: FakeClock) -> None:
+    ledger.commit(batch(events(1)))
+    (claim,) = ledger.claim("siem", "a", 1, TTL)
+    ledger.settle("siem", [(claim, "untried", "down", clock.now + MINUTE)])
+    assert ledger.claim("siem", "a", 1, TTL) == []
+    clock.advance(MINUTE)
+    (again,) = ledger.claim("siem", "a", 1, TTL)
+    assert (again.attempt, again.doubts, again.fence) == (1, 0, 2)
 
 
 def test_an_unknown_outcome_stays_doubtful_through_later_retries(ledger: Ledger, clock: FakeClock) -> None:
@@ -75,7 +85,7 @@ def test_an_unknown_outcome_stays_doubtful_through_later_retries(ledger: Ledger,
     (again,) = ledger.claim("siem", "a", 1, TTL)
     ledger.settle("siem", [(again, "retry", "busy", clock.now)])
     (third,) = ledger.claim("siem", "a", 1, TTL)
-    assert (third.doubtful, third.doubts) == (True, 1)
+    assert third.doubts == 1
 
 
 @pytest.mark.parametrize(

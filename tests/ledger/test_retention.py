@@ -143,7 +143,7 @@ def test_action_keys_counters_and_runs_are_kept_as_long_as_tombstones(ledger: Le
     ledger.start_run(claim, RunRef(soar="dryrun", run_id="r"))
     clock.advance(29 * DAY)
     ledger.retain(KEEP, clock.now)
-    ledger.enqueue([action_row(proposed)])
+    ledger.commit(batch([], outbox=[action_row(proposed)]))
     assert ledger.pending("dryrun") == 0
     clock.advance(2 * DAY)
     gone = ledger.retain(KEEP, clock.now)

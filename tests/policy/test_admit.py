@@ -33,6 +33,17 @@ def test_nothing_in_the_way_runs() -> None:
     assert admit(proposed(in_force), admission(), in_force, NOW) == Run()
 
 
+def test_what_waits_for_a_person_rests_until_it_is_too_old() -> None:
+    in_force = policy(rule(mode="approve", max_age="1h"))
+    action = proposed(in_force)
+    waits = admit(action, admission(), in_force, NOW)
+    assert isinstance(waits, Wait)
+    assert waits.until == action.proposed_at + timedelta(hours=1)
+    last_look = admit(action, admission(), in_force, waits.until)
+    assert isinstance(last_look, Wait)
+    assert last_look.until > waits.until
+
+
 @pytest.mark.parametrize("switch", ["kill", "rule:r", "playbook:collect-triage-package", "soar:dryrun"])
 def test_a_switch_waits(switch: str) -> None:
     in_force = policy(rule())
