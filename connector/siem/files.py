@@ -114,7 +114,9 @@ class FilesSource:
                 try:
                     heads.append(Position(partition=file.identity, offset=self._head(file)))
                 except OSError as error:
-                    _refused(self.name, file.path, f"cannot be read: {error.strerror}")
+                    self._finder.tell(file.path, f"cannot be read: {error.strerror}")
+                except ConfigError as error:
+                    self._finder.tell(file.path, f"cannot be read: {error}")
         return heads
 
     def read(self, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
@@ -168,9 +170,11 @@ class FilesSource:
         return known[1]
 
     def _end(self, file: FoundFile) -> int:
-        if file.layout in LINES:
-            return whole_lines(file.path, file.size, self._reading.limits.max_event) if self._follow else file.size
+        if file.layout in LINES and not self._follow:
+            return file.size
         with opened(file.path) as stream:
+            if file.layout in LINES:
+                return whole_lines(stream, file.size, self._reading.limits.max_event)
             return sum(1 for _ in records(stream, file.path, self._reading.limits))
 
     def _read_lines(self, file: FoundFile, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:

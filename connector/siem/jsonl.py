@@ -81,7 +81,7 @@ class FilesWriter:
 
     def _append(self, file: BinaryIO, documents: dict[str, bytes]) -> None:
         size = file.seek(0, os.SEEK_END)
-        end = whole_lines(str(self._path), size, size)
+        end = whole_lines(file, size, size)
         if end < size:
             file.truncate(end)
         if self._index is not None:
@@ -110,18 +110,32 @@ def encode(record: Record) -> bytes:
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
     """The file, open for appending and ours alone; made durable together with its folder where it is new."""
-    new = not path.exists()
-    if new:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if new:
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        yield file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        new = not path.exists()
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_at(file, path):
+                continue  # it was moved away while we waited for the lock
+            if new:
+                _sync_folder(path.parent)
+            yield file
+            return
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class FilesHistoryConfig(HistorySettings):
@@ -182,7 +196,7 @@ class FilesHistory:
         if file is None:
             return Batch(items=(), cursor=after, done=True)
         identity, _, offset = after.token.partition(":") if after is not None else ("", "", "")
-        reached = int(offset) if identity == file.identity else 0
+        reached = int(offset) if identity == file.identity and int(offset) <= file.size else 0
         stream.seek(reached)
         items: list[DispositionChange] = []
         reason = ""

@@ -74,3 +74,13 @@ def test_a_file_that_is_not_there_has_no_changes_and_keeps_the_cursor(tmp_path: 
     cursor = Cursor(token="x:1")
     batch = history(tmp_path / "none.jsonl").dispositions(cursor, 10)
     assert (batch.items, batch.cursor, batch.done) == ((), cursor, True)
+
+
+def test_a_file_cut_under_the_same_first_line_is_read_from_its_start(tmp_path):
+    path = tmp_path / "alerts.jsonl"
+    first = b'{"alert_id": "a", "status": "open", "changed_at": "2026-03-17T11:05:00Z"}\n'
+    path.write_bytes(first * 3)
+    reader = FilesHistory("h", FilesHistory.Config(type="files", path=path), ManualClock())
+    reached = reader.dispositions(None, 10).cursor
+    path.write_bytes(first + first.replace(b"open", b"closed"))
+    assert [change.status for change in reader.dispositions(reached, 10).items] == ["open", "closed"]

@@ -6,18 +6,21 @@ import gzip
 import itertools
 import json
 import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pydantic
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from connector.errors import ConfigError
 from connector.siem.files import FilesSource, FilesSourceConfig, open_paths
+from connector.siem.formats import found
 from connector.testing import ManualClock
 from connector.types import Batch, Cursor, RawEvent, Span
 from tests.siem.packing import EVENTS, FORMS, JSONL
@@ -315,3 +318,80 @@ def test_threads_that_read_and_look_at_once_get_every_event(tmp_path: Path) -> N
         found = list(pool.map(lambda span: numbers(drain(files, span, limit=1)), every))
     assert found == [list(range(len(EVENTS)))] * len(every)
     assert {len(look.result()) for look in looks} == {6}
+
+
+def test_an_identity_survives_a_device_that_gets_another_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(JSONL)
+    (before,) = source(tmp_path).heads()
+    _renumber(monkeypatch, lambda _: 4242)
+    assert source(tmp_path).heads() == [before]
+
+
+def test_two_files_that_cannot_be_told_apart_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(JSONL)
+    os.link(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    files = source(tmp_path)
+    files.heads()
+    assert told == []
+    _renumber(monkeypatch, lambda path: 1 if path.endswith("a.jsonl") else 2)
+    files = source(tmp_path)
+    files.heads()
+    files.heads()
+    assert len(told) == 1
+    assert "cannot be told apart" in told[0]
+
+
+def _renumber(monkeypatch: pytest.MonkeyPatch, device: Any) -> None:
+    real = found.look
+
+    def look(stream: Any, path: str, *, follow: bool) -> found.FoundFile | None:
+        file = real(stream, path, follow=follow)
+        return None if file is None else msgspec.structs.replace(file, device=device(path))
+
+    fstat = os.fstat
+    monkeypatch.setattr(found, "look", look)
+    monkeypatch.setattr(os, "fstat", lambda handle: _with_device(fstat(handle), 4242))
+
+
+def _with_device(status: os.stat_result, device: int) -> os.stat_result:
+    fields = list(status)
+    fields[2] = device
+    return os.stat_result(fields, {"st_mtime_ns": status.st_mtime_ns})
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Reasons of which the source told."""
+    reasons: list[str] = []
+    monkeypatch.setattr("connector.siem.files.emit", lambda _, __, reason: reasons.append(reason))
+    return reasons
+
+
+def test_a_file_cut_under_the_same_first_line_is_told_of(tmp_path: Path, told: list[str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"time,host\n" + b"1,a\n" * 100)
+    files = source(path)
+    files.heads()
+    assert told == []
+    path.write_bytes(b"time,host\n2,b\n")
+    files.heads()
+    files.heads()
+    assert len(told) == 1
+    assert "was cut from 410 to 14 bytes" in told[0]
+
+
+def test_a_file_whose_reader_is_not_installed_keeps_no_other_from_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    (tmp_path / "a.evtx").write_bytes(b"ElfFile\x00" + bytes(5000))
+    (tmp_path / "b.jsonl").write_bytes(JSONL)
+    monkeypatch.setitem(sys.modules, "evtx", None)
+    files = source(tmp_path)
+    assert len(everything(files)) == len(EVENTS)
+    assert len(files.heads()) == 1
+    assert len(told) == 1
+    assert "evtx" in told[0]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
 import signal
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +198,29 @@ def test_the_index_survives_in_a_sound_state(tmp_path: Path) -> None:
     assert database.execute("SELECT count(*) FROM ids").fetchone() == (2,)
     assert database.execute("SELECT known FROM state").fetchone() == ((tmp_path / "v.jsonl").stat().st_size,)
     database.close()
+
+
+def test_a_file_rotated_while_the_lock_is_awaited_is_left_as_it_is(tmp_path: Path) -> None:
+    path, rotated = tmp_path / "v.jsonl", tmp_path / "v.jsonl.1"
+    out = writer(path)
+    out.write(verdicts(1, 2))
+    with path.open("rb") as held, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        writing = pool.submit(out.write, verdicts(3))
+        _wait_for_a_waiter(path)
+        path.rename(rotated)
+        path.write_bytes(b"")
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert [delivery.outcome for delivery in writing.result(10)] == ["delivered"]
+    out.close()
+    assert ids(rotated) == expected(1, 2)
+    assert ids(path) == expected(3)
+
+
+def _wait_for_a_waiter(path: Path) -> None:
+    """Until somebody waits for the file's lock, as the kernel lists it."""
+    end = time.monotonic() + 10
+    inode = f":{path.stat().st_ino} "
+    while not any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()):
+        assert time.monotonic() < end, "nobody waits for the lock"
+        time.sleep(0.01)

@@ -1,8 +1,9 @@
 """Which event files are there, and what makes each of them the same file tomorrow.
 
-A file's identity is ``<device>-<inode>-<digest>``, the digest being that of its first line, or of the first KiB where
-that line is longer or the file is none of lines. A file that grows or is renamed keeps it; one that takes a deleted
-file's inode, or that is cut and written anew, gets another, unless it starts with the very same line.
+A file's identity is ``<inode>-<digest>``, the digest being that of its first line, or of the first KiB where that line is
+longer or the file is none of lines. A file that grows or is renamed keeps it; one that takes a deleted file's inode, or
+that is cut and written anew, gets another, unless it starts with the very same line. The device is no part of it: its
+number may change when a machine starts or a volume is mounted again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     identity: str
     layout: Literal["records", "text", "container", "binary"]
+    device: int
     size: int
     modified_ns: int
 
@@ -106,7 +108,8 @@ class Finder:
         self._follow = follow
         self._quiet = quiet
         self._known: dict[str, _Looked] = {}
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
+        self._sizes: dict[str, int] = {}
 
     def find(self, now: datetime) -> list[FoundFile]:
         """The files that may be read now.
@@ -115,24 +118,43 @@ class Finder:
         """
         found: dict[str, FoundFile] = {}
         known: dict[str, _Looked] = {}
-        for path in expand(self._paths, partial(self._tell, reason="names no file yet")):
+        for path in expand(self._paths, partial(self.tell, reason="names no file yet")):
             file = self._look(path, known)
-            if file is None or file.identity in found:
+            if file is None or self._is_twin(file, found.get(file.identity)):
                 continue
             if file.layout == "binary":
-                self._tell(path, "is binary and in no known format")
+                self.tell(path, "is binary and in no known format")
                 continue
             age = now.timestamp() - file.modified_ns / 1e9
             if file.layout == "container" and self._follow and age < self._quiet.total_seconds():
                 continue
             found[file.identity] = file
         self._known = known
+        self._watch(found.values())
         return list(found.values())
 
-    def _tell(self, path: str, reason: str) -> None:
-        if path not in self._told:
-            self._told.add(path)
+    def tell(self, path: str, reason: str) -> None:
+        """Says once why a file is not read."""
+        if (path, reason) not in self._told:
+            self._told.add((path, reason))
             self._refused(path, reason)
+
+    def _is_twin(self, file: FoundFile, other: FoundFile | None) -> bool:
+        """Whether another path stands for it already: a link to the same file, or by bad luck a file elsewhere."""
+        if other is not None and other.device != file.device:
+            self.tell(file.path, f"cannot be told apart from {other.path} (same inode and first line), and is not read")
+        return other is not None
+
+    def _watch(self, files: Iterable[FoundFile]) -> None:
+        """Tells of files that became shorter under the same first line: what replaced them is taken for read."""
+        before, self._sizes = self._sizes, {file.identity: file.size for file in files}
+        for file in files:
+            if file.size < before.get(file.identity, 0):
+                self._refused(
+                    file.path,
+                    f"was cut from {before[file.identity]} to {file.size} bytes and starts with the same line; what was "
+                    "written in place of bytes that were read is not read",
+                )
 
     def _look(self, path: str, known: dict[str, _Looked]) -> FoundFile | None:
         try:
@@ -145,7 +167,7 @@ class Finder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._tell(path, f"cannot be read: {error.strerror}")
+            self.tell(path, f"cannot be read: {error.strerror}")
             return None
         known[path] = before
         return before[1]
@@ -168,22 +190,22 @@ def look(stream: BinaryIO, path: str, *, follow: bool) -> FoundFile | None:
     digest = hashlib.sha256(digested).hexdigest()[:16]
     return FoundFile(
         path=path,
-        identity=f"{status.st_dev:x}-{status.st_ino:x}-{digest}",
+        identity=f"{status.st_ino:x}-{digest}",
         layout=found if found in {"records", "text", "binary"} else "container",
+        device=status.st_dev,
         size=status.st_size,
         modified_ns=status.st_mtime_ns,
     )
 
 
-def whole_lines(path: str, size: int, limit: int) -> int:
-    """The offset behind the last whole line of a file of ``size`` bytes; a line beyond ``limit`` counts as whole."""
+def whole_lines(stream: BinaryIO, size: int, limit: int) -> int:
+    """The offset behind the last whole line of an open file of ``size`` bytes; a line beyond ``limit`` counts as whole."""
     end = size
-    with Path(path).open("rb", buffering=0) as stream:
-        while end > 0 and size - end <= limit:
-            start = max(0, end - PIECE)
-            stream.seek(start)
-            at = stream.read(end - start).rfind(b"\n")
-            end = start + at + 1
-            if at >= 0:
-                break
+    while end > 0 and size - end <= limit:
+        start = max(0, end - PIECE)
+        stream.seek(start)
+        at = stream.read(end - start).rfind(b"\n")
+        end = start + at + 1
+        if at >= 0:
+            break
     return end if size - end <= limit else size
