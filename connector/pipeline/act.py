@@ -7,29 +7,35 @@ doubtful send depends on what the platform offers (``Soar.uniqueness``)::
     search   look for the run once its index delay has passed; if it is not there, send once more
     none     send once more; containment never
     then     a dead letter, "outcome unknown"
+
+What may have run is never recorded as refused: where the policy would refuse it now, the run is looked for (``key``,
+``search``), and if it is not found, it is a dead letter, "outcome unknown".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connector import identity
-from connector.errors import PermanentError, TransientError
+from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ledger import Admission, Claim, Ledger, OpenRun
 from connector.ledger.rows import Outcome
-from connector.pipeline.deliver import backoff
+from connector.pipeline.deliver import Outage, backoff
 from connector.pipeline.ingest import Steps
 from connector.pipeline.routes import Routes
 from connector.policy import AdmissionContext, Policy, Refuse, Run, Wait, admit, scopes, switched_off
+from connector.policy.admit import RECHECK
 from connector.ports import Clock, Soar
 from connector.settings import SoarSettings
 from connector.telemetry import DELIVERIES, Signal, emit
 from connector.types import Action, RunRef, RunState, RunStatus
 
-RECHECK = timedelta(seconds=30)
 FOLLOWED = 100
 """Open runs that are looked at in one go."""
+
+ADMISSIONS = 100
+"""Actions that are decided on between two looks at the open runs."""
 
 
 class Act:
@@ -65,24 +71,32 @@ class Act:
         self._clock = clock
         self._stopping = stopping
         self._steps = steps
+        self._outage = Outage(clock)
 
     def drain(self) -> int:
         """Starts what may start now and follows what runs. Returns how many runs were started.
 
         One action at a time: a claim that is not sent before it ends would come back as a doubtful one.
         """
-        started = 0
+        started = decided = 0
         more = True
-        while more and not self._stopping():
-            claim, more = self._admit()
+        while more and not self._stopping() and not self._outage.resting:
+            claim, refusal, more = self._admit()
             if claim is not None:
                 self._steps("act.admitted")
-                started += self._send(claim)
+                started += self._send(claim, refusal)
+            decided += 1
+            if decided % ADMISSIONS == 0:
+                self.follow()
         self.follow()
         return started
 
-    def _admit(self) -> tuple[Claim | None, bool]:
-        """Claims the next due action and decides on it under lock: the claim, if it may run, and whether there was one."""
+    def _admit(self) -> tuple[Claim | None, str, bool]:
+        """Claims the next due action and decides on it under lock.
+
+        Returns the claim, if something is to be done about it outside of the lock; why it must not be sent again, if it
+        must not; and whether there was an action at all.
+        """
         policy, now = self._policy(), self._clock()
         with self._ledger.claiming(self.name, self._owner, self._lease_ttl, 1) as admission:
             for claim in admission.rows:
@@ -90,13 +104,16 @@ class Act:
                 decision = admit(action, self._context(admission, action, policy), policy, now)
                 if isinstance(decision, Run):
                     admission.run(claim, [scope.name for scope in scopes(action, policy)])
-                    return claim, True
+                    return claim, "", True
                 if isinstance(decision, Wait):
                     admission.wait(claim, decision.until, decision.reason)
                     emit(Signal.ACTION_WAITING, self.name, key=action.key, reason=decision.reason)
+                elif claim.doubts:
+                    admission.run(claim, ())
+                    return claim, decision.reason, True
                 else:
                     self._refuse(admission, claim, decision)
-            return None, bool(admission.rows)
+            return None, "", bool(admission.rows)
 
     def _context(self, admission: Admission, action: Action, policy: Policy) -> AdmissionContext:
         """What admit needs to know, read under the lock that the claim holds."""
@@ -121,25 +138,26 @@ class Act:
         status = self._status(action_of(claim), "refused", decision.reason, None)
         admission.refuse(claim, decision.reason, self._routes.follow_ups([status]))
 
-    def _send(self, claim: Claim) -> bool:
-        """Starts one run. What was doubtful before is looked for first, as the platform allows."""
-        if stopped := switched_off(action_of(claim), on(self._ledger.switches()), self._policy()):
-            self._settle(claim, "retry", stopped, RECHECK)
-            return False
+    def _send(self, claim: Claim, refusal: str) -> bool:
+        """Starts one run, or finds the one that an earlier, doubtful send started. Whether a run stands now."""
         try:
-            run = self._earlier(claim) if claim.doubts and self.soar.uniqueness != "key" else None
-            if run is None and self._hopeless(claim):
-                self._dead(claim, "outcome unknown")
-                return False
-            if run is None:
-                run = self.soar.run(action_of(claim))
-            self._steps("act.sent")
-        except TransientError as error:
-            self._doubtful(claim, error)
+            run = self._earlier(claim, refusal) or self._start(claim, refusal)
+        except (TransientError, ConfigError) as error:
+            if isinstance(error, TransientError) and error.sent:
+                self._doubtful(claim, error)
+            else:
+                self._untried(claim, str(error), self._outage.failed())
+            if isinstance(error, ConfigError):
+                raise
             return False
         except PermanentError as error:
-            self._dead(claim, str(error))
+            self._outage.answered()
+            self._dead(claim, str(error), doubtful=claim.doubts > 0)
             return False
+        if run is None:
+            return False
+        self._outage.answered()
+        self._steps("act.sent")
         status = self._status(action_of(claim), "running", "", run)
         self._ledger.start_run(claim, run, self._routes.follow_ups([status]))
         self._steps("act.marked")
@@ -147,9 +165,25 @@ class Act:
         emit(Signal.ACTION_RUN, self.name, key=action_of(claim).key, playbook=action_of(claim).playbook, run=run.run_id)
         return True
 
-    def _earlier(self, claim: Claim) -> RunRef | None:
-        """The run of an earlier, doubtful send, where the platform can be searched."""
-        return self.soar.find(action_of(claim).key) if self.soar.uniqueness == "search" else None
+    def _earlier(self, claim: Claim, refusal: str) -> RunRef | None:
+        """The run of an earlier, doubtful send. A platform that honours keys is asked only where it must not run again."""
+        if claim.attempt > self.settings.max_attempts:
+            raise PermanentError("every attempt ended without an outcome")
+        if not claim.doubts or self.soar.uniqueness == "none" or (self.soar.uniqueness == "key" and not refusal):
+            return None
+        try:
+            return self.soar.find(action_of(claim).key)
+        except TransientError as error:
+            raise TransientError(str(error)) from error  # not "sent": a question that got no answer starts nothing
+
+    def _start(self, claim: Claim, refusal: str) -> RunRef | None:
+        """Sends, unless that is one send too many, or a switch was thrown since the admission."""
+        if refusal or self._hopeless(claim):
+            raise PermanentError(refusal)
+        if stopped := switched_off(action_of(claim), on(self._ledger.switches()), self._policy()):
+            self._untried(claim, stopped, self._clock() + RECHECK)
+            return None
+        return self.soar.run(action_of(claim))
 
     def _hopeless(self, claim: Claim) -> bool:
         """Whether another send is one too many: after the second doubt, and after the first for a blind containment."""
@@ -158,21 +192,27 @@ class Act:
         return claim.doubts > 1 or (self.soar.uniqueness == "none" and action_of(claim).tier == "contain")
 
     def _doubtful(self, claim: Claim, error: TransientError) -> None:
+        self._outage.failed()
         if claim.attempt >= self.settings.max_attempts:
-            self._dead(claim, f"outcome unknown: {error}" if error.sent else str(error))
-        else:
-            # the wiring sees to it that a crash, too, leaves at least the index delay: the lease is no shorter
-            wait = max(backoff(claim.attempt), timedelta(seconds=self.soar.index_delay if error.sent else 0))
-            self._settle(claim, "unknown" if error.sent else "retry", str(error), wait)
+            self._dead(claim, str(error), doubtful=True)
+            return
+        # the wiring sees to it that a crash, too, leaves at least the index delay: the lease is no shorter
+        wait = max(backoff(claim.attempt), timedelta(seconds=self.soar.index_delay))
+        emit(Signal.DELIVERY_RETRIED, self.name, key=action_of(claim).key, reason=str(error))
+        self._ledger.settle(self.name, [(claim, "unknown", str(error), self._clock() + wait)])
 
-    def _settle(self, claim: Claim, outcome: Outcome, reason: str, wait: timedelta) -> None:
+    def _untried(self, claim: Claim, reason: str, again: datetime) -> None:
+        """Puts back what was not sent. No attempt is counted: the rule's ``max_age`` ends it."""
         emit(Signal.DELIVERY_RETRIED, self.name, key=action_of(claim).key, reason=reason)
-        self._ledger.settle(self.name, [(claim, outcome, reason, self._clock() + wait)])
+        self._ledger.settle(self.name, [(claim, "untried", reason, again)])
 
-    def _dead(self, claim: Claim, reason: str) -> None:
+    def _dead(self, claim: Claim, reason: str, *, doubtful: bool) -> None:
+        if doubtful:
+            reason = f"outcome unknown: {reason}" if reason else "outcome unknown"
         emit(Signal.DEAD_LETTER, self.name, key=action_of(claim).key, reason=reason)
         status = self._status(action_of(claim), "failed", reason, None)
-        self._ledger.settle(self.name, [(claim, "dead", reason, None)], self._routes.follow_ups([status]))
+        outcome: Outcome = "dead" if doubtful else "rejected"
+        self._ledger.settle(self.name, [(claim, outcome, reason, None)], self._routes.follow_ups([status]))
 
     def follow(self) -> int:
         """Asks how open runs stand and records those that ended. Returns how many ended."""
@@ -180,20 +220,30 @@ class Act:
         for run in self._ledger.open_runs(self.name, FOLLOWED):
             if self._stopping():
                 break
-            ended += self._ask(run)
+            over = self._ask(run)
+            if over is None:
+                break  # the others are asked next time, instead of waiting for a platform that does not answer
+            ended += over
         return ended
 
-    def _ask(self, run: OpenRun) -> bool:
+    def _ask(self, run: OpenRun) -> bool | None:
+        """Whether the run ended; None without an answer. Whatever comes of it, it goes to the end of the queue."""
+        answered = True
+        told = self._status(run.action, "running", "no answer", run.ref)
         try:
             seen = self.soar.status(run.ref, run.action)
+            told = self._status(run.action, seen.state, seen.detail, run.ref)
         except TransientError as error:
             emit(Signal.DELIVERY_RETRIED, self.name, key=run.action.key, reason=str(error))
-            return False
-        status = self._status(run.action, seen.state, seen.detail, run.ref)
-        ended = status.state != "running"
-        told = self._ledger.finish_run(status, self._routes.follow_ups([status]) if ended else ())
+            told = self._status(run.action, "running", str(error), run.ref)
+            answered = False
+        except PermanentError as error:
+            told = self._status(run.action, "failed", str(error), run.ref)
+        finally:
+            ended = told.state != "running"
+            written = self._ledger.finish_run(told, self._routes.follow_ups([told]) if ended else ())
         self._steps("act.finished")
-        return ended and told
+        return ended and written if answered else None
 
     def _status(self, action: Action, state: RunState, detail: str, run: RunRef | None) -> RunStatus:
         record = identity.follow_up_id(action.cause, "run_status", f"{action.key}:{state}")

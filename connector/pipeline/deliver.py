@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from connector.errors import PermanentError, TransientError
+from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ledger import Claim, Ledger, Settlement
 from connector.pipeline.ingest import Steps
 from connector.ports import Clock, SiemWriter
@@ -15,6 +15,35 @@ from connector.telemetry import DELIVERIES, PENDING, Signal, emit
 from connector.types import Action, Delivery
 
 LONGEST_WAIT = timedelta(minutes=5)
+SUSPECT = 2
+"""A record is written alone once so many claims of it ended without an outcome, by a crash or a bug."""
+
+NO_OUTCOME = Delivery(outcome="retry", reason="every attempt ended without an outcome")
+
+
+class Outage:
+    """How a target answers as a whole. Its failures make it rest; they count against no single record."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rests_until: datetime | None = None
+        self.failures = 0
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is too early to ask again."""
+        return self._rests_until is not None and self._clock() < self._rests_until
+
+    def failed(self) -> datetime:
+        """Notes one more failure in a row; returns when to ask again."""
+        self.failures += 1
+        self._rests_until = self._clock() + backoff(self.failures)
+        return self._rests_until
+
+    def answered(self) -> None:
+        """Notes that it works."""
+        self._rests_until = None
+        self.failures = 0
 
 
 class Deliver:
@@ -42,33 +71,61 @@ class Deliver:
         self._clock = clock
         self._stopping = stopping
         self._steps = steps
+        self._outage = Outage(clock)
+        self._size = settings.batch
 
     def drain(self) -> int:
-        """Delivers until nothing is due. Returns how many records were delivered."""
+        """Delivers until nothing is due, or the target fails as a whole. Returns how many records were delivered."""
         delivered = 0
-        while not self._stopping():
-            claims = self._ledger.claim(self.name, self._owner, self.settings.batch, self._lease_ttl)
+        while not self._stopping() and not self._outage.resting:
+            claims = self._claim()
             if not claims:
                 break
             self._steps("deliver.claimed")
-            outcomes = self._write(claims)
-            self._steps("deliver.written")
-            settlements = [self._settlement(c, o) for c, o in zip(claims, outcomes, strict=True)]
-            self._ledger.settle(self.name, settlements)
-            self._steps("deliver.settled")
-            for _, outcome, _, _ in settlements:
-                DELIVERIES.labels(target=self.name, outcome=outcome).inc()
-                delivered += outcome == "delivered"
+            delivered += self._deliver(claims)
         PENDING.labels(target=self.name).set(self._ledger.pending(self.name))
         return delivered
+
+    def _claim(self) -> Sequence[Claim]:
+        """What is written next. A suspect is written alone, and last; one without attempts left is a dead letter."""
+        claims = self._ledger.claim(self.name, self._owner, self._size, self._lease_ttl)
+        worn_out = [claim for claim in claims if claim.attempt > self.settings.max_attempts]
+        claims = [claim for claim in claims if claim.attempt <= self.settings.max_attempts]
+        chosen = [claim for claim in claims if claim.doubts < SUSPECT] or claims[:1]
+        kept = {claim.id for claim in chosen}
+        settlements = [self._settlement(claim, NO_OUTCOME) for claim in worn_out]
+        settlements += [(claim, "untried", "", self._clock()) for claim in claims if claim.id not in kept]
+        if settlements:
+            self._ledger.settle(self.name, settlements)
+            self._size = max(1, len(chosen))
+        return chosen
+
+    def _deliver(self, claims: Sequence[Claim]) -> int:
+        """Writes and settles; returns how many arrived. A failure of the target as a whole counts against no record."""
+        try:
+            outcomes = self._write(claims)
+        except (TransientError, ConfigError) as error:
+            again = self._outage.failed()
+            self._size = max(1, len(claims) // 2)
+            emit(Signal.DELIVERY_RETRIED, self.name, reason=str(error), records=len(claims))
+            self._ledger.settle(self.name, [(claim, "untried", str(error), again) for claim in claims])
+            if isinstance(error, ConfigError):
+                raise
+            return 0
+        self._outage.answered()
+        self._size = min(self.settings.batch, 2 * self._size)
+        self._steps("deliver.written")
+        settlements = [self._settlement(c, o) for c, o in zip(claims, outcomes, strict=True)]
+        self._ledger.settle(self.name, settlements)
+        self._steps("deliver.settled")
+        for _, outcome, _, _ in settlements:
+            DELIVERIES.labels(target=self.name, outcome=outcome).inc()
+        return sum(outcome == "delivered" for _, outcome, _, _ in settlements)
 
     def _write(self, claims: Sequence[Claim]) -> Sequence[Delivery]:
         """One outcome a claim. A call that the target refuses as a whole is cut in half until the culprit stands alone."""
         try:
             return self.writer.write([claim.record for claim in claims if not isinstance(claim.record, Action)])
-        except TransientError as error:
-            outcome = Delivery(outcome="unknown" if error.sent else "retry", reason=str(error))
-            return [outcome] * len(claims)
         except PermanentError as error:
             if len(claims) == 1:
                 return [Delivery(outcome="rejected", reason=str(error))]

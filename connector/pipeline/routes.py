@@ -52,19 +52,24 @@ class Routes:
         return None
 
     def rows(self, source: str, decisions: Sequence[Decision]) -> list[OutboxRow]:
-        """Outbox rows for verdicts and for the actions that they propose."""
+        """Outbox rows for verdicts and for the actions that they propose; their SOARs were all found at the start."""
         rows = [
             OutboxRow(record_id=d.verdict.record_id, target=target, cause=d.verdict.record_id)
             for target in self.writers_of(Verdict, source)
             for d in decisions
         ]
-        rows += [action_row(action) for d in decisions for action in d.actions if action.soar in self._soars]
+        rows += [action_row(action) for d in decisions for action in d.actions]
         return self._fit(rows)
 
     def follow_ups(self, records: Iterable[Record]) -> list[OutboxRow]:
-        """Rows that carry follow-up records to every writer that takes their kind."""
+        """Rows that carry follow-up records to every writer that takes their kind; each hangs on its cause."""
         rows = [
-            OutboxRow(record_id=record.record_id, target=target, payload=msgspec.json.encode(record))
+            OutboxRow(
+                record_id=record.record_id,
+                target=target,
+                cause=getattr(record, "cause", None),
+                payload=msgspec.json.encode(record),
+            )
             for record in records
             for target in self.writers_of(type(record))
         ]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from connector.errors import TransientError
+from connector.errors import ConfigError, PermanentError, TransientError
 from connector.types import RunStatus
 
 SOURCE = {"lookback": timedelta(minutes=10), "settle": timedelta(seconds=5), "start": "beginning"}
@@ -19,6 +19,16 @@ min_confidence = 0.0
 mode = "approve"
 tier = "contain"
 playbook = "isolate-host"
+"""
+COOLING = """
+soar = "soar"
+[[rules]]
+name = "everything"
+min_confidence = 0.0
+mode = "auto"
+tier = "ticket"
+playbook = "notify-on-call"
+cooldown = "1h"
 """
 
 
@@ -170,3 +180,152 @@ def test_an_unanswered_status_is_asked_again(house):
     house.platform.faults.add("status", times=2, error=lambda: TransientError("down"))
     settle(house, 2)
     assert house.ledger.open_runs("soar", 10) == []
+
+
+def letters(house):
+    return [letter.reason for letter in house.ledger.dead_letters()]
+
+
+def states(house):
+    house.deliver.drain()
+    found = [d["triaged"]["run_status"]["state"] for d in house.siem.documents.values() if "run_status" in d["triaged"]]
+    return sorted(found)
+
+
+def test_a_run_that_cannot_be_asked_about_has_failed_and_holds_up_no_other(house):
+    house = house(source=SOURCE)
+    house.put("a.exe", "b.exe")
+    house.run(60)
+    house.platform.duration = 100
+    house.act.drain()
+    house.platform.faults.add("status", error=lambda: PermanentError("no such run"))
+    settle(house, 5)
+    assert states(house) == ["failed", "running", "running", "succeeded"]
+
+
+@pytest.mark.parametrize("error", [TransientError("down"), KeyError("an answer that nobody expected")])
+def test_the_others_are_asked_about_though_one_run_never_answers(house, error):
+    house = house(source=SOURCE)
+    house.put("a.exe", "b.exe", "c.exe")
+    house.run(60)
+    house.platform.duration = 10_000
+    house.act.drain()
+    asked = []
+    real = house.act.soar.status
+
+    def status(run, action):
+        asked.append(run.run_id)
+        if run.run_id == "run-1":
+            raise error
+        return real(run, action)
+
+    house.act.soar.status = status
+    for _ in range(4):
+        house.clock.advance(1)
+        try:
+            house.act.follow()
+        except KeyError:
+            continue
+    assert {"run-1", "run-2", "run-3"} <= set(asked)
+
+
+@pytest.mark.parametrize(("uniqueness", "found"), [("key", True), ("search", True), ("none", False)])
+def test_what_may_have_run_is_looked_for_and_never_recorded_as_refused(house, uniqueness, found):
+    house = one_event(house, soar={"uniqueness": uniqueness})
+    house.platform.lose_answers()
+    house.act.drain()
+    house.clock.advance(timedelta(hours=2))
+    settle(house, 1)
+    assert len(house.platform.runs) == 1
+    assert states(house) == (["running", "succeeded"] if found else ["failed"])
+    assert [reason.startswith("outcome unknown: older than max_age") for reason in letters(house)] == [True] * (
+        not found
+    )
+
+
+def test_a_search_without_an_answer_is_made_again_and_counts_as_no_send(house):
+    house = one_event(house, soar={"uniqueness": "search"})
+    house.platform.lose_answers()
+    house.act.drain()
+    house.platform.faults.add("find", times=5, error=lambda: TransientError("cut off", sent=True))
+    settle(house)
+    assert len(house.platform.runs) == 1
+    assert letters(house) == []
+    assert states(house) == ["running", "succeeded"]
+
+
+def test_an_outage_of_most_of_an_hour_uses_up_no_attempts(house):
+    house = one_event(house, soar={"max_attempts": 2})
+    house.platform.faults.add("run", times=1000)
+    settle(house, 50)
+    assert letters(house) == []
+    house.platform.faults._waiting.clear()
+    settle(house, 9)
+    assert len(house.platform.runs) == 1
+
+
+def test_a_soar_that_refuses_us_leaves_no_doubt_behind(house):
+    house = one_event(house, soar={"uniqueness": "none"})
+    house.platform.faults.add("run", times=3, error=lambda: ConfigError("the token has expired"))
+    for _ in range(3):
+        with pytest.raises(ConfigError):
+            house.act.drain()
+        house.clock.advance(60)
+    settle(house, 1)
+    assert len(house.platform.runs) == 1
+    assert letters(house) == []
+
+
+def test_a_send_that_always_ends_in_a_bug_ends_as_a_dead_letter(house):
+    house = one_event(house, soar={"max_attempts": 3})
+
+    def run(_):
+        raise KeyError("id")
+
+    house.act.soar.run = run
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            house.act.drain()
+        house.clock.advance(60)
+    house.act.drain()
+    assert letters(house) == ["outcome unknown: every attempt ended without an outcome"]
+
+
+def test_a_flood_of_waiting_actions_does_not_keep_open_runs_from_being_asked_about(house, monkeypatch):
+    monkeypatch.setattr("connector.pipeline.act.ADMISSIONS", 5)
+    house = one_event(house)
+    house.act.drain()
+    house.ledger.set_switch("kill", True, "a person")
+    house.put(*(f"{n}.exe" for n in range(20)))
+    house.run(60)
+    looks = []
+    real = house.act.follow
+    house.act.follow = lambda: looks.append(house.ledger.waiting()) or real()
+    house.act.drain()
+    assert len(looks) == 5
+
+
+def test_an_action_that_the_platform_rejected_cools_nothing_down(house):
+    house = house(source=SOURCE, policy=COOLING)
+    house.put("a.exe")
+    house.run(60)
+    house.platform.faults.add("run", error=lambda: PermanentError("no such playbook"))
+    house.act.drain()
+    house.put("b.exe")
+    house.run(60)
+    settle(house, 1)
+    assert len(house.platform.runs) == 1
+
+
+def test_a_worker_that_lost_its_claim_tells_nothing(house):
+    one = one_event(house, soar={"uniqueness": "none"})
+    other = house(source=SOURCE, soar={"uniqueness": "none"}, beside=one)
+
+    def refused(_):
+        one.clock.advance(61)
+        other.act.drain()
+        raise PermanentError("too late")
+
+    one.act.soar.run = refused
+    one.act.drain()
+    assert states(one) == ["running", "succeeded"]

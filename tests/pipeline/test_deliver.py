@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from connector.errors import PermanentError, TransientError
+import pytest
+
+from connector.errors import ConfigError, PermanentError, TransientError
 from connector.identity import event_id
 from connector.pipeline.deliver import LONGEST_WAIT, backoff
 from connector.types import Delivery
@@ -77,6 +79,78 @@ def test_a_record_that_never_arrives_ends_as_a_dead_letter_that_can_be_replayed(
     settle(house, 1)
     assert house.verdicts() == {"0.exe": 1}
     assert house.ledger.dead_letters() == []
+
+
+def test_an_outage_of_hours_kills_no_record_and_ends_by_itself(house):
+    house = filled(house, count=20, target={"max_attempts": 2, "batch": 8})
+    house.siem.faults.add("write", times=10_000)
+    settle(house, 180)
+    assert house.ledger.dead_letters() == []
+    house.siem.faults._waiting.clear()
+    settle(house, 10)
+    assert len(house.verdicts()) == 20
+
+
+def test_a_target_that_is_down_is_asked_once_a_drain_and_ever_more_seldom(house):
+    house = filled(house, count=20, target={"batch": 2})
+    house.siem.faults.add("write", times=1000)
+    calls = []
+    real = house.deliver.writer.write
+    house.deliver.writer.write = lambda records: calls.append(len(records)) or real(records)
+    house.deliver.drain()
+    assert len(calls) == 1
+    settle(house, 60)
+    assert len(calls) < 30
+
+
+def test_a_record_that_breaks_every_call_is_left_behind_by_the_others(house):
+    house = filled(house, count=16)
+    bad = event_id("lab", "5.exe")
+    real = house.deliver.writer.write
+
+    def write(records):
+        if any(record.record_id == bad for record in records):
+            raise TransientError("timed out", sent=True)
+        return real(records)
+
+    house.deliver.writer.write = write
+    settle(house, 60)
+    assert len(house.verdicts()) == 15
+    assert house.ledger.pending("siem") == 1
+
+
+def test_a_target_that_refuses_us_is_told_and_counts_against_no_record(house):
+    house = filled(house, target={"max_attempts": 1})
+    house.siem.faults.add("write", error=lambda: ConfigError("the token has expired"))
+    with pytest.raises(ConfigError):
+        house.deliver.drain()
+    settle(house, 1)
+    assert len(house.verdicts()) == 10
+
+
+@pytest.mark.parametrize("bug", ["raises", "answers too little"])
+def test_a_record_on_which_the_writer_has_a_bug_dies_alone(house, bug):
+    house = filled(house, target={"max_attempts": 5})
+    bad = event_id("lab", "5.exe")
+    real = house.deliver.writer.write
+
+    def write(records):
+        if any(record.record_id == bad for record in records):
+            if bug == "raises":
+                raise KeyError("a field that nobody expected")
+            return real(records[:-1]) if len(records) > 1 else []
+        return real(records)
+
+    house.deliver.writer.write = write
+    for _ in range(12):
+        house.clock.advance(61)
+        try:
+            house.deliver.drain()
+        except (KeyError, ValueError):
+            continue
+    assert [letter.subject for letter in house.ledger.dead_letters()] == [bad]
+    assert len(house.verdicts()) >= 9
+    assert house.ledger.pending("siem") == 0
 
 
 def test_waits_double_up_to_a_limit_and_differ():
