@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from connector.ledger.intervals import HAS_OUTCOME, from_row
-from connector.ledger.readers import from_row as reader_row
+from connector.ledger.readers import HISTORY, from_row as reader_row
 from connector.ledger.room import Room
 from connector.ledger.rows import Gap, Interval, Reader
 from connector.ledger.schema import cursors, intervals, sightings, streams
@@ -80,17 +80,23 @@ class Gaps(Room):
     def gaps(self, source: str, digest: str, lookback_us: int, heads: Sequence[Position]) -> list[Gap]:
         """Gaps of a source under one query, by partition and offset.
 
-        Unproven stretches are looked for from the first offset that the ledger knows to ``head - lookback``; in a
-        partition without a head (a file that is gone) up to the last offset read.
+        Unproven stretches are looked for from the first offset that the ledger knows to ``head - lookback``; without a
+        lookback to where the forward reader stands, since what a file has gained since then is no gap yet. In a
+        partition without a head (a file that is gone) they are looked for up to the last offset that was read or begun.
         """
         read = self._read(source, digest)
-        starts = self._starts(source, digest)
+        readers = self._readers(source, digest)
         limits = {head.partition: head.offset - lookback_us for head in heads}
         found: list[Gap] = []
-        for partition in sorted(read.keys() | (starts.keys() & limits.keys())):
-            known = read.get(partition, [])
-            offsets = [entry.start for entry in known] + starts.get(partition, [])
-            stop = limits.get(partition, max((entry.stop for entry in known), default=0))
+        for partition in sorted(read.keys() | readers.keys()):
+            known, mine = read.get(partition, []), readers.get(partition, [])
+            offsets = [entry.start for entry in known] + [reader.offset for reader in mine]
+            stop = limits.get(partition)
+            if stop is None:
+                ends = [reader.offset if reader.span_stop is None else reader.span_stop for reader in mine]
+                stop = max([entry.stop for entry in known] + ends)
+            elif not lookback_us:
+                stop = min([stop] + [reader.offset for reader in mine if reader.purpose == "forward"])
             found += unproven(known, lookback_us, min(offsets), stop, partition)
         found += self._lost(source, digest, lookback_us)
         return sorted(found, key=lambda gap: (gap.partition, gap.start, gap.stop))
@@ -108,13 +114,16 @@ class Gaps(Room):
                 found.setdefault(row.partition, []).append(from_row(row))
         return found
 
-    def _starts(self, source: str, digest: str) -> dict[str, list[int]]:
+    def _readers(self, source: str, digest: str) -> dict[str, list[Reader]]:
+        """All readers by partition, those of past stretches too: what one has begun and not ended is not proven."""
         query = sa.select(cursors).where(
-            cursors.c.source == source, cursors.c.digest == digest, cursors.c.purpose == "forward"
+            cursors.c.source == source, cursors.c.digest == digest, cursors.c.purpose != HISTORY
         )
+        found: dict[str, list[Reader]] = {}
         with self._db.read() as tx:
-            readers: list[Reader] = [reader_row(row) for row in tx.execute(query)]
-        return {reader.partition: [reader.offset] for reader in readers}
+            for row in tx.execute(query):
+                found.setdefault(row.partition, []).append(reader_row(row))
+        return found
 
     def _lost(self, source: str, digest: str, lookback_us: int) -> list[Gap]:
         accounted = sa.func.count(sa.case((HAS_OUTCOME, sightings.c.event_id)).distinct())

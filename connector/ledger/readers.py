@@ -63,9 +63,13 @@ class Readers(Room):
         with self._db.read() as tx:
             return [from_row(row) for row in tx.execute(query.order_by(*(cursors.c[name] for name in _KEY)))]
 
-    def put_reader(self, reader: Reader) -> None:
-        """Sets a reader, outside of any batch: when it begins its first span, or when a person resets it."""
+    def put_reader(self, reader: Reader, lease: Lease | None = None) -> None:
+        """Sets a reader, outside of any batch: when it begins its first span, or (without a lease) when a person says so.
+
+        Raises ``LostLeaseError``.
+        """
         with self._db.write() as tx:
+            hold(tx, lease)
             put(tx, reader, self._now())
 
     def delete_readers(self, source: str) -> int:

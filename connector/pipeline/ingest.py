@@ -10,17 +10,17 @@ import itertools
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Event as Flag
 
 import msgspec
 
-from connector import events, identity
-from connector.errors import PermanentError
-from connector.ledger import Commit, DeadLetter, Interval, Lease, Ledger, Reader
+from connector.errors import ConfigError, PermanentError, TransientError
+from connector.ledger import Commit, Interval, Lease, Ledger, Reader
 from connector.models import Bundle
 from connector.pipeline import kept, spans
+from connector.pipeline.prepare import Prepared, prepare, quarantine
 from connector.pipeline.routes import Routes
 from connector.policy import Decision, DecisionContext, Policy, decide
 from connector.ports import Clock, EventSource
@@ -31,8 +31,8 @@ from connector.types import Batch, Cursor, Event, Position, RawEvent, Span, Stat
 Steps = Callable[[str], None]
 """Told the name of each step of the loops once it is done; crash tests end the process there."""
 
-QUARANTINE_ATTEMPTS = 7
-"""A single event that ended this many attempts at its batch is quarantined."""
+QUARANTINE_ATTEMPTS = 3
+"""An event that ended this many attempts at itself alone is quarantined."""
 
 BATCHES_A_TURN = 50
 """Batches of a past stretch that are read before what is new is looked at again."""
@@ -42,15 +42,6 @@ BATCHES_A_CHECK = 10
 
 SNAPSHOT_LIMIT = 1 << 20
 """Bytes of an event's JSON that a snapshot may hold."""
-
-
-class Prepared(msgspec.Struct, frozen=True):
-    """A batch after normalisation. ``own`` are ids of records that are ours; ``dead`` could not be read."""
-
-    events: tuple[Event, ...]
-    dead: tuple[DeadLetter, ...] = ()
-    own: tuple[str, ...] = ()
-    sightings: tuple[tuple[str, str, int], ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -100,6 +91,7 @@ class Ingest:
         self._stopping = stopping
         self._steps = steps
         self._lookback = microseconds(settings.lookback)
+        self._marked = False
 
     def poll(self) -> Outcome:
         """Reads all that is due: new events, late ones, and what a person asked for.
@@ -117,7 +109,10 @@ class Ingest:
             more = True
             while more and not self._stopping.is_set():
                 more = False
-                for task in self._tasks():
+                for task in self._tasks(lease):
+                    if self._stopping.is_set() or self._routes.pausing(self.name):
+                        more = False
+                        break
                     outcome, finished = self._read(task, lease)
                     total += outcome
                     more |= not finished
@@ -126,35 +121,63 @@ class Ingest:
         emit(Signal.POLL_DONE, self.name, verdicts=total.verdicts, dead=total.dead, known=total.known)
         return total
 
-    def _tasks(self) -> Iterator[spans.Task]:
+    def _tasks(self, lease: Lease) -> Iterator[spans.Task]:
         """One turn: what is due in each partition, the newest first."""
-        digest = self.source.query_digest
-        readers: dict[str, list[Reader]] = {}
-        for reader in self._ledger.readers(self.name, digest):
-            readers.setdefault(reader.partition, []).append(reader)
+        heads = self.source.heads()
+        readers = self._readers(heads, lease)
         weak: dict[str, list[Interval]] = {}
-        for interval in self._ledger.weak(self.name, digest, self._lookback):
+        for interval in self._ledger.weak(self.name, self.source.query_digest, self._lookback):
             weak.setdefault(interval.partition, []).append(interval)
-        known_source = bool(readers)
-        for head in self.source.heads():
-            mine = readers.get(head.partition) or self._first_readers(head, known_source=known_source)
-            yield from spans.plan(self._without_backlog(mine, head), weak.get(head.partition, ()), head, self._lookback)
+        for head in heads:
+            mine = self._without_backlog(readers[head.partition], head, lease)
+            yield from spans.plan(mine, weak.get(head.partition, ()), head, self._lookback)
 
-    def _first_readers(self, head: Position, *, known_source: bool) -> list[Reader]:
-        """Readers for a partition that is new: a file that appears later is read from its start."""
-        from_start = self.settings.start == "beginning" or (head.partition != "" and known_source)
+    def _readers(self, heads: Sequence[Position], lease: Lease) -> Mapping[str, Sequence[Reader]]:
+        """The readers of each partition; those of a new one are made now.
+
+        A mark remembers that the source was seen, be it without any partition, and under which lookback: what was begun
+        under a shorter one is begun anew.
+        """
+        everything = self._ledger.readers(self.name)
+        mark = next((reader for reader in everything if reader.purpose == spans.SEEN), None)
+        here: dict[str, dict[str, Reader]] = {}
+        for reader in everything:
+            if reader.digest == self.source.query_digest and reader.purpose != spans.SEEN:
+                here.setdefault(reader.partition, {})[reader.purpose] = reader
+        changed = list(spans.begun_anew(everything)) if mark is not None and mark.offset < self._lookback else []
+        for reader in changed:
+            if reader.digest == self.source.query_digest:
+                here[reader.partition][reader.purpose] = reader
+        for head in heads:
+            mine = here.setdefault(head.partition, {})
+            if spans.FORWARD not in mine:
+                fresh = self._first_readers(head, everything)
+                mine.update({reader.purpose: reader for reader in fresh})
+                changed += fresh
+        if not self._marked or mark is None:
+            changed.append(spans.seen(self.name, self._lookback))
+        for reader in changed:
+            self._ledger.put_reader(reader, lease)
+        self._marked = True
+        return {partition: list(mine.values()) for partition, mine in here.items()}
+
+    def _first_readers(self, head: Position, everything: Sequence[Reader]) -> list[Reader]:
+        """Readers for a partition that is new to this query: they go on where those of the query before it stood.
+
+        Without such, a file that appears later is read from its start.
+        """
         digest = self.source.query_digest
-        fresh = spans.first_readers(self.name, digest, head, self._lookback, from_start=from_start)
-        for reader in fresh:
-            self._ledger.put_reader(reader)
-        return fresh
+        if inherited := spans.inherited(everything, digest, head, self._lookback):
+            return inherited
+        from_start = self.settings.start == "beginning" or (head.partition != "" and bool(everything))
+        return spans.first_readers(self.name, digest, head, self._lookback, from_start=from_start)
 
-    def _without_backlog(self, readers: Sequence[Reader], head: Position) -> list[Reader]:
+    def _without_backlog(self, readers: Sequence[Reader], head: Position, lease: Lease) -> list[Reader]:
         """Hands what lies further back than the lookback to a reader of its own."""
         by_purpose = {reader.purpose: reader for reader in readers}
         split = spans.caught_up(by_purpose[spans.FORWARD], head, self._lookback)
         for reader in split or ():
-            self._ledger.put_reader(reader)
+            self._ledger.put_reader(reader, lease)
             by_purpose[reader.purpose] = reader
         return list(by_purpose.values())
 
@@ -163,27 +186,28 @@ class Ingest:
         total = Outcome()
         reader = task.reader
         reason = ""
-        turns = itertools.count() if reader.purpose == spans.FORWARD else range(BATCHES_A_TURN)
+        # one file, however long, leaves its source's other files their turn
+        endless = reader.purpose == spans.FORWARD and not reader.partition
+        turns = itertools.count() if endless else range(BATCHES_A_TURN)
         with ThreadPoolExecutor(1, thread_name_prefix=f"read-{self.name}") as pool:
             ahead: Future[tuple[Batch[RawEvent], Prepared]] | None = None
             for turn in turns:
-                suspect = reader.attempts
                 if ahead is None:
-                    raw = self._fetch(task.span, reader, self._limit(suspect))
-                    reader = self._begin(lease, reader)
-                    prepared = self._quarantine(raw) if self._is_poison(raw, suspect) else self._prepare(raw.items)
+                    raw, prepared = self._fetch(task.span, reader, self._limit(reader.attempts)), None
                 else:
                     raw, prepared = ahead.result()
-                    reader = self._begin(lease, reader)
-                following = self._after(reader, raw, suspect)
-                unfinished = following.span_stop is not None
-                ahead = (
-                    pool.submit(self._fetch_and_prepare, task.span, following) if unfinished and not suspect else None
-                )
-                lease = self._ledger.renew(lease, self._lease_ttl)
                 reason = reason or raw.reason
-                interval = None if unfinished else self._interval(task, following, reason)
-                total += self._store(prepared, lease=lease, reader=following, interval=interval)
+                following = self._after(reader, raw)
+                unfinished = following.span_stop is not None
+                with self._attempt(lease, reader):
+                    prepared = prepared or self._tried(raw, reader.attempts)
+                    if unfinished and not reader.attempts:
+                        ahead = pool.submit(self._fetch_and_prepare, task.span, following)
+                    else:
+                        ahead = None
+                    lease = self._ledger.renew(lease, self._lease_ttl)
+                    interval = None if unfinished else self._interval(task, following, reason)
+                    total += self._store(prepared, lease=lease, reader=following, interval=interval)
                 if not unfinished or self._stopping.is_set():
                     return total, not unfinished
                 if turn % BATCHES_A_CHECK == BATCHES_A_CHECK - 1 and self._routes.pausing(self.name):
@@ -191,17 +215,41 @@ class Ingest:
                 reader = following
         return total, False
 
-    def _begin(self, lease: Lease, reader: Reader) -> Reader:
-        begun = self._ledger.begin(lease, reader)
+    @contextmanager
+    def _attempt(self, lease: Lease, reader: Reader) -> Iterator[None]:
+        """One attempt at a batch, counted before it is made. An outage is no attempt: it says nothing of the events."""
+        self._ledger.begin(lease, reader)
         self._steps("ingest.begun")
-        return begun
+        try:
+            yield
+        except (TransientError, ConfigError):
+            with suppress(TransientError):
+                self._ledger.put_reader(reader, lease)
+            raise
+
+    def _tried(self, raw: Batch[RawEvent], attempts: int) -> Prepared:
+        if self._is_poison(attempts):
+            return quarantine(self.name, raw.items, QUARANTINE_ATTEMPTS)
+        return self._prepare(raw.items)
 
     def _limit(self, attempts: int) -> int:
         """Events to read: a quarter as many after each failed attempt, so that a poison event is soon alone."""
         return max(1, self.settings.batch >> 2 * attempts)
 
-    def _is_poison(self, raw: Batch[RawEvent], attempts: int) -> bool:
-        return len(raw.items) == 1 and attempts >= QUARANTINE_ATTEMPTS
+    def _alone(self) -> int:
+        """After how many failed attempts events are read one by one."""
+        return self.settings.batch.bit_length() // 2
+
+    def _is_poison(self, attempts: int) -> bool:
+        """Whether one event alone, at one place, has failed too often. A page may hold it twice."""
+        return attempts >= self._alone() + QUARANTINE_ATTEMPTS
+
+    def _suspicion(self, suspect: int) -> int:
+        """Attempts to go on with after a batch is in: it only makes the next batches small, and soon ends.
+
+        What failed alone at this place says nothing of the next one, and after a quarantine the culprit is gone.
+        """
+        return 0 if self._is_poison(suspect) else max(0, min(suspect, self._alone()) - 1)
 
     def _fetch(self, span: Span, reader: Reader, limit: int) -> Batch[RawEvent]:
         with self._timed("ingest.read"):
@@ -212,11 +260,12 @@ class Ingest:
         raw = self._fetch(span, reader, self._limit(reader.attempts))
         return raw, self._prepare(raw.items)
 
-    def _after(self, reader: Reader, raw: Batch[RawEvent], suspect: int) -> Reader:
+    def _after(self, reader: Reader, raw: Batch[RawEvent]) -> Reader:
         """Where the reader stands once this batch is in. A batch that took several attempts leaves some suspicion."""
         if not raw.complete:
             emit(Signal.READ_INCOMPLETE, self.name, reason=raw.reason, purpose=reader.purpose)
-        moved = msgspec.structs.replace(reader, attempts=max(0, suspect - 1), complete=reader.complete and raw.complete)
+        attempts = self._suspicion(reader.attempts)
+        moved = msgspec.structs.replace(reader, attempts=attempts, complete=reader.complete and raw.complete)
         if raw.done:
             return msgspec.structs.replace(moved, offset=reader.span_stop, span_stop=None, token=None)
         if raw.cursor is None:
@@ -232,7 +281,7 @@ class Ingest:
             stop=task.span.stop,
             read_at=task.read_at,
             complete=following.complete,
-            reason=reason,
+            reason=kept.scrub(reason),
         )
 
     def batch(self, raws: Sequence[RawEvent]) -> Outcome:
@@ -240,54 +289,8 @@ class Ingest:
         return self._store(self._prepare(raws), lease=None, reader=None, interval=None)
 
     def _prepare(self, raws: Sequence[RawEvent]) -> Prepared:
-        """Normalises; what cannot be read becomes a dead letter, and records of ours are set apart."""
-        good: list[Event] = []
-        dead: list[DeadLetter] = []
-        own: list[str] = []
-        sightings: list[tuple[str, str, int]] = []
         with self._timed("ingest.normalise"):
-            for raw in raws:
-                try:
-                    event = events.normalise(raw)
-                except PermanentError as error:
-                    dead.append(self._dead(raw, str(error)))
-                    event_id = dead[-1].subject
-                else:
-                    event_id = event.id
-                    if self._is_own(event):
-                        own.append(event_id)
-                    else:
-                        good.append(event)
-                if raw.position is not None:
-                    sightings.append((event_id, raw.position.partition, raw.position.offset))
-        return Prepared(tuple(good), tuple(dead), tuple(own), tuple(sightings))
-
-    def _is_own(self, event: Event) -> bool:
-        """Whether this is a record of ours that came back. A mark that does not verify hides nothing."""
-        marks = event.ecs.get("triaged")
-        mark = marks.get("origin") if isinstance(marks, Mapping) else None
-        if mark is None:
-            return False
-        ours = identity.is_ours(self._origin_key, mark)
-        emit(Signal.OWN_RECORD if ours else Signal.FOREIGN_MARK, self.name, place=event.place)
-        return ours
-
-    def _quarantine(self, raw: Batch[RawEvent]) -> Prepared:
-        item = raw.items[0]
-        letter = self._dead(item, f"poison: every one of {QUARANTINE_ATTEMPTS} attempts at this event failed")
-        position = item.position
-        seen = ((letter.subject, position.partition, position.offset),) if position else ()
-        return Prepared((), (letter,), sightings=seen)
-
-    def _dead(self, raw: RawEvent, reason: str) -> DeadLetter:
-        emit(Signal.DEAD_LETTER, self.name, place=raw.place, reason=reason)
-        return DeadLetter(
-            subject=identity.event_id(raw.deployment, raw.native_id),
-            source=self.name,
-            reason=reason,
-            payload=kept.preserved(raw),
-            place=raw.place,
-        )
+            return prepare(self.name, raws, self._origin_key)
 
     def _store(
         self, prepared: Prepared, *, lease: Lease | None, reader: Reader | None, interval: Interval | None
@@ -346,7 +349,10 @@ class Ingest:
         bound = int(self._retention.snapshot_share * 0x1_0000_0000)
         for event, verdict in zip(fresh, verdicts, strict=True):
             if verdict.verdict != "benign" or int(event.id[:8], 16) < bound:
-                document = msgspec.json.encode({"kind": event.kind, "ecs": event.ecs})
+                try:
+                    document = msgspec.json.encode({"kind": event.kind, "ecs": event.ecs})
+                except (RecursionError, TypeError, ValueError):
+                    continue  # a snapshot is a copy for later: no event is lost for want of one
                 if len(document) <= SNAPSHOT_LIMIT:
                     yield event.id, zlib.compress(document, 1)
 

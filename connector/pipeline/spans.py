@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from connector.errors import ConfigError
 from connector.ledger import Interval, Reader
 from connector.types import Position, Span
 
@@ -27,6 +28,9 @@ REPAIR = "repair"
 BACKFILL = "backfill-"
 SETTLED = "backfill-settled-"
 """A backfill that was begun after its stretch's lookback had ended."""
+
+SEEN = "seen"
+"""No reader: the mark that a source has been looked at. Its offset is the lookback (microseconds) it was read under."""
 
 YOUNGEST_REREAD_US = 15_000_000
 STEP = 4
@@ -67,8 +71,49 @@ def first_readers(source: str, digest: str, head: Position, lookback: int, *, fr
     ]
 
 
+def seen(source: str, lookback: int) -> Reader:
+    """The mark of a source, whatever its query and partitions."""
+    return Reader(source=source, digest="", partition="", purpose=SEEN, offset=lookback)
+
+
+def begun_anew(readers: Sequence[Reader]) -> Iterator[Reader]:
+    """Unfinished readings of past stretches, back at their start: their first pages came too early for a longer lookback."""
+    for reader in readers:
+        if reader.span_stop is not None and reader.purpose not in {FORWARD, SEEN}:
+            yield msgspec.structs.replace(reader, token=None, complete=True)
+
+
+def inherited(readers: Sequence[Reader], digest: str, head: Position, lookback: int) -> list[Reader]:
+    """The readers of a partition whose query has changed; none where no other query has read it.
+
+    They begin where the furthest of the old ones had proven everything, and take over what a backfill has left.
+    """
+    old: dict[str, dict[str, Reader]] = {}
+    for reader in readers:
+        if reader.partition == head.partition and reader.digest != digest:
+            old.setdefault(reader.digest, {})[reader.purpose] = reader
+    ended = [mine for mine in old.values() if FORWARD in mine]
+    if not ended:
+        return []
+    last = max(ended, key=lambda mine: mine[FORWARD].offset)
+    proven = min(last[FORWARD].offset, last.get("reread-0", last[FORWARD]).offset, head.offset)
+    start = msgspec.structs.replace(head, offset=proven)
+    left = [
+        msgspec.structs.replace(reader, digest=digest, token=None, attempts=0, complete=True)
+        for purpose, reader in last.items()
+        if purpose.startswith(BACKFILL) and reader.span_stop is not None
+    ]
+    return first_readers(last[FORWARD].source, digest, start, lookback, from_start=False) + left
+
+
 def backfill(reader: Reader, start: int, stop: int, head: Position, lookback: int) -> Reader:
-    """A reader for a past stretch of another reader's partition."""
+    """A reader for a past stretch of another reader's partition, as far as it is safe to read.
+
+    Raises ``ConfigError`` where nothing of the stretch can be read yet.
+    """
+    stop = min(stop, head.offset)
+    if start >= stop:
+        raise ConfigError("nothing of this stretch can be read: it ends before it begins, or lies in the future")
     prefix = SETTLED if stop + lookback <= head.offset else BACKFILL
     return msgspec.structs.replace(
         reader, purpose=f"{prefix}{start}-{stop}", offset=start, span_stop=stop, token=None, attempts=0, complete=True
@@ -100,7 +145,7 @@ def plan(readers: Sequence[Reader], weak: Sequence[Interval], head: Position, lo
     for purpose, reader in sorted(by_purpose.items()):
         if purpose.startswith(BACKFILL) and reader.span_stop is not None:
             age = lookback if purpose.startswith(SETTLED) else 0
-            yield _task(reader, reader.offset, reader.span_stop, reader.span_stop + age)
+            yield _resumed(reader, age, head)
     for purpose, age in ages(lookback).items():
         if purpose in by_purpose:
             yield from _reread(by_purpose[purpose], age, weak, head)
@@ -110,7 +155,7 @@ def plan(readers: Sequence[Reader], weak: Sequence[Interval], head: Position, lo
 def _reread(reader: Reader, age: int, weak: Sequence[Interval], head: Position) -> Iterator[Task]:
     """The reader's unfinished span, or the stretch from the first place that is not proven to where it is due."""
     if reader.span_stop is not None:
-        yield _task(reader, reader.offset, reader.span_stop, reader.span_stop + age)
+        yield _resumed(reader, age, head)
         return
     due = head.offset - age
     start, stop = _first_run(weak, reader.offset, due)
@@ -137,7 +182,7 @@ def _repair(
     """A stretch that every other reader has passed and that is still not proven, at doubling ages."""
     unfinished = by_purpose.get(REPAIR)
     if unfinished is not None and unfinished.span_stop is not None:
-        yield _task(unfinished, unfinished.offset, unfinished.span_stop, unfinished.span_stop + lookback)
+        yield _resumed(unfinished, lookback, head)
         return
     passed = by_purpose.get("reread-0", by_purpose[FORWARD])
     for interval in weak:
@@ -146,6 +191,12 @@ def _repair(
             reader = msgspec.structs.replace(passed, purpose=REPAIR, token=None, attempts=0, complete=True)
             yield _task(reader, interval.start, interval.stop, due)
             return
+
+
+def _resumed(reader: Reader, age: int, head: Position) -> Task:
+    """The rest of an unfinished span. It claims its age only if so much time has passed, as after a longer lookback."""
+    stop = reader.offset if reader.span_stop is None else reader.span_stop
+    return _task(reader, reader.offset, stop, stop + age if stop + age <= head.offset else stop)
 
 
 def _task(reader: Reader, start: int, stop: int, read_at: int) -> Task:

@@ -19,10 +19,11 @@ class Verification(msgspec.Struct, frozen=True):
     """One span in which server and ledger differ, or which only a reading of every id could settle.
 
     ``gap``: the server holds more than the ledger accounts for. ``expired``: it holds less, its retention has passed.
+    ``unverifiable``: the server's answer was incomplete, and what it did hold is accounted for.
     """
 
     span: Span
-    kind: Literal["gap", "expired"]
+    kind: Literal["gap", "expired", "unverifiable"]
     server: int
     ledger: int
     by: Literal["count", "ids"]
@@ -46,21 +47,26 @@ def _verify(name: str, source: EventSource, ledger: Ledger, interval: Interval) 
     by: Literal["count", "ids"] = "count"
     if server is None:
         by = "ids"
-        ids = _ids(source, span)
+        ids, whole = _ids(source, span)
         server = len(ids)
         missing = len(ids - ledger.known(ids))
+        if not missing and not whole:
+            return Verification(span, "unverifiable", server, held, by)
         held = server - missing if missing else held
     if server == held:
         return None
     return Verification(span, "gap" if server > held else "expired", server, held, by)
 
 
-def _ids(source: EventSource, span: Span) -> set[str]:
+def _ids(source: EventSource, span: Span) -> tuple[set[str], bool]:
+    """The ids that the server holds, and whether its answer was complete."""
     found: set[str] = set()
+    whole = True
     cursor: Cursor | None = None
     while True:
         batch = source.read(span, cursor, PAGE)
         found.update(identity.event_id(raw.deployment, raw.native_id) for raw in batch.items)
+        whole = whole and batch.complete
         if batch.done:
-            return found
+            return found, whole
         cursor = batch.cursor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -9,7 +10,11 @@ from connector import identity
 from connector.attack import catalogue
 from connector.policy.entity import entity_key, entity_of
 from connector.policy.model import Policy, Rule
-from connector.types import Action, Entity, Event, ModelRef, Noun, PolicyRef, Prediction, Verdict, VerdictName
+from connector.types import Action, Entity, Event, Json, ModelRef, Noun, PolicyRef, Prediction, Verdict, VerdictName
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 class Thresholds(Protocol):
@@ -79,7 +84,6 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
     rule = _matching(prediction, name, context.thresholds, policy)
     entity = entity_of(event.ecs)
     record_id = identity.record_id(event.id, context.revision)
-    timestamp = event.ecs.get("@timestamp")
     p = prediction.p_malicious
     verdict = Verdict(
         record_id=record_id,
@@ -94,7 +98,7 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
         fingerprint=event.fingerprint,
         source=event.ref,
         origin="" if context.origin_key is None else identity.origin_mark(context.origin_key, record_id),
-        timestamp=timestamp if isinstance(timestamp, str) else None,
+        timestamp=timestamp_of(event.ecs.get("@timestamp")),
         kind=event.kind,
         entity=entity,
         explanation=_explanation(prediction, name),
@@ -104,6 +108,17 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
     if rule is None or rule.mode == "suggest" or context.revision > 1:
         return Decision(verdict=verdict)
     return Decision(verdict=verdict, actions=(_action(rule, event, entity, verdict, context.now),))
+
+
+def timestamp_of(value: Json) -> str | None:
+    """The value where it is an RFC 3339 date and time with an offset, as it came; else None: a target would refuse it."""
+    if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
+        return None
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return value
 
 
 def _action(rule: Rule, event: Event, entity: Entity, verdict: Verdict, now: datetime) -> Action:

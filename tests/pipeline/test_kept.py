@@ -21,7 +21,7 @@ def test_what_was_kept_comes_back_as_a_pushed_event(value, native_id, error):
         position=Position(partition="p", offset=1),
         error=None if error is None else error.encode("utf-8", "replace").decode(),
     )
-    again = restored(preserved(raw))
+    again = restored(preserved(raw)).raw
     assert (again.deployment, again.native_id, again.ref, again.error) == (
         raw.deployment,
         raw.native_id,
@@ -40,4 +40,4 @@ def test_what_was_kept_comes_back_as_a_pushed_event(value, native_id, error):
 def test_a_monster_is_kept_cut_and_small():
     raw = RawEvent(deployment="d", native_id="n", ref=SourceRef(siem="s", index="i", id="1"), data=b"x" * (8 * LIMIT))
     assert len(preserved(raw)) < LIMIT // 50
-    assert len(restored(preserved(raw)).data) == LIMIT
+    assert len(restored(preserved(raw)).raw.data) == LIMIT
