@@ -128,35 +128,69 @@ class Daemon:
 
 
 def guarded(name: str, work: Callable[[], object]) -> Callable[[], None]:
-    """A loop's outermost line: whatever goes wrong is counted and logged with its traceback, and the next run goes on."""
+    """A job for the scheduler: the next run goes on whatever went wrong in this one."""
 
     def run() -> None:
-        try:
-            work()
-        except LostLeaseError as error:
-            emit(Signal.LEASE_LOST, name, reason=str(error))
-        except TransientError as error:
-            emit(Signal.BATCH_RETRIED, name, reason=str(error))
-        except Exception as error:  # noqa: BLE001 (the outermost line)
-            emit(Signal.JOB_FAILED, name, error=error)
+        attempted(name, work)
 
     return run
 
 
+def attempted(name: str, work: Callable[[], object]) -> bool:
+    """A loop's outermost line: whatever goes wrong is counted and logged with its traceback. False: it failed."""
+    try:
+        work()
+    except LostLeaseError as error:
+        emit(Signal.LEASE_LOST, name, reason=str(error))
+    except TransientError as error:
+        emit(Signal.BATCH_RETRIED, name, reason=str(error))
+    except Exception as error:  # noqa: BLE001 (the outermost line)
+        emit(Signal.JOB_FAILED, name, error=error)
+    else:
+        return True
+    return False
+
+
 def retain(app: App) -> None:
     """Applies the retention times to the ledger."""
-    counts = app.ledger.retain(app.settings.retention, app.clock())
+    counts = app.ledger.retain(app.settings.retention, app.clock(), present=present(app), stopping=app.stopping.is_set)
     emit(Signal.RETENTION_DONE, removed=counts)
 
 
-def drain(app: App) -> None:
-    """Reads all there is, delivers all that is due, and follows every run: what the daemon does, once and in order."""
-    for ingest in app.ingests.values():
-        ingest.poll()
+def present(app: App) -> dict[str, frozenset[str]]:
+    """The partitions that each source has now, without the sources that cannot be asked, or have none."""
+    found: dict[str, frozenset[str]] = {}
+    for name, source in app.sources.items():
+        try:
+            found[name] = frozenset(head.partition for head in source.heads())
+        except TriagedError as error:
+            emit(Signal.READ_INCOMPLETE, name, reason=str(error))
+    return {name: partitions for name, partitions in found.items() if partitions}
+
+
+def drain(app: App) -> list[str]:
+    """Reads all there is, delivers all that is due, and follows every run: what the daemon does, once and in order.
+
+    A job that fails stops no other, and is not tried again. Returns the names of those that failed.
+    """
+    failed: list[str] = []
+
+    def moved_by(name: str, work: Callable[[], object]) -> int:
+        done: list[object] = []
+        if name in failed:
+            return 0
+        if not attempted(name, lambda: done.append(work())):
+            failed.append(name)
+        return sum(number for number in done if isinstance(number, int))
+
+    for name, ingest in app.ingests.items():
+        moved_by(f"source:{name}", ingest.poll)
     moved = 1
     while moved and not app.stopping.is_set():
-        moved = sum(act.drain() for act in app.acts.values())
-        moved += sum(act.follow() for act in app.acts.values())
-        moved += sum(deliver.drain() for deliver in app.delivers.values())
-    for history in app.history_jobs.values():
-        history.poll()
+        moved = sum(moved_by(f"soar:{name}", act.drain) for name, act in app.acts.items())
+        moved += sum(moved_by(f"soar:{name}", act.follow) for name, act in app.acts.items())
+        moved += sum(moved_by(f"target:{name}", deliver.drain) for name, deliver in app.delivers.items())
+    for name, history in app.history_jobs.items():
+        moved_by(f"history:{name}", history.poll)
+    moved_by("retention", lambda: retain(app))
+    return failed

@@ -21,15 +21,18 @@ def run(
         bool, typer.Option("--drain", help="Read all there is, deliver it, follow the runs, and exit: for cron.")
     ] = False,
 ) -> None:
-    """Run the daemon. SIGTERM drains and exits 0; SIGHUP reloads."""
+    """Run the daemon. SIGTERM drains and exits 0; SIGHUP reloads. With --drain, exits 1 when a job failed."""
     if not drain:
         daemon.Daemon(lambda: App(_settings(config, secrets_dir))).run()
         return
     app = App(_settings(config, secrets_dir))
     try:
-        daemon.drain(app)
+        failed = daemon.drain(app)
     finally:
         app.close()
+    if failed:
+        typer.echo(f"failed, and told why in the log: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
 
 
 def _settings(config: Path | None, secrets_dir: Path | None) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,8 +12,12 @@ import typer
 from connector import pipeline, wiring
 from connector.cli import options
 from connector.cli.tables import show
-from connector.errors import ConfigError
+from connector.errors import ConfigError, TriagedError
+from connector.ledger import Gap, Reader
 from connector.pipeline import microseconds, spans
+from connector.settings import Settings
+from connector.telemetry import Signal, emit
+from connector.types import Position
 from connector.wiring import App
 
 cursor = typer.Typer(help="Where each reader stands.", no_args_is_help=True)
@@ -39,28 +44,46 @@ def gaps(
     verify: Annotated[bool, typer.Option("--verify", help="Ask each server for its own count as well.")] = False,
 ) -> None:
     """List spans that are not proven to be read, or that lost something. Exits 1 when there are any."""
-    app = App(options.settings(config, secrets_dir))
+    settings = options.settings(config, secrets_dir)
     found = 0
-    try:
-        for name, source in app.sources.items():
-            lookback = microseconds(app.settings.sources[name].lookback)
-            due = [spans.proof_due(head, lookback) for head in source.heads()]
-            for gap in app.ledger.gaps(name, source.query_digest, lookback, due):
+    with wiring.opened_sources(settings) as sources, wiring.opened_ledger(settings) as ledger:
+        for name, source in sources.items():
+            lookback = microseconds(settings.sources[name].lookback)
+            heads = source.heads()
+            due = [spans.proof_due(head, lookback) for head in heads]
+            listed = ledger.gaps(name, source.query_digest, lookback, due)
+            for gap in [*listed, *cut(ledger.readers(name, source.query_digest), heads)]:
                 found += 1
-                typer.echo(f"{name} {when(gap.partition, gap.start)} .. {when(gap.partition, gap.stop)}: {gap.reason}")
-            for doubt in pipeline.verify(name, source, app.ledger, lookback) if verify else ():
+                typer.echo(f"{name} {stretch(gap.partition, gap.start, gap.stop)}: {gap.reason}")
+            for doubt in pipeline.verify(name, source, ledger, lookback) if verify else ():
                 found += doubt.kind == "gap"
-                where = (
-                    f"{when(doubt.span.partition, doubt.span.start)} .. {when(doubt.span.partition, doubt.span.stop)}"
-                )
+                where = stretch(doubt.span.partition, doubt.span.start, doubt.span.stop)
                 typer.echo(
                     f"{name} {where}: {doubt.kind}: server {doubt.server}, ledger {doubt.ledger} (by {doubt.by})"
                 )
-    finally:
-        app.close()
     if found:
         raise typer.Exit(FOUND)
     typer.echo("no gaps")
+
+
+def cut(readers: Sequence[Reader], heads: Sequence[Position]) -> Iterator[Gap]:
+    """Files that are shorter than what was read of them: whatever stands there now was taken for read."""
+    ends = {head.partition: head.offset for head in heads if head.partition}
+    for reader in readers:
+        end = ends.get(reader.partition)
+        if reader.purpose == spans.FORWARD and end is not None and end < reader.offset:
+            yield Gap(
+                partition=reader.partition,
+                start=0,
+                stop=end,
+                reason=f"was cut and written anew under the same first line, after {reader.offset} were read; "
+                "`triaged cursor reset` reads it from its start, and gives no event a second verdict",
+            )
+
+
+def stretch(partition: str, start: int, stop: int) -> str:
+    """A stretch for people."""
+    return f"{when(partition, start)} .. {when(partition, stop)}"
 
 
 def when(partition: str, offset: int) -> str:
@@ -76,22 +99,49 @@ def replay(
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
 ) -> None:
-    """List dead letters, or replay them: events are pushed through the loop again, records are queued again."""
-    app = App(options.settings(config, secrets_dir))
-    try:
-        letters = {letter.id: letter for letter in app.ledger.dead_letters()}
+    """List dead letters, or replay them: events are pushed through the loop again, records are queued again.
+
+    Exits 1 when one could not be replayed; the others are.
+    """
+    settings = options.settings(config, secrets_dir)
+    with wiring.opened_ledger(settings) as ledger:
+        letters = {letter.id: letter for letter in ledger.dead_letters(payload=False)}
         if unknown := set(ids or ()) - letters.keys():
             raise ConfigError(f"no unresolved dead letter has the id {', '.join(map(str, sorted(unknown)))}")
-        if ids or everything:
-            done = pipeline.replay(ids or list(letters), app.ledger, app.ingests)
-            typer.echo(f"replayed {done}")
+        if not ids and not everything:
+            show(
+                ("id", "kind", "source or target", "where", "reason", "at"),
+                [(d.id, d.kind, d.source, d.place, d.reason, d.at) for d in letters.values()],
+            )
             return
-        show(
-            ("id", "kind", "source or target", "where", "reason", "at"),
-            [(d.id, d.kind, d.source, d.place, d.reason, d.at) for d in letters.values()],
-        )
+        wanted = [letters[number] for number in dict.fromkeys(ids or letters)]
+        done = pipeline.replay([letter.id for letter in wanted if letter.kind == "delivery"], ledger, {})
+    pushed, failed = _push(settings, [letter.id for letter in wanted if letter.kind == "event"])
+    typer.echo(f"replayed {done + pushed}")
+    if failed:
+        raise typer.Exit(FOUND)
+
+
+def _push(settings: Settings, ids: Sequence[int]) -> tuple[int, int]:
+    """Pushes event letters one by one, so that one that fails stops no other; returns how many went and failed."""
+    if not ids:
+        return 0, 0
+    app = App(settings)
+    done = failed = 0
+    try:
+        for number in ids:
+            try:
+                done += pipeline.replay([number], app.ledger, app.ingests)
+            except TriagedError as error:
+                failed += 1
+                typer.echo(str(error), err=True)
+            except Exception as error:  # noqa: BLE001 (a letter's outermost line: poison may raise anything)
+                failed += 1
+                emit(Signal.JOB_FAILED, "replay", error=error, letter=number)
+                typer.echo(f"dead letter {number}: {error}", err=True)
     finally:
         app.close()
+    return done, failed
 
 
 @cursor.command("show")
@@ -151,13 +201,29 @@ def backfill(
                 f"{source} reads files, which have no time: `triaged cursor reset {source}` reads them again"
             )
         (head,) = adapter.heads()
+        if start >= head.offset:
+            raise ConfigError(f"--from lies ahead of what can be read, which is up to {when('', head.offset)}")
         forward = spans.first_readers(source, adapter.query_digest, head, 0, from_start=False)[0]
         lookback = microseconds(settings.sources[source].lookback)
-        app.ledger.put_reader(spans.backfill(forward, start, min(stop, head.offset), head, lookback))
+        reader = spans.backfill(forward, start, min(stop, head.offset), head, lookback)
+        app.ledger.put_reader(reader)
         outcome = app.ingests[source].poll()
+        reason = _unread(app, reader)
     finally:
         app.close()
     typer.echo(msgspec.json.encode(outcome).decode())
+    if reason:
+        typer.echo(f"not read to its end yet: {reason}", err=True)
+
+
+def _unread(app: App, reader: Reader) -> str | None:
+    """Why a backfill was not read to its end just now, if it was not."""
+    left = app.ledger.reader(reader.source, reader.digest, reader.partition, reader.purpose)
+    if left is None or left.span_stop is None:
+        return None
+    if full := app.routes.pausing(reader.source):
+        return f"target {full} is full; the daemon goes on once there is room"
+    return f"another process holds {reader.source}, and reads it"
 
 
 def _known(source: str, sources: object) -> None:

@@ -100,7 +100,7 @@ def from_row(row: Any) -> DeadLetter:
         kind="event" if row.outbox_id is None else "delivery",
         reason=row.reason,
         place=row.place,
-        payload=row.payload,
+        payload=row.payload or b"",
         attempts=row.attempts,
         at=maybe_moment(row.created_at),
         replayed_at=maybe_moment(row.replayed_at),
@@ -119,9 +119,18 @@ class DeadLetters(Room):
         ids: Collection[int] | None = None,
         resolved: bool = False,
         limit: int | None = None,
+        payload: bool = True,
     ) -> list[DeadLetter]:
-        """Dead letters, oldest first; ``source`` names a source or a target; resolved ones only if asked for."""
-        query = sa.select(dead_letters).order_by(dead_letters.c.id).limit(limit)
+        """Dead letters, oldest first; ``source`` names a source or a target; resolved ones only if asked for.
+
+        Without ``payload`` they come without the events that they keep, which are large.
+        """
+        kept = dead_letters.c.payload if payload else sa.null().label("payload")
+        query = (
+            sa.select(*(c for c in dead_letters.c if c is not dead_letters.c.payload), kept)
+            .order_by(dead_letters.c.id)
+            .limit(limit)
+        )
         if source is not None:
             query = query.where(dead_letters.c.source == source)
         if kind is not None:

@@ -3,12 +3,14 @@
 A verdict leaves a tombstone, so that its id keeps deduplicating. A verdict that still waits to be delivered stays. An
 unresolved dead letter goes only when its own time is over, and leaves a tombstone and an audit entry. A member's state
 that nobody touched for as long as verdicts are kept goes too: the next batch starts it anew. Intervals and
-sightings go once their verdicts may have gone; a tombstone outlives them, because each new sighting renews it.
+sightings go once their verdicts may have gone; a tombstone outlives them, because each new sighting renews it. A reader
+of a partition that its source no longer has goes when it stood still for as long as tombstones are kept; one of a
+partition that is still there stays, or what it read would be read again. A finished backfill or repair goes at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +18,7 @@ import sqlalchemy as sa
 
 from connector.ledger import audit, verdicts as verdict_rows
 from connector.ledger.database import Tx
+from connector.ledger.readers import HISTORY
 from connector.ledger.room import Room
 from connector.ledger.schema import (
     DEAD,
@@ -41,49 +44,74 @@ from connector.settings import RetentionSettings
 _STEP = 2_000
 """Rows a transaction: the ingest loop waits for no more than these."""
 
+_ONE_TIME = sa.or_(cursors.c.purpose.startswith("backfill-"), cursors.c.purpose == "repair")
+"""Readers of one stretch, which nobody asks again once they are through (:mod:`connector.pipeline.spans` names them)."""
+
+
+def never() -> bool:
+    """Nothing stops a retention that a person waits for."""
+    return False
+
 
 class Retention(Room):
     """The job that forgets."""
 
-    def retain(self, settings: RetentionSettings, now: datetime) -> dict[str, int]:
-        """Deletes what is older than the settings allow; returns how many rows went, by table."""
+    def retain(
+        self,
+        settings: RetentionSettings,
+        now: datetime,
+        *,
+        present: Mapping[str, Collection[str]] | None = None,
+        stopping: Callable[[], bool] = never,
+    ) -> dict[str, int]:
+        """Deletes what is older than the settings allow; returns how many rows went, by table.
+
+        ``present``: the partitions that each source has; of a source that is absent here no reader goes. ``stopping``
+        is asked between any two transactions, and what is left is done the next time.
+        """
 
         def before(age: timedelta) -> int:
             return micros(now - age)
 
         at = micros(now)
-        return {
-            "verdicts": self._verdicts(before(settings.verdicts), at),
-            "snapshots": self._stepwise(lambda tx: _snapshots(tx, before(settings.snapshots))),
-            "dead_letters": self._stepwise(lambda tx: _dead_letters(tx, before(settings.dead_letters), at)),
-            "actions": self._stepwise(lambda tx: _actions(tx, before(settings.tombstones))),
-            "runs": self._older(runs.c.finished_at, before(settings.tombstones)),
-            "counters": self._older(counters.c.at, before(settings.tombstones)),
-            "approvals": self._older(approvals.c.at, before(settings.tombstones)),
-            "silences": self._older(silences.c.until, before(settings.tombstones)),
-            "member_state": self._older(member_state.c.updated_at, before(settings.verdicts)),
-            "intervals": self._spans(before(settings.verdicts)),
-            "tombstones": self._stepwise(lambda tx: _tombstones(tx, before(settings.tombstones))),
+        kept = before(settings.tombstones)
+        jobs: dict[str, Callable[[], int]] = {
+            "verdicts": lambda: self._verdicts(before(settings.verdicts), at, stopping),
+            "snapshots": lambda: self._stepwise(lambda tx: _snapshots(tx, before(settings.snapshots)), stopping),
+            "dead_letters": lambda: self._stepwise(
+                lambda tx: _dead_letters(tx, before(settings.dead_letters), at), stopping
+            ),
+            "actions": lambda: self._stepwise(lambda tx: _actions(tx, kept), stopping),
+            "runs": lambda: self._older(runs.c.finished_at, kept),
+            "counters": lambda: self._older(counters.c.at, kept),
+            "approvals": lambda: self._older(approvals.c.at, kept),
+            "silences": lambda: self._older(silences.c.until, kept),
+            "member_state": lambda: self._older(member_state.c.updated_at, before(settings.verdicts)),
+            "intervals": lambda: self._spans(before(settings.verdicts), stopping),
+            "tombstones": lambda: self._stepwise(lambda tx: _tombstones(tx, kept), stopping),
+            "readers": lambda: self._idle_readers(kept, present or {}),
         }
+        return {name: job() for name, job in jobs.items() if not stopping()}
 
-    def _stepwise(self, step: Callable[[Tx], int]) -> int:
+    def _stepwise(self, step: Callable[[Tx], int], stopping: Callable[[], bool]) -> int:
         total = 0
-        while True:
+        while not stopping():
             with self._db.write() as tx:
                 gone = step(tx)
             total += gone
             if gone < _STEP:
-                return total
+                break
+        return total
 
     def _older(self, time: sa.Column[Any], cutoff: int) -> int:
         """For tables that grow with actions and hosts, not with events."""
         with self._db.write() as tx:
             return tx.execute(sa.delete(time.table).where(time < cutoff)).rowcount
 
-    def _verdicts(self, cutoff: int, now: int) -> int:
+    def _verdicts(self, cutoff: int, now: int, stopping: Callable[[], bool]) -> int:
         """Verdicts lie in the order of their time, so that the old ones are found without an index."""
         total, after = 0, 0
-        while True:
+        while not stopping():
             with self._db.write() as tx:
                 page = sa.select(verdicts.c.id, verdicts.c.record_id, verdicts.c.created_at).where(
                     verdicts.c.id > after
@@ -93,19 +121,48 @@ class Retention(Room):
                 seen = len(old)
                 total += _bury_verdicts(tx, old, cutoff, now)
             if seen < _STEP:
-                return total
+                break
             after = rows[-1].id
+        return total
 
-    def _spans(self, cutoff: int) -> int:
+    def _spans(self, cutoff: int, stopping: Callable[[], bool]) -> int:
         with self._db.read() as tx:
             numbers = tx.execute(sa.select(streams.c.id, streams.c.source, streams.c.partition)).all()
         total = 0
         for number, source, partition in numbers:
+            if stopping():
+                break
             with self._db.write() as tx:
                 total += _old_intervals(tx, number, cutoff)
                 horizon = _horizon(tx, number, source, partition, cutoff)
-            self._stepwise(lambda tx, n=number, h=horizon: _old_sightings(tx, n, h))  # type: ignore[misc]
+            self._stepwise(lambda tx, n=number, h=horizon: _old_sightings(tx, n, h), stopping)  # type: ignore[misc]
         return total
+
+    def _idle_readers(self, cutoff: int, present: Mapping[str, Collection[str]]) -> int:
+        with self._db.write() as tx:
+            total = tx.execute(sa.delete(cursors).where(_ONE_TIME, cursors.c.span_stop.is_(None))).rowcount
+        for source, partitions in present.items():
+            with self._db.write() as tx:
+                total += _lost_readers(tx, source, frozenset(partitions), cutoff)
+        return total
+
+
+def _lost_readers(tx: Tx, source: str, present: Collection[str], cutoff: int) -> int:
+    """Readers of partitions that are gone and in which nothing moved since; their streams too, once those are empty."""
+    own = (cursors.c.source == source, cursors.c.purpose != HISTORY, cursors.c.partition != "")
+    newest = sa.select(cursors.c.partition).where(*own).group_by(cursors.c.partition)
+    still = newest.having(sa.func.max(cursors.c.updated_at) < cutoff)
+    total = 0
+    for partition in [name for name in tx.execute(still).scalars() if name not in present]:
+        total += tx.execute(sa.delete(cursors).where(*own, cursors.c.partition == partition)).rowcount
+    unused = (
+        streams.c.source == source,
+        ~sa.exists().where(cursors.c.source == source, cursors.c.partition == streams.c.partition),
+        ~sa.exists().where(intervals.c.stream == streams.c.id),
+        ~sa.exists().where(sightings.c.stream == streams.c.id),
+    )
+    tx.execute(sa.delete(streams).where(*unused))
+    return total
 
 
 def _bury_verdicts(tx: Tx, old: dict[str, int], cutoff: int, now: int) -> int:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
 
+from connector import pipeline, wiring
 from connector.cli import app
-from connector.errors import ConfigError
+from connector.errors import ConfigError, TransientError
+from connector.ledger import Ledger
+from connector.siem.files import FilesSource
+from connector.testing import ManualClock, MemorySiem, memory_siem_plugin
 from tests.daemon.site import Site
 
 
@@ -19,12 +24,12 @@ def site(tmp_path):
 
 @pytest.fixture
 def triaged(site):
-    def run(*arguments: str, code: int = 0) -> str:
+    def run(*arguments: str, code: int = 0, stderr: bool = False) -> str:
         done = CliRunner().invoke(app, [*arguments, "--config", str(site.config)])
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert done.exit_code == code, done.output
-        return done.stdout
+        return done.stderr if stderr else done.stdout
 
     return run
 
@@ -126,3 +131,97 @@ def test_an_action_waits_for_a_person_and_runs_or_never_runs_as_they_say(site, t
     assert triaged("actions") == ""
     with pytest.raises(ConfigError, match="waits"):
         triaged("approve", first)
+
+
+def break_the_model(site):
+    (onnx,) = (site.dir / "store").rglob("model.onnx")
+    onnx.write_bytes(onnx.read_bytes() + b"x")
+
+
+def test_gaps_and_dead_letters_are_listed_whatever_the_model_is_like(site, triaged):
+    (site.dir / "in" / "a.jsonl").write_text("[1]\n")
+    triaged("run", "--drain")
+    break_the_model(site)
+    assert triaged("gaps") == "no gaps\n"
+    assert "a.jsonl" in triaged("replay")
+
+
+def test_a_file_cut_under_the_same_first_line_is_listed_as_a_gap(site, triaged):
+    site.events(1)
+    path = site.dir / "in" / "a.jsonl"
+    first = path.read_bytes()
+    site.events(20)
+    triaged("run", "--drain")
+    path.write_bytes(first)
+    site.events(1)
+    assert "cut and written anew" in triaged("gaps", code=1)
+    triaged("cursor", "reset", "lab")
+    triaged("run", "--drain")
+    assert triaged("gaps") == "no gaps\n"
+
+
+def test_a_dead_letter_that_cannot_be_replayed_stops_no_other(site, triaged, monkeypatch):
+    (site.dir / "in" / "a.jsonl").write_text("[1]\n[2]\n[3]\n")
+    triaged("run", "--drain")
+    second = int(triaged("replay").splitlines()[1].split("\t")[0])
+    replay = pipeline.replay
+
+    def poisoned(ids, *rest):
+        if second in ids:
+            raise RuntimeError("poison")
+        return replay(ids, *rest)
+
+    monkeypatch.setattr(pipeline, "replay", poisoned)
+    assert triaged("replay", "--all", code=1) == "replayed 2\n"
+
+
+def test_a_source_out_of_reach_stops_no_other_and_retention_runs(site, triaged, monkeypatch):
+    more = f'[sources.away]\ntype = "files"\ndeployment = "away"\npaths = ["{site.dir}/in/*"]\n'
+    text = site.config.read_text()
+    site.config.write_text(text.replace("[sources.lab]", f"{more}[sources.lab]"))
+    heads, retained = FilesSource.heads, []
+
+    def away(source):
+        if source.name == "away":
+            raise TransientError("no route to host")
+        return heads(source)
+
+    monkeypatch.setattr(FilesSource, "heads", away)
+    monkeypatch.setattr(Ledger, "retain", lambda *_, **given: retained.append(given) or {})
+    site.events(5)
+    triaged("run", "--drain", code=1)
+    assert len(site.verdict_ids()) == 5
+    assert len(site.runs()) == 5
+    (given,) = retained
+    assert given["present"].keys() == {"lab"}
+
+
+@pytest.fixture
+def remote(site):
+    """A site whose source is a SIEM with times."""
+    siem = MemorySiem(ManualClock(datetime.now(UTC)))
+    MemorySiem._named["remote"] = siem
+    plugins = dict(wiring.plugins("triaged.siem"))
+    text = site.config.read_text()
+    start, end = text.index("[sources.lab]"), text.index("[targets.out]")
+    table = '[sources.lab]\ntype = "memory"\ndeployment = "lab"\ninstance = "remote"\n'
+    with pytest.MonkeyPatch.context() as patch:
+        known = wiring.plugins
+        added = plugins | {"memory": memory_siem_plugin}
+        patch.setattr(wiring, "plugins", lambda group: added if group == "triaged.siem" else known(group))
+        site.config.write_text(text[:start] + table + text[end:])
+        yield siem
+    MemorySiem.forget("remote")
+
+
+def test_backfill_says_why_it_did_not_read(site, remote, triaged):
+    day = remote.clock() - timedelta(days=1)
+    times = ("--from", f"{day:%Y-%m-%dT%H:%M:%S}", "--to", f"{day + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}")
+    with pytest.raises(ConfigError, match="--from lies ahead"):
+        triaged("backfill", "lab", "--from", "2200-01-01", "--to", "2200-01-02")
+    settings = wiring.load_settings(site.config)
+    with wiring.opened_ledger(settings) as ledger:
+        lease = ledger.acquire("source:lab", "another", timedelta(minutes=1))
+        assert "another process holds lab" in triaged("backfill", "lab", *times, stderr=True)
+        ledger.release(lease)
+    assert "not read" not in triaged("backfill", "lab", *times, stderr=True)

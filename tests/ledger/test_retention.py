@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from connector.ledger import DeadLetter, Ledger, retention as room
-from connector.ledger.schema import outbox, sightings
+from connector.ledger.schema import outbox, sightings, streams
 from connector.settings import RetentionSettings
 from connector.types import Position, RunRef, StateChange
 from tests.ledger.make import TTL, FakeClock, action, action_row, batch, event, events, interval, own_row, reader
@@ -158,3 +158,38 @@ def test_a_members_state_that_nobody_touched_starts_anew(ledger: Ledger, clock: 
     clock.advance(11 * DAY)
     ledger.retain(KEEP, clock.now)
     assert ledger.member_state("sequence", ["h1"]) == {}
+
+
+def test_a_reader_goes_only_with_its_partition_and_long_after(ledger: Ledger, clock: FakeClock) -> None:
+    seen = [(one, "gone", place) for place, one in enumerate(events(5))]
+    ledger.commit(batch(events(5), sightings=seen, interval=interval(0, 5, partition="gone"), reader=None))
+    for partition in ("gone", "still-there", ""):
+        ledger.put_reader(reader(5, partition=partition))
+    deliver(ledger)
+    present = {"src": {"still-there", ""}}
+    clock.advance(29 * DAY)
+    assert ledger.retain(KEEP, clock.now, present=present)["readers"] == 0
+    clock.advance(2 * DAY)
+    assert ledger.retain(KEEP, clock.now)["readers"] == 0
+    assert ledger.retain(KEEP, clock.now, present={"other": {"x"}})["readers"] == 0
+    assert ledger.retain(KEEP, clock.now, present=present)["readers"] == 1
+    assert {one.partition for one in ledger.readers("src")} == {"still-there", ""}
+    with ledger._db.read() as tx:
+        assert tx.execute(sa.select(sa.func.count()).select_from(streams)).scalar_one() == 0
+
+
+def test_a_reader_of_one_stretch_goes_once_it_is_through(ledger: Ledger, clock: FakeClock) -> None:
+    done, busy = reader(5, purpose="backfill-0-5"), reader(5, purpose="repair", span_stop=9)
+    for one in (done, busy, reader(5)):
+        ledger.put_reader(one)
+    assert ledger.retain(KEEP, clock.now)["readers"] == 1
+    assert {one.purpose for one in ledger.readers("src")} == {"repair", "forward"}
+
+
+def test_who_stops_waits_for_no_more_than_one_step(ledger: Ledger, clock: FakeClock) -> None:
+    ledger.commit(batch(events(20)))
+    deliver(ledger)
+    clock.advance(11 * DAY)
+    answers = iter([False, False, *[True] * 99])
+    assert ledger.retain(KEEP, clock.now, stopping=lambda: next(answers)) == {"verdicts": 3}
+    assert ledger.retain(KEEP, clock.now)["verdicts"] == 17
