@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from connector import identity
-from connector.errors import LostLeaseError, TransientError
+from connector.errors import ConfigError, LostLeaseError, TransientError
 from connector.ledger import proven
 from connector.models import Store
-from connector.pipeline import spans
+from connector.pipeline import replay, spans
 from connector.pipeline.ingest import QUARANTINE_ATTEMPTS
+from connector.policy import record_document
+from connector.types import Batch, Cursor, Position, RawEvent, SourceRef
+from tests.daemon.site import process_start
 from tests.models.tiny import tiny_store
+from tests.pipeline.cases import RECORDS
 from tests.pipeline.house import House
 
 SOURCE = {"lookback": timedelta(minutes=10), "settle": timedelta(seconds=5), "start": "beginning", "batch": 5}
@@ -110,6 +116,215 @@ def test_a_record_of_ours_that_comes_back_is_not_read_and_a_forged_mark_hides_no
     assert house.verdicts() == {"forged": 1}
     found = house.ledger.gaps("lab", house.source.query_digest, 600_000_000, [])
     assert not [gap for gap in found if "no verdict" in gap.reason]
+
+
+def test_a_mark_copied_from_a_record_of_ours_hides_no_event_that_says_anything(house):
+    house = house(source=SOURCE)
+    mark = identity.origin_mark(b"key", "some-record")
+    evil = {**process_start("mimikatz.exe"), "triaged": {"origin": mark}}
+    generic = {"event": {"kind": "enrichment"}, "message": "mimikatz.exe", "triaged": {"origin": mark}}
+    action = {"event": {"kind": "enrichment", "action": "user-added-to-group"}, "triaged": {"origin": mark}}
+    house.siem.put([evil, generic, action], ids=["evil", "generic", "action"])
+    house.run(60)
+    house.deliver.drain()
+    assert house.verdicts() == {"evil": 1, "generic": 1, "action": 1}
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_every_kind_of_record_of_ours_is_known_again(house, record):
+    house = house(source=SOURCE)
+    record = msgspec.structs.replace(record, origin=identity.origin_mark(b"key", record.record_id))
+    house.siem.put([json.loads(msgspec.json.encode(record_document(record)))], ids=["ours"])
+    house.run(60)
+    house.deliver.drain()
+    assert house.verdicts() == {}
+    assert house.ledger.status().tombstones == 1
+
+
+def test_what_cannot_be_encoded_dies_alone_and_the_rest_goes_on(house):
+    house = house(source=SOURCE)
+    deep = "\ud800"
+    for _ in range(150):
+        deep = {"a": deep}
+    strange = {("no", "text"): 1}
+    house.siem.put([deep, {"n": 10**5000, "m": deep}, strange], ids=["deep", "long", "strange"])
+    house.siem.put([{"message": "x \ud800"}], ids=["odd\udcff"])
+    house.put("good.exe")
+    house.run(60)
+    house.deliver.drain()
+    assert house.verdicts()["good.exe"] == 1
+    assert len(house.verdicts()) + len(house.ledger.dead_letters()) == 5
+
+
+def test_an_outage_quarantines_nothing_however_long(house):
+    house = house(source={**SOURCE, "batch": 64})
+    house.put(*(f"{n}.exe" for n in range(12)))
+    house.clock.advance(60)
+    store = house.ledger.commit
+
+    def full(commit):
+        raise TransientError("the ledger's disk is full")
+
+    house.ledger.commit = full
+    for _ in range(20):
+        with pytest.raises(TransientError):
+            house.ingest.poll()
+    house.ledger.commit = store
+    assert {reader.attempts for reader in house.ledger.readers("lab")} == {0}
+    house.run(60)
+    house.deliver.drain()
+    assert len(house.verdicts()) == 12
+    assert not house.ledger.dead_letters()
+
+
+def test_attempts_from_before_make_batches_small_and_are_soon_forgotten(house):
+    house = house(source={**SOURCE, "batch": 64})
+    house.put(*(f"{n:03}.exe" for n in range(100)))
+    house.ingest.poll()
+    (forward,) = (r for r in house.ledger.readers("lab") if r.purpose == spans.FORWARD)
+    house.ledger.put_reader(msgspec.structs.replace(forward, attempts=5))
+    house.run(60)
+    house.deliver.drain()
+    assert len(house.verdicts()) == 100
+    assert not house.ledger.dead_letters()
+    assert {reader.attempts for reader in house.ledger.readers("lab")} == {0}
+
+
+def test_poison_is_found_where_the_source_repeats_events_and_the_next_one_too(house):
+    house = house(source={**SOURCE, "batch": 8})
+    house.siem.repeat = True
+    house.put("a.exe", "poison-1.exe", "b.exe", "poison-2.exe", "c.exe")
+    house.clock.advance(60)
+    honest = house.bundle
+
+    class Deadly:
+        def __getattr__(self, name):
+            return getattr(honest, name)
+
+        def predict(self, events, states):
+            if any("poison" in str(e.ecs) for e in events):
+                raise MemoryError("poison")
+            return honest.predict(events, states)
+
+    house.bundle = Deadly()
+    for _ in range(30):
+        try:
+            house.ingest.poll()
+        except MemoryError:
+            continue
+        break
+    house.deliver.drain()
+    assert house.verdicts() == {"a.exe": 1, "b.exe": 1, "c.exe": 1}
+    assert len(house.ledger.dead_letters()) == 2
+
+
+def test_a_worker_that_is_told_to_stop_begins_no_other_span(house):
+    house = house(source=SOURCE)
+    house.put("a.exe")
+    house.clock.advance(7200)
+    house.at_step = lambda step: house.stopping.set() if step == "ingest.committed" else None
+    house.ingest.poll()
+    assert house.steps.count("ingest.begun") == 1
+
+
+class Files:
+    """A source of several partitions: each is a list of names, at offsets of their index."""
+
+    deployment = "lab"
+
+    def __init__(self, digest="one", **files):
+        self.query_digest = digest
+        self.files = files
+        self.reads = []
+
+    def heads(self):
+        return [Position(partition=name, offset=len(lines)) for name, lines in self.files.items()]
+
+    def read(self, span, after, limit):
+        start = span.start if after is None else int(after.token)
+        stop = min(start + limit, span.stop)
+        self.reads.append(span.partition)
+        ref = SourceRef(siem="lab", index="files", id="x")
+        items = tuple(
+            RawEvent(
+                deployment="lab",
+                native_id=f"{span.partition}:{place}",
+                ref=msgspec.structs.replace(ref, id=self.files[span.partition][place]),
+                data=process_start(self.files[span.partition][place]),
+                position=Position(partition=span.partition, offset=place),
+            )
+            for place in range(start, stop)
+        )
+        return Batch(items=items, cursor=Cursor(token=str(stop)), done=stop == span.stop)
+
+    def count(self, span):
+        return None
+
+
+def with_files(house, **options):
+    made = house(source={"lookback": timedelta(0), "start": "now", "batch": 2, **options})
+    made.ingest.source = Files()
+    return made
+
+
+def test_a_file_that_appears_in_a_folder_that_was_empty_is_read_from_its_start(house):
+    house = with_files(house)
+    house.ingest.poll()
+    house.ingest.source.files["late"] = ["a.exe", "b.exe"]
+    house.ingest.poll()
+    house.deliver.drain()
+    assert house.verdicts() == {"a.exe": 1, "b.exe": 1}
+
+
+def test_files_that_are_there_at_the_first_poll_are_read_from_now(house):
+    house = with_files(house)
+    house.ingest.source.files |= {"one": ["old.exe"], "two": ["older.exe"]}
+    house.ingest.poll()
+    house.ingest.source.files["two"].append("new.exe")
+    house.ingest.poll()
+    house.deliver.drain()
+    assert house.verdicts() == {"new.exe": 1}
+
+
+def test_a_changed_query_goes_on_where_the_one_before_stood(house):
+    house = with_files(house)
+    house.ingest.source.files["log"] = ["old.exe"]
+    house.ingest.poll()
+    house.ingest.source.files["log"] += ["between.exe"]
+    house.ingest.source.query_digest = "two"
+    house.ingest.poll()
+    house.deliver.drain()
+    assert house.verdicts() == {"between.exe": 1}
+
+
+def test_one_long_file_leaves_the_others_their_turn(house):
+    house = with_files(house, start="beginning")
+    house.ingest.source.files |= {"long": [f"{n}.exe" for n in range(150)], "short": ["s.exe"]}
+    house.ingest.poll()
+    reads = house.ingest.source.reads
+    assert reads.index("short") < len(reads) - 1 - reads[::-1].index("long")
+
+
+def test_a_reader_is_not_set_by_a_worker_whose_lease_is_lost(house):
+    house = house(source=SOURCE)
+    lease = house.ledger.acquire("source:lab", "one", timedelta(seconds=1))
+    house.clock.advance(5)
+    house.ledger.acquire("source:lab", "two", timedelta(seconds=60))
+    with pytest.raises(LostLeaseError):
+        house.ledger.put_reader(spans.seen("lab", 0), lease)
+    assert not house.ledger.readers("lab")
+
+
+def test_a_letter_that_was_unreadable_or_kept_in_part_is_not_pushed_again(house):
+    house = house(source=SOURCE)
+    ref = SourceRef(siem="lab", index="i", id="1")
+    house.ingest.batch([RawEvent(deployment="lab", native_id="1", ref=ref, data=b"{}", error="bad record")])
+    house.ingest.batch([RawEvent(deployment="lab", native_id="2", ref=ref, data=[1, 2])])
+    letters = house.ledger.dead_letters()
+    with pytest.raises(ConfigError, match=r"replayed 1; 1 could not be replayed: .*bad record"):
+        replay([letter.id for letter in letters], house.ledger, {"lab": house.ingest})
+    after = {letter.id: letter.attempts for letter in house.ledger.dead_letters()}
+    assert after == {letters[0].id: 1, letters[1].id: 2}
 
 
 def test_two_replicas_on_one_ledger_give_each_event_one_verdict(house):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given, strategies as st
 
-from connector.pipeline.kept import LIMIT, preserved, restored
+from connector.pipeline.kept import LIMIT, preserved, restored, scrubbed
 from connector.types import Position, RawEvent, SourceRef
 
 data = st.one_of(st.binary(), st.text(), st.dictionaries(st.text(), st.integers() | st.text()))
@@ -41,3 +42,44 @@ def test_a_monster_is_kept_cut_and_small():
     raw = RawEvent(deployment="d", native_id="n", ref=SourceRef(siem="s", index="i", id="1"), data=b"x" * (8 * LIMIT))
     assert len(preserved(raw)) < LIMIT // 50
     assert len(restored(preserved(raw)).raw.data) == LIMIT
+
+
+def nested(depth, leaf):
+    for _ in range(depth):
+        leaf = {"a": leaf}
+    return leaf
+
+
+@pytest.mark.parametrize(
+    "value",
+    [nested(150, "\ud800"), nested(20_000, 1), {"n": 10**5000}, {"k": {1, 2}}, {("a", 1): 2}, {"e": 1e400}],
+    ids=["surrogate", "depth", "integer", "set", "key", "infinite"],
+)
+def test_whatever_an_event_holds_it_can_be_kept(value):
+    raw = RawEvent(
+        deployment="d",
+        native_id="n\udcff\0",
+        ref=SourceRef(siem="s", index="i\udcff", id="1\0"),
+        data=value,
+        place="a\udcff.jsonl:1",
+        error="no \udcff",
+    )
+    kept = restored(preserved(raw)).raw
+    assert kept.native_id == raw.native_id
+    assert (kept.place, kept.ref.index, kept.ref.id) == ("a\\udcff.jsonl:1", "i\\udcff", "1\\x00")
+    assert kept.data
+
+
+def test_only_an_event_that_was_kept_whole_and_was_readable_may_be_pushed_again():
+    raw = RawEvent(deployment="d", native_id="n", ref=SourceRef(siem="s", index="i", id="1"), data={"a": "\ud800"})
+    assert restored(preserved(raw)).obstacle is None
+    cut = msgspec.structs.replace(raw, data=b"x" * (LIMIT + 1))
+    sketched = msgspec.structs.replace(raw, data={"n": 10**5000})
+    for part in (cut, sketched):
+        assert "only a part" in restored(preserved(part)).obstacle
+    assert "bad line" in restored(preserved(msgspec.structs.replace(raw, error="bad line"))).obstacle
+
+
+def test_texts_that_can_be_stored_are_left_alone():
+    raw = RawEvent(deployment="d", native_id="n", ref=SourceRef(siem="s", index="i", id="é"), data={}, place="ü:1")
+    assert scrubbed(raw) == raw
