@@ -34,7 +34,6 @@ class Signal(Enum):
     DEAD_LETTER = ("dead_letter", "warning")
     FOREIGN_MARK = ("ingest.foreign_mark", "warning")
     OWN_RECORD = ("ingest.own_record", "debug")
-    DELIVERED = ("deliver.delivered", "debug")
     DELIVERY_RETRIED = ("deliver.retried", "warning")
     TARGET_PARKED = ("deliver.parked", "warning")
     ACTION_RUN = ("action.run", "info")

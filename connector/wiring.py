@@ -134,7 +134,6 @@ class App:
             targets=settings.targets,
             soars=settings.soars,
             sources=settings.sources,
-            clock=clock,
         )
         self.ingests = {name: self._ingest(name, steps) for name in self.sources}
         self.delivers = {name: self._deliver(name, steps) for name in self.writers}

@@ -8,7 +8,7 @@ import msgspec
 
 from connector.ledger import Ledger, OutboxRow
 from connector.policy import Decision
-from connector.ports import Clock, SiemWriter
+from connector.ports import SiemWriter
 from connector.settings import SoarSettings, SourceSettings, TargetSettings
 from connector.telemetry import PENDING, Signal, emit
 from connector.types import Action, Record, Verdict
@@ -25,14 +25,12 @@ class Routes:
         targets: Mapping[str, TargetSettings],
         soars: Mapping[str, SoarSettings],
         sources: Mapping[str, SourceSettings],
-        clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._writers = writers
         self._limits: Mapping[str, TargetSettings | SoarSettings] = {**targets, **soars}
         self._soars = soars
         self._sources = sources
-        self._clock = clock
 
     def writers_of(self, kind: type[Record], source: str | None = None) -> list[str]:
         """The writers that take this kind of record from this source (None: from any)."""

@@ -66,9 +66,7 @@ class House:
         self.source = plugin.source("lab", sources["lab"], self.clock)
         writers = {"siem": plugin.writer("siem", targets["siem"], self.clock)}
         client = memory_soar_plugin.soar("soar", soars["soar"], self.clock)
-        self.routes = Routes(
-            self.ledger, writers=writers, targets=targets, soars=soars, sources=sources, clock=self.clock
-        )
+        self.routes = Routes(self.ledger, writers=writers, targets=targets, soars=soars, sources=sources)
         shared = {"ledger": self.ledger, "owner": f"worker-{next(_numbers)}", "lease_ttl": timedelta(seconds=60)}
         marks = {"origin_key": b"key"}
         self.ingest = Ingest(

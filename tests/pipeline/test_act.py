@@ -8,6 +8,7 @@ import pytest
 
 from connector.errors import ConfigError, PermanentError, TransientError
 from connector.types import RunStatus
+from tests.daemon.site import process_start
 
 SOURCE = {"lookback": timedelta(minutes=10), "settle": timedelta(seconds=5), "start": "beginning"}
 CONTAIN = """
@@ -244,7 +245,7 @@ def test_what_may_have_run_is_looked_for_and_never_recorded_as_refused(house, un
 
 
 def test_a_search_without_an_answer_is_made_again_and_counts_as_no_send(house):
-    house = one_event(house, soar={"uniqueness": "search"})
+    house = one_event(house, soar={"uniqueness": "search", "max_attempts": 3})
     house.platform.lose_answers()
     house.act.drain()
     house.platform.faults.add("find", times=5, error=lambda: TransientError("cut off", sent=True))
@@ -311,10 +312,10 @@ def test_an_action_that_the_platform_rejected_cools_nothing_down(house):
     house.run(60)
     house.platform.faults.add("run", error=lambda: PermanentError("no such playbook"))
     house.act.drain()
-    house.put("b.exe")
+    house.siem.put([process_start("a.exe")] * 2, ids=["again", "and again"])
     house.run(60)
     settle(house, 1)
-    assert len(house.platform.runs) == 1
+    assert len(house.platform.runs) == 1  # the third is refused: the second cools it down
 
 
 def test_a_worker_that_lost_its_claim_tells_nothing(house):
