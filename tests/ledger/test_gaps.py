@@ -99,6 +99,24 @@ def test_a_file_that_is_gone_is_judged_by_what_was_read_of_it(ledger: Ledger) ->
     ]
 
 
+def test_a_file_that_went_away_while_it_was_read_is_a_gap_up_to_where_the_span_was_to_end(ledger: Ledger) -> None:
+    ledger.put_reader(reader(0, partition="old", span_stop=50, token="7"))
+    assert ledger.gaps("src", "q1", 0, []) == [Gap(partition="old", start=0, stop=50, reason="never read")]
+
+
+def test_a_backfill_that_was_begun_and_not_ended_is_a_gap(ledger: Ledger) -> None:
+    read(ledger, interval(60, 100, 200))
+    ledger.put_reader(reader(100))
+    ledger.put_reader(reader(20, purpose="backfill-20-60", span_stop=60))
+    assert ledger.gaps("src", "q1", LOOKBACK, head(110)) == [gap(20, 60, "never read")]
+
+
+def test_what_a_file_has_gained_since_it_was_last_read_is_no_gap(ledger: Ledger) -> None:
+    read(ledger, interval(0, 50, 50))
+    ledger.put_reader(reader(50))
+    assert ledger.gaps("src", "q1", 0, head(80)) == []
+
+
 @pytest.mark.parametrize("table", [verdicts, sightings])
 def test_rows_that_were_lost_are_a_gap_where_they_lay(ledger: Ledger, table: sa.Table) -> None:
     ids = events(6)

@@ -35,8 +35,11 @@ def test_lost_rows_partial_reads_and_events_after_the_lookback_are_found_and_not
     late_at = house.clock()
     house.put("in-time.exe", searchable_at=late_at + LOOKBACK - timedelta(seconds=1))
     house.run(1800)
+    run_to_just_before_the_end_of_a_proving_span(house)
     too_late_at = house.clock()
-    house.put("too-late.exe", searchable_at=too_late_at + LOOKBACK + timedelta(seconds=200))
+    house.put("too-late.exe", searchable_at=too_late_at + LOOKBACK + timedelta(seconds=1))
+    house.clock.advance(0.5)
+    house.ingest.poll()
     house.run(7200)
     house.deliver.drain()
 
@@ -63,6 +66,16 @@ def test_lost_rows_partial_reads_and_events_after_the_lookback_are_found_and_not
     assert "too-late.exe" not in house.verdicts()
 
 
+def run_to_just_before_the_end_of_a_proving_span(house):
+    """Half a second before a place where a span of ``reread-0`` will end: it is read exactly when its lookback ends."""
+    width = microseconds(LOOKBACK) // spans.STEP
+    proving = house.ledger.reader("lab", house.source.query_digest, "", "reread-0")
+    while (proving.offset - house.clock.micros()) % width != 30_000_000:
+        house.run(30)
+        proving = house.ledger.reader("lab", house.source.query_digest, "", "reread-0")
+    house.clock.advance(29.5)
+
+
 def offset(moment):
     return int(moment.timestamp() * 1_000_000)
 
@@ -84,3 +97,13 @@ def test_what_the_server_has_deleted_is_expired_and_no_gap(house):
     house.run(1800)
     house.siem._events.pop()
     assert {d.kind for d in verify("lab", house.source, house.ledger, microseconds(LOOKBACK))} == {"expired"}
+
+
+def test_a_server_that_answers_in_part_is_told_apart_from_one_whose_retention_has_passed(house):
+    house = house(source=SOURCE)
+    at = house.clock()
+    house.put(*(f"a{n}.exe" for n in range(20)))
+    house.run(1800)
+    house.siem.countable = False
+    house.siem.answer_partially(at, at + timedelta(seconds=1), reads=1000, hide=["a3.exe"])
+    assert {d.kind for d in verify("lab", house.source, house.ledger, microseconds(LOOKBACK))} == {"unverifiable"}

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from connector.errors import ConfigError
 from connector.ledger import Interval, Reader, proven
 from connector.pipeline import spans
 from connector.types import Position
@@ -166,3 +167,47 @@ def test_a_source_read_from_its_beginning_is_read_once_and_not_hour_by_hour():
         (head.offset - LOOKBACK, head.offset),
         (0, head.offset - LOOKBACK),
     ]
+
+
+@pytest.mark.parametrize("purpose", ["reread-0", spans.REPAIR, spans.SETTLED + "5-50"])
+def test_an_unfinished_span_claims_no_age_that_it_cannot_have(purpose):
+    readers = spans.first_readers("s", "d", Position(partition="", offset=0), LOOKBACK, from_start=True)
+    others = [r for r in readers if r.purpose != purpose]
+    unfinished = Reader(source="s", digest="d", partition="", purpose=purpose, offset=5, span_stop=50, token="t")
+    early = Position(partition="", offset=LOOKBACK + 49)
+    (mine,) = (t for t in spans.plan([*others, unfinished], [], early, LOOKBACK) if t.reader.purpose == purpose)
+    assert mine.read_at == 50
+    late = Position(partition="", offset=LOOKBACK + 50)
+    (mine,) = (t for t in spans.plan([*others, unfinished], [], late, LOOKBACK) if t.reader.purpose == purpose)
+    assert mine.read_at == LOOKBACK + 50
+
+
+def test_under_a_longer_lookback_past_stretches_that_are_half_read_are_begun_anew():
+    forward = Reader(source="s", digest="d", partition="", purpose=spans.FORWARD, offset=5, span_stop=50, token="t")
+    half = msgspec.structs.replace(forward, purpose="reread-0", complete=False)
+    done = msgspec.structs.replace(forward, purpose="reread-1", span_stop=None, token=None)
+    assert list(spans.begun_anew([forward, half, done])) == [
+        msgspec.structs.replace(half, token=None, complete=True),
+    ]
+
+
+def test_another_query_begins_where_the_one_before_had_proven_everything_and_takes_its_backfills_over():
+    head = Position(partition="", offset=10**15)
+    old = spans.first_readers("s", "d", head, LOOKBACK, from_start=False)
+    forward = msgspec.structs.replace(old[0], offset=head.offset + LOOKBACK)
+    left = spans.backfill(old[0], 0, 100, head, LOOKBACK)
+    later = Position(partition="", offset=head.offset + 2 * LOOKBACK)
+    fresh = spans.inherited([forward, *old[1:], left], "e", later, LOOKBACK)
+    assert {r.offset for r in fresh if r.span_stop is None} == {head.offset}
+    assert [(r.offset, r.span_stop) for r in fresh if r.span_stop is not None] == [(0, 100)]
+    assert {r.digest for r in fresh} == {"e"}
+    assert not spans.inherited([forward, *old[1:], left], "d", later, LOOKBACK)
+
+
+def test_a_backfill_ends_where_it_is_safe_to_read_and_refuses_the_future():
+    head = Position(partition="", offset=1000)
+    forward = spans.first_readers("s", "d", head, 10, from_start=False)[0]
+    assert spans.backfill(forward, 500, 2000, head, 10).span_stop == 1000
+    for start, stop in ((1000, 2000), (700, 600)):
+        with pytest.raises(ConfigError):
+            spans.backfill(forward, start, stop, head, 10)

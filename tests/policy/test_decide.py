@@ -7,6 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from connector import identity
 from connector.policy import decide, verdict_name
+from connector.policy.decide import timestamp_of
 from connector.types import Entity, TechniqueScore
 from tests.policy.cases import (
     NOW,
@@ -207,3 +208,29 @@ def test_a_subtechnique_counts_by_its_own_probability() -> None:
     assert decide(event(), prediction(techniques=scores), context(), in_force).actions
     in_force = policy(rule(techniques=["T1003"], technique_probability=0.61))
     assert not decide(event(), prediction(techniques=scores), context(), in_force).actions
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789Z", "2026-01-01T00:00:00.5+02:00"],
+)
+def test_a_time_that_a_target_takes_is_kept_as_it_came(value):
+    assert timestamp_of(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "now",
+        "2026-01-01",
+        "2026-02-30T00:00:00Z",
+        "2026-01-01T00:00:00",
+        "2026-01-01T00:00:00Z\n",
+        5,
+        None,
+        "9" * 99,
+    ],
+)
+def test_a_time_that_is_none_is_left_out_so_that_no_target_refuses_the_verdict(value):
+    assert timestamp_of(value) is None
