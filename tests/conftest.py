@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 ROOT = Path(__file__).parent.parent
 CORPORA = Path(os.environ.get("TRIAGED_CORPORA", ROOT.parent / "shared" / "corpora"))
@@ -17,3 +19,11 @@ def corpora() -> Path:
     if not CORPORA.is_dir():
         pytest.skip(f"no corpora at {CORPORA}: set TRIAGED_CORPORA to the folder of upstream files")
     return CORPORA
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command that ran in this process sent the log to a stream that is closed by the next test."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
