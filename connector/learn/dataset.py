@@ -44,7 +44,6 @@ STRENGTH: Mapping[Basis, int] = {
     "rule-pattern": 2,
     "file-name": 1,
     "outside-tree": 1,
-    "report-sentence": 1,
 }
 """Which label stands where two sources disagree about one fingerprint; equals leave ``malicious`` open."""
 
@@ -82,6 +81,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     bases: Mapping[str, int]
     dropped: Mapping[str, int]
     authors: Mapping[str, tuple[str, ...]]
+    verified: Mapping[str, str] = {}
+    """SHA-256 by source of the archives that rows were read from; a source read from an unpacked tree is not here."""
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -103,16 +104,12 @@ def build(
     recipes: Mapping[str, Recipe] = RECIPES,
     held_out: Container[str] = (),
 ) -> Dataset:
-    """Builds the dataset from every source that is there and may train. Raises ``ConfigError`` where none is.
+    """Builds the dataset from every source that may train, or from ``only`` some of them.
 
-    Events whose fingerprint is in ``held_out`` never become rows.
+    Events whose fingerprint is in ``held_out`` never become rows. Raises ``ConfigError`` where a source is missing.
     """
-    wanted = tuple(recipes) if only is None else tuple(only)
-    if unknown := [name for name in wanted if name not in recipes]:
-        raise ConfigError(f"no recipe for {', '.join(unknown)}; there are {', '.join(recipes)}")
-    names = [name for name in wanted if corpora.holds(name) and corpora.sources[name].may_train]
-    if not names:
-        raise ConfigError(f"{corpora.folder} holds none of the sources {', '.join(wanted)}")
+    names = _names(corpora, only, recipes)
+    corpora = corpora.of(names)
     dropped: Counter[str] = Counter()
     authors: dict[str, set[str]] = {}
     merged: dict[str, Row] = {}
@@ -134,7 +131,30 @@ def build(
                 taken[name, row.group, row.kind] += 1
                 merged[row.fingerprint] = row
     rows = tuple(sorted(merged.values(), key=lambda row: (row.source, row.group, row.record, row.fingerprint)))
-    return Dataset(rows, _facts(rows, seed, dropped, authors))
+    return Dataset(rows, _facts(rows, seed, dropped, authors, corpora.verified))
+
+
+def _names(corpora: Corpora, only: Iterable[str] | None, recipes: Mapping[str, Recipe]) -> list[str]:
+    """The sources to read, in the recipes' order. What is missing is said, never skipped."""
+    if not corpora.folder.is_dir():
+        raise ConfigError(f"{corpora.folder} is no folder")
+    wanted = [name for name in recipes if name in corpora.sources] if only is None else list(only)
+    if unknown := [name for name in wanted if name not in recipes or name not in corpora.sources]:
+        raise ConfigError(f"no recipe for {', '.join(unknown)}; there are {', '.join(recipes)}")
+    closed = [name for name in wanted if not corpora.sources[name].may_train]
+    if only is not None and closed:
+        raise ConfigError(f"{', '.join(closed)} may not train: for evaluation alone, says the table of sources")
+    names = [name for name in recipes if name in wanted and name not in closed]
+    if missing := [name for name in names if not corpora.holds(name)]:
+        places = "".join(
+            f"\n  {name}: clone {corpora.sources[name].upstream} at {corpora.sources[name].commit}" for name in missing
+        )
+        raise ConfigError(
+            f"{corpora.folder} lacks {', '.join(missing)}; to train without, name the others with --only{places}"
+        )
+    if not names:
+        raise ConfigError("no source is left that may train")
+    return names
 
 
 def _row(sample: Sample, source: str, licence: str, seed: int, dropped: Counter[str]) -> Row | None:
@@ -186,7 +206,11 @@ def split_of(source: str, group: str, seed: int) -> Split:
 
 
 def agreed(earlier: Row, later: Row) -> Row:
-    """One row of two with the same fingerprint: it stays in the earlier one's group and split."""
+    """One row of two with the same fingerprint: it stays in the earlier one's group and split.
+
+    Source, group, record and licence stay the earlier one's too, even where the later one gave a technique: they say
+    where the text comes from, and every source that was read is credited on the card by itself.
+    """
     first, second = STRENGTH[earlier.basis], STRENGTH[later.basis]
     if earlier.malicious == later.malicious:
         return msgspec.structs.replace(earlier, techniques=tuple(sorted({*earlier.techniques, *later.techniques})))
@@ -209,7 +233,9 @@ def digest_of(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
-def _facts(rows: Sequence[Row], seed: int, dropped: Counter[str], authors: Mapping[str, set[str]]) -> Facts:
+def _facts(
+    rows: Sequence[Row], seed: int, dropped: Counter[str], authors: Mapping[str, set[str]], verified: Mapping[str, str]
+) -> Facts:
     return Facts(
         digest=digest_of(rows),
         seed=seed,
@@ -221,4 +247,5 @@ def _facts(rows: Sequence[Row], seed: int, dropped: Counter[str], authors: Mappi
         bases=dict(Counter(row.basis for row in rows)),
         dropped=dict(sorted(dropped.items())),
         authors={name: tuple(sorted(found)) for name, found in authors.items()},
+        verified=dict(sorted(verified.items())),
     )

@@ -6,7 +6,11 @@ import re
 
 from connector.types import Json
 
-_ID = re.compile(r"(?i)(?<![a-z0-9])t1\d{3}(?:[._]\d{3})?(?![0-9])")
+_ID = re.compile(
+    r"(?i:(?<![a-z0-9])t1\d{3}(?:[._]\d{3})?(?![0-9]))"
+    r"|(?<=[a-z])T1\d{3}(?:[._]\d{3})?(?![0-9])"  # runT1059
+    r"|(?i:(?<=[a-z])t1\d{3}[._]\d{3}(?![0-9]))"  # runt1059.001; a bare port1080 is no id
+)
 _COLLECTION = re.compile(r"(?i)atomic[-_ ]?red[-_ ]?team|redcanaryco?|atomicsfolder|invoke-atomic\w*")
 _NEUTRAL = "item"
 

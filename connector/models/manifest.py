@@ -98,7 +98,10 @@ class Abstention(Part, frozen=True):
 
 
 class Source(Part, frozen=True):
-    """One corpus that rows came from. ``authors`` is what its licence asks to be named."""
+    """One corpus that rows came from. ``authors`` is what its licence asks to be named.
+
+    ``sha256`` is of the archive that was read; it is empty, and ``commit`` says so, where an unpacked tree was.
+    """
 
     name: str
     upstream: str
@@ -107,6 +110,16 @@ class Source(Part, frozen=True):
     rows: int
     sha256: str
     authors: str = ""
+
+
+class Base(Part, frozen=True):
+    """The pretrained model that training started from. ``sha256`` is of its weights; empty texts are not known."""
+
+    name: str
+    upstream: str = ""
+    licence: str = ""
+    credit: str = ""
+    sha256: str = ""
 
 
 class Dataset(Part, frozen=True):
@@ -151,6 +164,7 @@ class Manifest(Part, frozen=True):
     dataset: Dataset
     calibration: Calibration
     thresholds: Thresholds
+    base: Base | None = None
     abstention: Abstention = Abstention()
     metrics: Mapping[str, Any] = {}
     reference: Reference | None = None

@@ -1,4 +1,5 @@
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from connector.errors import ConfigError
 from connector.events import CANONICAL_VERSIONS
 from connector.learn import dataset, dataset_file
+from connector.learn.corpora import otrf
 from connector.learn.corpora.sample import Sample
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import Dataset, agreed, split_of
@@ -99,11 +101,41 @@ def test_one_long_file_gives_no_more_rows_of_a_kind_than_the_limit(tiny: Corpora
     assert len(dataset.build(tiny, only=["tldr"], **of(*samples)).rows) == dataset.PER_GROUP_AND_KIND
 
 
-def test_sources_that_may_not_train_are_left_out(tiny: Corpora) -> None:
-    closed = {"tldr": msgspec.structs.replace(tiny.sources["tldr"], may_train=False)}
+def test_sources_that_may_not_train_are_left_out_and_refused_by_name(tiny: Corpora) -> None:
+    closed = {**tiny.sources, "tldr": msgspec.structs.replace(tiny.sources["tldr"], may_train=False)}
 
-    with pytest.raises(ConfigError, match="holds none of the sources tldr"):
+    assert "tldr" not in dataset.build(Corpora(tiny.folder, closed)).facts.sources
+    with pytest.raises(ConfigError, match="tldr may not train"):
         dataset.build(Corpora(tiny.folder, closed), only=["tldr"])
+
+
+def test_a_missing_source_is_an_error_and_never_skipped(tiny: Corpora) -> None:
+    gone = msgspec.structs.replace(tiny.sources["tldr"], archive="gone.tar", root="gone")
+
+    with pytest.raises(ConfigError, match=r"lacks tldr; .* --only\n  tldr: clone https://example\.org/tldr"):
+        dataset.build(Corpora(tiny.folder, {**tiny.sources, "tldr": gone}))
+
+
+def test_a_corpora_folder_that_is_not_there_is_an_error(tiny: Corpora, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no folder"):
+        dataset.build(Corpora(tmp_path / "no", tiny.sources))
+
+
+def test_a_recipe_reads_no_source_but_those_that_were_named(tiny: Corpora) -> None:
+    """Sigma lays its patterns over OTRF's ordinary events, where those may be read."""
+    seen: list[bool] = []
+
+    def asks(corpora: Corpora) -> Iterator[Sample]:
+        seen.append(corpora.holds("otrf") or bool(otrf.ordinary(corpora)))
+        yield Sample(data=start("x /y"), group="g", record="1", basis="rule-pattern", malicious=True)
+
+    recipes = {"otrf": otrf.samples, "sigma": asks}
+    closed = {**tiny.sources, "otrf": msgspec.structs.replace(tiny.sources["otrf"], may_train=False)}
+    dataset.build(tiny, only=["sigma"], recipes=recipes)
+    dataset.build(Corpora(tiny.folder, closed), recipes=recipes)
+    dataset.build(tiny, recipes=recipes)
+
+    assert seen == [False, False, True]
 
 
 def test_an_unknown_source_names_the_known_ones(tiny: Corpora) -> None:
@@ -142,7 +174,15 @@ def test_a_dataset_comes_back_from_disk_and_a_changed_one_is_refused(built: Data
 
 @pytest.mark.parametrize(
     "text",
-    ["C:\\x\\T1003.001\\a.exe", "t1562_linux", "C:\\AtomicRedTeam\\a", "/tmp/t1059.004.sh"],
+    [
+        "C:\\x\\T1003.001\\a.exe",
+        "t1562_linux",
+        "runT1059.ps1",
+        "artT1003.001",
+        "mytestt1003_001.exe",
+        "C:\\AtomicRedTeam\\a",
+        "/tmp/t1059.004.sh",
+    ],
 )
 def test_scrubbing_removes_ids_and_collection_names_at_any_depth(text: str) -> None:
     cleaned = scrub({"a": [{"b": text}], "n": 1})
@@ -152,6 +192,6 @@ def test_scrubbing_removes_ids_and_collection_names_at_any_depth(text: str) -> N
     assert cleaned["n"] == 1
 
 
-@pytest.mark.parametrize("text", ["T12345678", "wit1003x", "HKLM\\T10034"])
+@pytest.mark.parametrize("text", ["T12345678", "wit1003x", "HKLM\\T10034", "port1080", "PORT1080"])
 def test_scrubbing_leaves_what_only_resembles_an_id(text: str) -> None:
     assert scrub(text) == text

@@ -1,12 +1,16 @@
 import tarfile
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from connector.errors import ConfigError
+from connector.learn.corpora import sample
 from connector.learn.corpora.recipes import RECIPES
+from connector.learn.corpora.sample import Basis
 from connector.learn.corpora.source import Corpora, pinned
+from connector.learn.dataset import STRENGTH
 
 
 def test_an_archive_and_an_unpacked_tree_give_the_same_files(tiny: Corpora, tmp_path: Path) -> None:
@@ -36,3 +40,24 @@ def test_every_recipe_is_pinned_and_every_pinned_source_says_who_made_it() -> No
 
     assert set(RECIPES) <= set(pins)
     assert all(source.credit and source.licence and source.commit for source in pins.values())
+
+
+def test_every_pinned_source_that_may_train_is_read_and_every_other_is_for_evaluation_alone() -> None:
+    pins = pinned()
+
+    assert {name for name, source in pins.items() if source.may_train} == set(RECIPES)
+    assert {name for name, source in pins.items() if not source.may_train} == {
+        "lolbas",
+        "caid2025",
+        "adfa_ld",
+        "phishing_pot",
+    }
+
+
+def test_a_label_basis_that_no_recipe_gives_is_not_listed() -> None:
+    code = "".join(
+        path.read_text("utf-8") for path in Path(sample.__file__).parent.glob("*.py") if path.stem != "sample"
+    )
+
+    assert [basis for basis in get_args(Basis) if f'"{basis}"' not in code] == []
+    assert set(STRENGTH) == set(get_args(Basis))

@@ -1,5 +1,6 @@
 """The whole path on a tiny corpus, as the command line starts it: corpora → rows → fine-tuning → int8 → bundle → prediction."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -9,13 +10,17 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.events import normalise
-from connector.learn import dataset_file
+from connector.learn import dataset, dataset_file
 from connector.learn.corpora import wrap
 from connector.learn.corpora.source import Corpora
-from connector.learn.training.__main__ import main
+from connector.learn.training.__main__ import _parser, main, recipe_of
+from connector.learn.training.card import command
+from connector.learn.training.fit import Recipe
 from connector.learn.training.model import load_encoder
 from connector.learn.training.text import Order, train_text
+from connector.models import fingerprints
 from connector.models.bundle import Bundle
+from connector.models.manifest import Base
 from connector.models.store import Store
 from connector.types import Prediction, RawEvent, SourceRef
 from tests.learn import encoder
@@ -42,7 +47,7 @@ def trained(tiny: Corpora, tiny_pins: Path, tmp_path_factory: pytest.TempPathFac
         "--corpora": tiny.folder, "--pins": tiny_pins, "--base": folder / "base", "--output": folder / "store", "--keep": folder / "fitted",
         "--layers": "0,2", "--wide-epochs": 5, "--epochs": 2, "--learning-rate": 0.003, "--max-length": 64, "--train-length": 64, "--sub-groups": 3,
     }  # fmt: skip
-    done = run("-m", "connector.learn.training", "text", *(str(part) for pair in options.items() for part in pair))
+    done = run("-m", "connector.cli", "train", "text", *(str(part) for pair in options.items() for part in pair))
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -91,6 +96,33 @@ def test_the_card_names_sources_licences_and_rule_authors(trained: Path) -> None
     assert "MIT" in card
 
 
+def test_the_card_holds_the_command_that_makes_the_bundle_again(bundle: Bundle) -> None:
+    words = command(bundle.manifest).split()
+
+    options = _parser().parse_args(words[words.index("train") + 1 :])
+    assert words[0] == "triaged"
+    assert (options.layers, options.wide_epochs, options.epochs, options.max_length) == ("0,2", 5, 2, 64)
+    assert set(options.only) == {"atomic", "tldr", "chocolatey", "otrf", "sigma"}
+    assert command(bundle.manifest) in (bundle.directory / "README.md").read_text("utf-8")
+
+
+def test_the_manifest_and_the_card_name_the_base_model_and_the_digest_of_its_weights(
+    trained: Path, bundle: Bundle
+) -> None:
+    digest = hashlib.sha256((trained / "base" / "model.safetensors").read_bytes()).hexdigest()
+
+    assert bundle.manifest.base == Base(name="base", sha256=digest)
+    assert digest in (bundle.directory / "README.md").read_text("utf-8")
+
+
+def test_the_bundle_knows_the_fingerprints_of_every_split(trained: Path, tiny: Corpora, bundle: Bundle) -> None:
+    rows = dataset.build(tiny).rows
+    known = fingerprints.read(bundle.directory / fingerprints.FILE)
+
+    assert {row.split for row in rows} == {"train", "dev", "calibration"}
+    assert all(row.fingerprint in known for row in rows)
+
+
 def test_a_version_is_written_once(trained: Path, tiny: Corpora) -> None:
     with pytest.raises(ConfigError, match="a version is written once"):
         train_text(Order(output=trained / "store", corpora=tiny.folder))
@@ -113,7 +145,7 @@ def test_a_fitted_network_is_exported_again_without_training(trained: Path, tiny
 
 
 def test_missing_corpora_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds none of the sources tldr"):
+    with pytest.raises(ConfigError, match="lacks tldr"):
         train_text(Order(output=tmp_path / "store", corpora=tmp_path, only=("tldr",)))
 
 
@@ -143,6 +175,23 @@ def test_a_command_that_cannot_be_done_exits_2(tmp_path: Path, capsys: pytest.Ca
 def test_a_dataset_is_built_alone(tiny: Corpora, tmp_path: Path) -> None:
     assert main(["dataset", "--corpora", str(tiny.folder), "--only", "routine", "--output", str(tmp_path)]) == 0
     assert dataset_file.read(tmp_path).facts.sources == {"routine": len(dataset_file.read(tmp_path).rows)}
+
+
+def test_a_base_that_is_not_there_exits_2_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["text", "--corpora", str(tmp_path), "--base", str(tmp_path / "no"), "--output", str(tmp_path / "s")])
+
+    assert code == 2
+    assert "is no Hugging Face model folder" in capsys.readouterr().err
+
+
+def test_a_named_base_keeps_all_its_layers_unless_told_otherwise() -> None:
+    named = ["text", "--output", "s", "--base", "b"]
+
+    assert recipe_of(_parser().parse_args(named)).layers is None
+    assert recipe_of(_parser().parse_args([*named, "--layers", "0,1"])).layers == (0, 1)
+    assert recipe_of(_parser().parse_args(["text", "--output", "s"])) == Recipe()
 
 
 def test_layers_that_are_not_there_are_refused(trained: Path) -> None:

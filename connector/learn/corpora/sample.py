@@ -20,7 +20,6 @@ Basis: TypeAlias = Literal[
     "manual-page",
     "admin-script",
     "rule-pattern",
-    "report-sentence",
 ]
 """How a label was found; metrics are reported per basis, since a label by file is weaker than one by process tree."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +20,7 @@ PINS = Path(__file__).with_name("sources.toml")
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One pinned upstream. ``root`` is the folder inside the archive and, unpacked, inside the corpora folder.
 
-    An empty ``archive`` is a source that the project makes itself.
+    An empty ``archive`` is a source that the project makes itself. ``may_train`` false: for evaluation alone.
     """
 
     name: str
@@ -54,7 +54,12 @@ class Corpora:
     def __init__(self, folder: Path, sources: Mapping[str, Source] | None = None) -> None:
         self.folder = folder
         self.sources = pinned() if sources is None else sources
-        self._verified: set[str] = set()
+        self.verified: dict[str, str] = {}
+        """SHA-256 by name of each archive that was read. What came from an unpacked tree is not here: nobody hashed it."""
+
+    def of(self, names: Iterable[str]) -> Corpora:
+        """The same folder with these sources alone: a recipe that also reads another source finds no other."""
+        return Corpora(self.folder, {name: self.sources[name] for name in names})
 
     def holds(self, name: str) -> bool:
         """Whether the source is there in either form; one without an archive is made here."""
@@ -78,13 +83,13 @@ class Corpora:
             )
 
     def _verify(self, source: Source, archive: Path) -> None:
-        if source.name in self._verified:
+        if source.name in self.verified:
             return
         with archive.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != source.sha256:
             raise ConfigError(f"{archive} has SHA-256 {found}, pinned is {source.sha256}")
-        self._verified.add(source.name)
+        self.verified[source.name] = found
 
 
 def _from_tar(archive: Path, prefix: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:

@@ -7,10 +7,26 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connector.errors import ConfigError
 
+if TYPE_CHECKING:
+    from connector.learn.training.fit import Recipe
+
 EXIT_CONFIG = 2
+FRACTIONS = ("epochs", "wide_epochs", "wide_rate", "learning_rate", "most_weight")
+WHOLE = (
+    "wide_evaluations",
+    "evaluations",
+    "patience",
+    "batch_size",
+    "max_length",
+    "train_length",
+    "parent_groups",
+    "sub_groups",
+    "seed",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,14 +53,8 @@ def _dataset(options: argparse.Namespace) -> int:
 
 
 def _text(options: argparse.Namespace) -> int:
-    from connector.learn.training.fit import Recipe  # noqa: PLC0415
     from connector.learn.training.text import Order, train_text  # noqa: PLC0415
 
-    given = {
-        name: getattr(options, name) for name in Recipe.__struct_fields__ if getattr(options, name, None) is not None
-    }
-    if options.layers is not None:
-        given["layers"] = None if options.layers == "all" else tuple(int(part) for part in options.layers.split(","))
     order = Order(
         output=options.output,
         corpora=options.corpora,
@@ -54,12 +64,26 @@ def _text(options: argparse.Namespace) -> int:
         name=options.name,
         version=options.version,
         only=options.only,
-        recipe=Recipe(**given),
+        recipe=recipe_of(options),
         keep=options.keep,
         fitted=options.fitted,
     )
     print(f"bundle written: {train_text(order)}")
     return 0
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The default recipe with what the options change. A base that the user named keeps all its layers."""
+    from connector.learn.training.fit import Recipe  # noqa: PLC0415
+
+    given = {
+        name: getattr(options, name) for name in Recipe.__struct_fields__ if getattr(options, name, None) is not None
+    }
+    if options.layers is not None:
+        given["layers"] = None if options.layers == "all" else tuple(int(part) for part in options.layers.split(","))
+    elif options.base is not None:
+        given["layers"] = None
+    return Recipe(**given)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -80,10 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument("--only", type=_names, help="names of sources, comma-separated")
     text.add_argument("--keep", type=Path, help="save the fitted network here")
     text.add_argument("--fitted", type=Path, help="export and calibrate the network saved here, without training")
-    text.add_argument("--layers", help="encoder layers to keep, such as 0,2,5, or all")
-    for name in ("epochs", "wide_epochs", "wide_rate", "learning_rate", "most_weight"):
+    text.add_argument("--layers", help="encoder layers to keep, such as 0,2,5, or all; default: all of --base")
+    for name in FRACTIONS:
         text.add_argument(f"--{name.replace('_', '-')}", type=float)
-    for name in ("patience", "batch_size", "max_length", "train_length", "parent_groups", "sub_groups", "seed"):
+    for name in WHOLE:
         text.add_argument(f"--{name.replace('_', '-')}", type=int)
     rows = commands.add_parser("dataset", help="build the dataset alone")
     rows.add_argument("--corpora", type=Path, required=True)

@@ -27,9 +27,10 @@ from connector.learn.training.measure import (
     techniques_by_group,
 )
 from connector.learn.training.model import TextModel
+from connector.learn.training.provenance import check_rows, described, sources
 from connector.models import fingerprints
 from connector.models.calibration import scaled, sigmoid
-from connector.models.manifest import Dataset as DatasetPart, Histogram, Manifest, Reference, Source, seal
+from connector.models.manifest import Dataset as DatasetPart, Histogram, Manifest, Reference, seal
 from connector.models.store import PRODUCTION, Store
 from connector.models.text import TextMember
 from connector.ports import MemberSpec
@@ -58,6 +59,7 @@ def free(store: Path, name: str, version: str) -> Path:
 
 def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, name: str, version: str) -> Path:
     """Writes the bundle ``name/version`` and returns its folder. Raises ``ConfigError`` where it exists already."""
+    check_rows(trained.dataset, upstreams)
     folder = free(store, name, version)
     try:
         export(trained.model, trained.base, folder / MEMBER)
@@ -68,7 +70,7 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
         metrics = {"calibration": measured(techniques, malicious, held_out, trained.labels, calibrated)}
         dev = trained.dataset.of("dev")
         metrics["dev"] = measured(*logits(folder / MEMBER, spec, dev), dev, trained.labels, calibrated)
-        seen = (row.fingerprint for row in trained.dataset.of("train"))
+        seen = (row.fingerprint for row in trained.dataset.rows)  # dev chose the weights, calibration the thresholds
         fingerprints.write(folder / fingerprints.FILE, seen)
         manifest = Manifest(
             name=name,
@@ -79,13 +81,14 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
             canonical_versions=trained_kinds(trained.dataset),
             members=(_spec(trained, msgspec.to_builtins(calibrated.heads)),),
             dataset=_dataset(trained.dataset, upstreams),
+            base=described(trained.base),
             calibration=calibrated.bundle,
             thresholds=calibrated.thresholds,
             metrics={**metrics, "training": {**trained.history, "recipe": msgspec.to_builtins(trained.recipe)}},
             reference=_reference(techniques, malicious, held_out, trained.labels, calibrated),
             train_fingerprints=fingerprints.FILE,
         )
-        (folder / "README.md").write_text(card(manifest, trained.dataset.facts, base_name(trained.base)), "utf-8")
+        (folder / "README.md").write_text(card(manifest, trained.dataset.facts), "utf-8")
         seal(folder, manifest)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -123,11 +126,6 @@ def measured(
     }
 
 
-def base_name(base: Path) -> str:
-    """What the card calls the base: its folder, or the package where a package keeps it as ``model``."""
-    return base.parent.name if base.name == "model" else base.name
-
-
 def trained_kinds(dataset: Dataset) -> dict[str, str]:
     """The canonical digest of each kind that training saw: other kinds count as untrained."""
     kinds = {row.kind for row in dataset.of("train")}
@@ -145,18 +143,7 @@ def _dataset(dataset: Dataset, upstreams: Mapping[str, Upstream]) -> DatasetPart
     facts = dataset.facts
     return DatasetPart(
         digest=facts.digest,
-        sources=tuple(
-            Source(
-                name=name,
-                upstream=upstreams[name].upstream,
-                commit=upstreams[name].commit,
-                licence=upstreams[name].licence,
-                rows=rows,
-                sha256=upstreams[name].sha256,
-                authors=upstreams[name].credit,
-            )
-            for name, rows in sorted(facts.sources.items())
-        ),
+        sources=sources(dataset, upstreams),
         split=facts.split,
         rows=facts.rows,
         seed=facts.seed,

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from connector.learn.corpora.recipes import RECIPES
 from connector.learn.dataset import Facts
-from connector.models.manifest import Manifest
+from connector.learn.training.fit import Recipe
+from connector.models.manifest import Base, Manifest
 
 _USE = """
 This bundle's one member reads the rendered canonical form of a security event and says two things: which MITRE ATT&CK
@@ -15,9 +19,20 @@ techniques (Enterprise v{attack}) the event shows, each with its own probability
 refuses automatic containment.
 
 It is a wide-and-deep network, fine-tuned on {rows} rows: `{base}` (layers {layers}) with mean pooling, and beside it a
-bag of hashed token pairs. First the bag alone ({wide_epochs:g} epochs), then both halves ({epochs:g} epochs, learning rate
-{rate:g}, {length} tokens). Dev score (mean of top-1 and top-3 over sources, and of AUC over kinds): {scores}. It was exported
-as ONNX int8.
+bag of hashed token pairs. First the bag alone (up to {wide_epochs:g} epochs), then the encoder upon it (up to {epochs:g}
+epochs, learning rate {rate:g}, {length} tokens). Dev score (mean of top-1 and top-3 over sources, and of AUC over kinds):
+{scores}. Kept: {kept}. It was exported as ONNX int8.
+
+## Made by
+
+```
+{command}
+```
+
+## Base model
+
+`{base}`: {base_facts}
+
 """
 
 _CAUTION = """
@@ -31,13 +46,15 @@ your site: what is ordinary differs by site.
 
 Thresholds were set for a stream in which one benign event in twenty is an administrator's command and the rest is
 background telemetry; false alarms per 10,000 such events: {alarms}. Below the resolution of the calibration rows they
-are extrapolated by an exponential tail.
+are extrapolated by an exponential tail. On hosts whose background is unlike the rows', expect more: the tables below show
+by basis where it already is more.
 """
 
 
-def card(manifest: Manifest, facts: Facts, base: str) -> str:
+def card(manifest: Manifest, facts: Facts) -> str:
     """The README.md of a bundle."""
     recipe = manifest.metrics["training"]["recipe"]
+    base = manifest.base or Base(name="unknown")
     layers = "all" if recipe["layers"] is None else ", ".join(str(layer) for layer in recipe["layers"])
     alarms = ", ".join(f"{level} {rate:g}" for level, rate in manifest.thresholds.false_alarms.items())
     parts = [
@@ -45,7 +62,10 @@ def card(manifest: Manifest, facts: Facts, base: str) -> str:
         _USE.format(
             attack=manifest.attack_version,
             prevalence=manifest.calibration.reference_prevalence,
-            base=base,
+            base=base.name,
+            base_facts=_base(base),
+            kept=manifest.metrics["training"].get("kept", "wide and deep"),
+            command=command(manifest),
             layers=layers,
             rows=facts.rows.get("train", 0),
             wide_epochs=recipe["wide_epochs"],
@@ -68,6 +88,40 @@ def card(manifest: Manifest, facts: Facts, base: str) -> str:
         _authors(facts),
     ]
     return "".join(parts)
+
+
+def command(manifest: Manifest) -> str:
+    """The command that makes this bundle again; options that are the defaults are left out."""
+    base = manifest.base or Base(name="unknown")
+    parts = [
+        "triaged train text --corpora DIR --output model_store",
+        f"--name {manifest.name} --version {manifest.version}",
+    ]
+    usual = msgspec.to_builtins(Recipe())
+    if not base.upstream:
+        parts.append(f"--base {base.name}")
+        usual["layers"] = None
+    used = manifest.metrics["training"]["recipe"]
+    for name, value in used.items():
+        if value != usual.get(name) and name != "shape":
+            said = (
+                "all" if value is None else ",".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"
+            )
+            parts.append(f"--{name.replace('_', '-')} {said}")
+    read = {source.name for source in manifest.dataset.sources}
+    if read != set(RECIPES):
+        parts.append(f"--only {','.join(sorted(read))}")
+    return " ".join(parts)
+
+
+def _base(base: Base) -> str:
+    said = (
+        base.upstream or "a folder that the trainer named",
+        f"licence {base.licence or 'not stated'}",
+        f"by {base.credit}" if base.credit else "",
+        f"SHA-256 of the weights `{base.sha256}`" if base.sha256 else "",
+    )
+    return "; ".join(part for part in said if part) + "."
 
 
 def _scores(training: Mapping[str, Any]) -> str:

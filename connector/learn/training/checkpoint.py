@@ -24,6 +24,7 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     recipe: Recipe
     history: Mapping[str, Any]
+    deep: bool = True
 
 
 def save(folder: Path, model: TextModel, fitted: Fitted) -> None:
@@ -40,5 +41,6 @@ def load(folder: Path, base: Path) -> tuple[TextModel, Fitted]:
     fitted = msgspec.json.decode((folder / FACTS).read_bytes(), type=Fitted)
     size = len(fitted.labels)
     model = TextModel(load_encoder(base, fitted.recipe.layers), size, torch.ones(size), fitted.recipe.shape)
+    model.deep = fitted.deep
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval(), fitted

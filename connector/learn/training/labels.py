@@ -19,7 +19,6 @@ TRUST: Mapping[Basis, float] = {
     "outside-tree": 0.5,
     "rule-test": 0.7,
     "rule-pattern": 0.7,
-    "report-sentence": 0.5,
 }
 """Weight of a row in the losses by label basis, 1 where not listed: a file's label is not every event's label."""
 

