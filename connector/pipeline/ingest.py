@@ -19,7 +19,7 @@ import msgspec
 from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ledger import Commit, Interval, Lease, Ledger, Reader
 from connector.models import Bundle
-from connector.pipeline import kept, spans
+from connector.pipeline import kept, spans, suspicion
 from connector.pipeline.prepare import Prepared, prepare, quarantine
 from connector.pipeline.routes import Routes
 from connector.policy import Decision, DecisionContext, Policy, decide
@@ -30,9 +30,6 @@ from connector.types import Batch, Cursor, Event, Position, RawEvent, Span, Stat
 
 Steps = Callable[[str], None]
 """Told the name of each step of the loops once it is done; crash tests end the process there."""
-
-QUARANTINE_ATTEMPTS = 3
-"""An event that ended this many attempts at itself alone is quarantined."""
 
 BATCHES_A_TURN = 50
 """Batches of a past stretch that are read before what is new is looked at again."""
@@ -193,7 +190,10 @@ class Ingest:
             ahead: Future[tuple[Batch[RawEvent], Prepared]] | None = None
             for turn in turns:
                 if ahead is None:
-                    raw, prepared = self._fetch(task.span, reader, self._limit(reader.attempts)), None
+                    raw, prepared = (
+                        self._fetch(task.span, reader, suspicion.limit(self.settings.batch, reader.attempts)),
+                        None,
+                    )
                 else:
                     raw, prepared = ahead.result()
                 reason = reason or raw.reason
@@ -228,28 +228,9 @@ class Ingest:
             raise
 
     def _tried(self, raw: Batch[RawEvent], attempts: int) -> Prepared:
-        if self._is_poison(attempts):
-            return quarantine(self.name, raw.items, QUARANTINE_ATTEMPTS)
+        if suspicion.is_poison(self.settings.batch, attempts):
+            return quarantine(self.name, raw.items, suspicion.QUARANTINE_ATTEMPTS)
         return self._prepare(raw.items)
-
-    def _limit(self, attempts: int) -> int:
-        """Events to read: a quarter as many after each failed attempt, so that a poison event is soon alone."""
-        return max(1, self.settings.batch >> 2 * attempts)
-
-    def _alone(self) -> int:
-        """After how many failed attempts events are read one by one."""
-        return self.settings.batch.bit_length() // 2
-
-    def _is_poison(self, attempts: int) -> bool:
-        """Whether one event alone, at one place, has failed too often. A page may hold it twice."""
-        return attempts >= self._alone() + QUARANTINE_ATTEMPTS
-
-    def _suspicion(self, suspect: int) -> int:
-        """Attempts to go on with after a batch is in: it only makes the next batches small, and soon ends.
-
-        What failed alone at this place says nothing of the next one, and after a quarantine the culprit is gone.
-        """
-        return 0 if self._is_poison(suspect) else max(0, min(suspect, self._alone()) - 1)
 
     def _fetch(self, span: Span, reader: Reader, limit: int) -> Batch[RawEvent]:
         with self._timed("ingest.read"):
@@ -257,14 +238,14 @@ class Ingest:
             return self.source.read(span, cursor, limit)
 
     def _fetch_and_prepare(self, span: Span, reader: Reader) -> tuple[Batch[RawEvent], Prepared]:
-        raw = self._fetch(span, reader, self._limit(reader.attempts))
+        raw = self._fetch(span, reader, suspicion.limit(self.settings.batch, reader.attempts))
         return raw, self._prepare(raw.items)
 
     def _after(self, reader: Reader, raw: Batch[RawEvent]) -> Reader:
         """Where the reader stands once this batch is in. A batch that took several attempts leaves some suspicion."""
         if not raw.complete:
             emit(Signal.READ_INCOMPLETE, self.name, reason=raw.reason, purpose=reader.purpose)
-        attempts = self._suspicion(reader.attempts)
+        attempts = suspicion.after_success(self.settings.batch, reader.attempts)
         moved = msgspec.structs.replace(reader, attempts=attempts, complete=reader.complete and raw.complete)
         if raw.done:
             return msgspec.structs.replace(moved, offset=reader.span_stop, span_stop=None, token=None)

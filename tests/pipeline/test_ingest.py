@@ -15,7 +15,7 @@ from connector.errors import ConfigError, LostLeaseError, TransientError
 from connector.ledger import proven
 from connector.models import Store
 from connector.pipeline import replay, spans
-from connector.pipeline.ingest import QUARANTINE_ATTEMPTS
+from connector.pipeline.suspicion import QUARANTINE_ATTEMPTS, is_poison, limit
 from connector.policy import record_document
 from connector.types import Batch, Cursor, Position, RawEvent, SourceRef
 from tests.daemon.site import process_start
@@ -225,6 +225,13 @@ def test_a_worker_that_is_told_to_stop_begins_no_other_span(house):
     house.at_step = lambda step: house.stopping.set() if step == "ingest.committed" else None
     house.ingest.poll()
     assert house.steps.count("ingest.begun") == 1
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 8, 64, 500, 1000, 10_000])
+def test_only_what_has_failed_alone_three_times_is_poison(batch):
+    alone = next(n for n in range(20) if limit(batch, n) == 1)
+    assert not is_poison(batch, alone + QUARANTINE_ATTEMPTS - 1)
+    assert is_poison(batch, alone + QUARANTINE_ATTEMPTS)
 
 
 class Files:
