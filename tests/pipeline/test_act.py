@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from connector.errors import ConfigError, PermanentError, TransientError
+from connector.policy import Decision
 from connector.types import RunStatus
 from tests.daemon.site import process_start
+from tests.ledger.make import action, event, verdict
 
 SOURCE = {"lookback": timedelta(minutes=10), "settle": timedelta(seconds=5), "start": "beginning"}
 CONTAIN = """
@@ -330,3 +332,9 @@ def test_a_worker_that_lost_its_claim_tells_nothing(house):
     one.act.soar.run = refused
     one.act.drain()
     assert states(one) == ["running", "succeeded"]
+
+
+def test_an_action_is_not_dropped_where_nobody_could_run_it(house):
+    proposed = Decision(verdict=verdict(event(1)), actions=(action(1, soar="a SOAR that is not configured"),))
+    with pytest.raises(KeyError):
+        house().routes.rows("lab", [proposed])
