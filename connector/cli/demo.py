@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -29,25 +30,30 @@ from connector.types import Event
 DEPLOYMENT = "demo"
 TIMEOUT_S = 600.0
 POLL_S = 0.2
+MANY = 100_000
+
+STOP_S = 60.0
+KEPT = "TRIAGED_MODEL__STORE"
+"""The one setting of the caller's environment that the demo heeds: another model may be shown."""
 
 CONFIG = """\
-data_dir = "{dir}"
+data_dir = {dir}
 
 {sources}
 [targets.verdicts]
 type = "files"
-path = "{dir}/verdicts.jsonl"
+path = {verdicts}
 
 [soars.dryrun]
 type = "dryrun"
-path = "{dir}/runs.sqlite"
+path = {runs}
 """
 
 SOURCE = """\
 [sources.{name}]
 type = "files"
 deployment = "{deployment}"
-paths = ["{path}"]
+paths = [{path}]
 start = "beginning"
 every = "PT1S"
 
@@ -61,13 +67,10 @@ def demo(
     ] = None,
 ) -> None:
     """Replay a bundled intrusion through the real daemon, and print what was found."""
-    with _folder(directory) as folder:
+    with _folder(directory) as folder, _own_environment():
         config = folder / "triaged.toml"
         paths = scenario_paths()
-        sources = "".join(
-            SOURCE.format(deployment=DEPLOYMENT, name=path.name.partition(".")[0], path=path) for path in paths
-        )
-        config.write_text(CONFIG.format(dir=folder, sources=sources), encoding="utf-8")
+        config.write_text(_configuration(folder, paths), encoding="utf-8")
         settings = wiring.load_settings(config)
         scenario = {event.id: event for event in map(events.normalise, open_paths(paths, deployment=DEPLOYMENT))}
         with _daemon(config, folder / "daemon.log") as process:
@@ -88,7 +91,10 @@ def demo(
 def findings(
     documents: Sequence[dict[str, Any]], runs: Sequence[DryRun], scenario: Mapping[str, Event]
 ) -> Iterator[report.Finding]:
-    """What was found, technique by technique, with the playbook that the dry-run SOAR recorded for it."""
+    """What was found, technique by technique, with the playbook that the dry-run SOAR recorded for it.
+
+    A verdict lists the probabilities of its likeliest techniques alone, so one of many may have none.
+    """
     playbooks = {run.event_id: run.playbook for run in runs}
     for document in documents:
         technique = document.get("threat", {}).get("technique", {})
@@ -99,7 +105,8 @@ def findings(
                 host=document.get("host", {}).get("name", "-"),
                 technique=number,
                 name=name,
-                confidence=probability.get(number, 0.0),
+                confidence=document["triaged"]["confidence"],
+                probability=probability.get(number),
                 event=report.summary(event.ecs),
                 at=document.get("@timestamp", ""),
                 playbook=playbooks.get(event.id),
@@ -115,7 +122,7 @@ def tagged(documents: Sequence[dict[str, Any]], scenario: Mapping[str, Event]) -
 
 
 def summary(settings: Settings, total: int, documents: Sequence[dict[str, Any]], runs: int) -> dict[str, int | None]:
-    """The demo's last line: counts, asked of the targets."""
+    """The demo's last line: counts, asked of the targets; ``dead`` of the ledger, for no target holds dead letters."""
     found = {
         technique
         for document in documents
@@ -134,6 +141,35 @@ def summary(settings: Settings, total: int, documents: Sequence[dict[str, Any]],
     }
 
 
+def _configuration(folder: Path, paths: Sequence[Path]) -> str:
+    sources = (
+        SOURCE.format(deployment=DEPLOYMENT, name=path.name.partition(".")[0], path=_quoted(path)) for path in paths
+    )
+    return CONFIG.format(
+        dir=_quoted(folder),
+        sources="".join(sources),
+        verdicts=_quoted(folder / "verdicts.jsonl"),
+        runs=_quoted(folder / "runs.sqlite"),
+    )
+
+
+def _quoted(path: Path) -> str:
+    """A path as a TOML string: JSON escapes the same, but leaves DEL as it is."""
+    return json.dumps(str(path), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@contextmanager
+def _own_environment() -> Iterator[None]:
+    """Hides the caller's settings from us and the daemon, lest they win over the demo's and name a production ledger."""
+    hidden = {name: value for name, value in os.environ.items() if name.upper().startswith("TRIAGED_") and name != KEPT}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
 @contextmanager
 def _folder(directory: Path | None) -> Iterator[Path]:
     if directory is not None:
@@ -146,14 +182,19 @@ def _folder(directory: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _daemon(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The daemon in a process of its own, told to drain at the end."""
+    """The daemon in a process of its own, told to drain at the end. Raises ``TransientError`` unless it exits 0."""
     command = [sys.executable, "-m", "connector.cli", "run", "--config", str(config)]
     with log.open("wb") as file, subprocess.Popen(command, stderr=file, start_new_session=True) as process:  # noqa: S603 (our own module)
         try:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    if process.returncode:
+        raise TransientError(f"the daemon ended with status {process.returncode}; {_ending(log)}")
 
 
 def _wait(process: subprocess.Popen[bytes], settings: Settings, folder: Path, total: int) -> None:
@@ -168,16 +209,22 @@ def _wait(process: subprocess.Popen[bytes], settings: Settings, folder: Path, to
             if written >= total and _nothing_waits(settings):
                 return
             if process.poll() is not None or time.monotonic() - begun > TIMEOUT_S:
-                log = (folder / "daemon.log").read_text(encoding="utf-8", errors="replace")
                 raise TransientError(
-                    f"the daemon did not finish: {written} of {total} verdicts; its log ends:\n{log[-2000:]}"
+                    f"the daemon did not finish: {written} of {total} verdicts; {_ending(folder / 'daemon.log')}"
                 )
             time.sleep(POLL_S)
 
 
+def _ending(log: Path) -> str:
+    return f"its log ends:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
+
+
 def _nothing_waits(settings: Settings) -> bool:
+    """Whether all is done but what a person or a cap holds back: such an action waits with a reason, for hours maybe."""
     with wiring.opened_ledger(settings) as ledger:
-        waiting = sum(ledger.pending(name) for name in (*settings.targets, *settings.soars))
+        # asked first: an action that is held back in between counts as waiting once more, and never as done too early
+        held = sum(bool(reason) for _, reason in ledger.waiting(MANY))
+        waiting = sum(ledger.pending(name) for name in (*settings.targets, *settings.soars)) - held
         return not waiting and not any(ledger.open_runs(name, 1) for name in settings.soars)
 
 

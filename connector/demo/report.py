@@ -48,14 +48,19 @@ _TELLING_DATA = (
 
 
 class Finding(Noun, frozen=True):
-    """One technique seen in one event. ``playbook`` is None where the policy proposes none."""
+    """One technique seen in one event.
+
+    ``confidence`` is the verdict's, ``probability`` the technique's own, None where the verdict does not list it.
+    ``playbook`` is None where none ran.
+    """
 
     host: str
     technique: str
     name: str
-    confidence: float
+    confidence: float | None
     event: str
     at: str = ""
+    probability: float | None = None
     playbook: str | None = None
 
 
@@ -75,7 +80,7 @@ def strongest(findings: Iterable[Finding]) -> dict[str, list[Found]]:
     return {
         host: [
             Found(
-                best=max(seen, key=lambda finding: finding.confidence),
+                best=max(seen, key=lambda finding: (finding.confidence or 0.0, finding.probability or 0.0)),
                 events=len(seen),
                 playbooks=tuple(dict.fromkeys(finding.playbook for finding in seen if finding.playbook)),
             )
@@ -118,19 +123,25 @@ def _table(host: str, found: Sequence[Found]) -> Table:
     table = Table(title=Text(printable(host), style="bold"), title_justify="left", expand=True)
     table.add_column("Technique", no_wrap=True)
     table.add_column("Sure", justify="right", no_wrap=True)
+    table.add_column("Likely", justify="right", no_wrap=True)
     table.add_column("Events", justify="right", no_wrap=True)
     table.add_column("What was seen, in which event → the playbook", ratio=1, overflow="ellipsis", no_wrap=True)
     for row in found:
         best = row.best
         table.add_row(
             Text(best.technique),
-            Text(f"{best.confidence:.2f}", style="bold red" if best.confidence >= _CONFIDENT else "yellow"),
+            Text(_figure(best.confidence), style="bold red" if (best.confidence or 0.0) >= _CONFIDENT else "yellow"),
+            Text(_figure(best.probability)),
             Text(str(row.events)),
             Text.assemble(
                 (best.name, "bold"), f"\n{printable(best.event)}", *(f"\n→ {name}" for name in row.playbooks)
             ),
         )
     return table
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def summary(ecs: Document, limit: int = 200) -> str:

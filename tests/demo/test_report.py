@@ -40,6 +40,13 @@ def test_the_report_names_technique_confidence_event_and_playbook() -> None:
         assert part in text
 
 
+def test_how_sure_the_verdict_is_stands_beside_how_likely_the_technique_is() -> None:
+    (row,) = [line for line in render([finding(probability=0.34)]).splitlines() if "T1059.001" in line]
+    assert row.split("│")[2:4] == [" 0.91 ", "   0.34 "]
+    (row,) = [line for line in render([finding()]).splitlines() if "T1059.001" in line]
+    assert row.split("│")[3].strip() == "-"
+
+
 def test_the_plain_form_has_no_escape_sequence_and_the_terminal_form_has_colour() -> None:
     assert "\x1b" not in render([finding()])
     assert "\x1b[" in render([finding()], color=True)

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from connector.attack import catalogue
 from connector.demo import TRUTH, scenario_paths
 from connector.demo.generate import scenario
 from connector.demo.paths import FILE_SERVER, SCENARIO, WORKSTATION
@@ -61,7 +62,7 @@ def test_the_intrusion_is_a_small_part_of_ordinary_background(documents: Rows, r
 
 
 def test_planted_techniques_are_live_in_the_catalogue() -> None:
-    attack = pytest.importorskip("connector.attack").catalogue()
+    attack = catalogue()
     found = truth()
     assert found.attack_version == attack.version
     assert {t for event in found.planted for t in event.techniques if attack.technique(t) is None} == set()

@@ -1,0 +1,91 @@
+"""`triaged demo` keeps to its own folder, ends whatever the policy holds back, and tells of a daemon that failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from connector.cli import app, demo
+from connector.errors import TransientError
+from connector.types import Event, SourceRef
+from connector.wiring import load_settings
+from tests.daemon.site import ROOT, Site
+from tests.models.tiny import tiny_store
+
+
+def test_the_callers_settings_do_not_steer_the_demo_and_any_folder_will_do(tmp_path) -> None:
+    folder = tmp_path / 'a "quoted" \\ földer 🌲'
+    steering = {
+        "TRIAGED_DATA_DIR": str(tmp_path / "production"),
+        "TRIAGED_LEDGER__URL": f"sqlite:///{tmp_path}/production.sqlite",
+        "TRIAGED_SECRETS_DIR": str(tmp_path),
+        "TRIAGED_MODEL__STORE": str(tiny_store(tmp_path / "store")),
+    }
+    (tmp_path / "origin_key").write_text("short")
+    done = subprocess.run(
+        [sys.executable, "-m", "connector.cli", "demo", "--dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, **steering},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["events"] == found["verdicts"] == found["written"] >= 500
+    assert (folder / "ledger.sqlite").exists()
+    assert not list(tmp_path.glob("production*"))
+
+
+def test_the_environment_is_given_back(monkeypatch) -> None:
+    monkeypatch.setenv("TRIAGED_DATA_DIR", "theirs")
+    monkeypatch.setenv("triaged_log__level", "theirs")
+    monkeypatch.setenv("TRIAGED_MODEL__STORE", "theirs")
+    before = dict(os.environ)
+    with demo._own_environment():
+        assert [name for name in os.environ if name.upper().startswith("TRIAGED_")] == ["TRIAGED_MODEL__STORE"]
+    assert dict(os.environ) == before
+
+
+def test_every_character_of_a_path_reaches_the_settings() -> None:
+    path = Path("".join(map(chr, range(1, 0x100))) + "🌲")
+    assert tomllib.loads(f"path = {demo._quoted(path)}") == {"path": str(path)}
+
+
+def test_an_action_that_waits_for_a_person_does_not_keep_the_demo_waiting(tmp_path) -> None:
+    site = Site(tmp_path)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(policy.read_text().replace('mode = "auto"', 'mode = "approve"'))
+    site.events(2)
+    site.drain()
+    listed = CliRunner().invoke(app, ["actions", "--config", str(site.config)]).stdout
+    assert listed.count("waits for approval") == 2
+    assert demo._nothing_waits(load_settings(site.config))
+
+
+def test_a_daemon_that_fails_is_told_with_the_end_of_its_log(tmp_path) -> None:
+    with (
+        pytest.raises(TransientError, match=r"status 2; its log ends:\n.*none\.toml"),
+        demo._daemon(tmp_path / "none.toml", tmp_path / "daemon.log") as process,
+    ):
+        process.wait(60)
+
+
+def test_a_technique_whose_probability_the_verdict_does_not_list_keeps_the_verdicts_confidence() -> None:
+    event = Event(
+        id="e", ref=SourceRef(siem="s", index="i", id="1"), kind="generic", ecs={}, canonical=(), fingerprint="f"
+    )
+    document = {
+        "event": {"id": "e"},
+        "threat": {"technique": {"id": ["T1003", "T1059"], "name": ["a", "b"]}},
+        "triaged": {"confidence": 0.97, "techniques": [{"id": "T1003", "probability": 0.6}]},
+    }
+    found = list(demo.findings([document], [], {"e": event}))
+    assert [(f.technique, f.confidence, f.probability) for f in found] == [("T1003", 0.97, 0.6), ("T1059", 0.97, None)]
