@@ -40,6 +40,7 @@ bench: $(VENV)/.dev  ## Speed as ratios against transformers.pipeline, in one ru
 	$(BIN)/python -m tests.bench
 
 lock:  ## Renew the locks from pyproject.toml (needs uv)
+	@test -n "$(UV)" || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make lock' pyproject.toml -o requirements/runtime.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

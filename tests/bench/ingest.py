@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from tests import environment
 from tests.bench.child import Report
 from tests.bench.plan import Plan
 from tests.bench.streams import Stream
@@ -70,7 +71,7 @@ def measure(stream: Stream, directory: Path, plan: Plan, *, store: Path | None, 
     config.write_text(CONFIG.format(dir=directory, store=where, threads=threads, batch=batch), encoding="utf-8")
     report = directory / "report.json"
     command = [sys.executable, "-m", "tests.bench.child", str(config), str(plan.stream), str(report)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(command, cwd=ROOT, env=environment.clean(), check=True)
     return _read(msgspec.json.decode(report.read_bytes(), type=Report), plan)
 
 

@@ -18,7 +18,8 @@ def show(name: str, bundle: str, plan: Plan, rates: Rates, ingest: Ingest, threa
     """Prints both."""
     facts = figures(plan, rates, ingest)
     table = Table(
-        title=f"{bundle} on {name}, {threads} threads, {plan.texts} distinct texts of {rates.tokens:.0f} tokens"
+        title=f"{bundle} on {name}, {threads} threads, {plan.texts} distinct texts of {rates.tokens:.0f} tokens",
+        caption="the pipeline's model: the same base unpruned, fp32, one fresh linear head over BERT's pooler, as wide as ours",
     )
     for column in ("what", "events/s", "x pipeline batched"):
         table.add_column(column, justify="left" if column == "what" else "right")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.environment import clean
 from tests.models.tiny import tiny_store
 
 ROOT = Path(__file__).parent.parent.parent
@@ -103,7 +104,7 @@ class Site:
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Starts a process in this site; by default the daemon."""
         arguments = command or ("-m", "connector.cli", "run", "--config", str(self.config))
-        return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stderr=subprocess.PIPE)
+        return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=clean(), stderr=subprocess.PIPE)
 
     def drain(self) -> None:
         """Runs `triaged run --drain` to its end."""

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import clean
+
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("torch", "transformers", "sklearn", "pyarrow", "onnx", "yaml")
 
 
 def run(*command: str | Path, cwd: Path, timeout: int = 400) -> str:
-    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(
+        [str(c) for c in command], cwd=cwd, env=clean(), capture_output=True, text=True, timeout=timeout
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
