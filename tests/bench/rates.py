@@ -57,7 +57,10 @@ def measure(bundle: Bundle, events: Sequence[Event], plan: Plan, threads: int) -
 
 
 def baseline(heads: int, length: int) -> Any:
-    """The unpruned base with as many outputs as ours, as its own users run it: fp32, input order, dynamic padding."""
+    """The unpruned base as its own users run it: fp32, input order, dynamic padding.
+
+    One fresh linear head over BERT's pooler, as wide as our two over mean pooling: the same work, not the same scores.
+    """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
