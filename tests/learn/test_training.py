@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from connector.errors import ConfigError
@@ -13,8 +14,9 @@ from connector.events import normalise
 from connector.learn import dataset, dataset_file
 from connector.learn.corpora import wrap
 from connector.learn.corpora.source import Corpora
+from connector.learn.dataset import Dataset
 from connector.learn.training.__main__ import _parser, main, recipe_of
-from connector.learn.training.card import command
+from connector.learn.training.card import card, command
 from connector.learn.training.fit import Recipe
 from connector.learn.training.model import load_encoder
 from connector.learn.training.text import Order, train_text
@@ -115,8 +117,21 @@ def test_the_manifest_and_the_card_name_the_base_model_and_the_digest_of_its_wei
     assert digest in (bundle.directory / "README.md").read_text("utf-8")
 
 
-def test_the_bundle_knows_the_fingerprints_of_every_split(trained: Path, tiny: Corpora, bundle: Bundle) -> None:
-    rows = dataset.build(tiny).rows
+@pytest.fixture(scope="module")
+def built(tiny: Corpora) -> Dataset:
+    return dataset.build(tiny)
+
+
+def test_the_card_says_so_where_the_encoder_was_left_out(bundle: Bundle, built: Dataset) -> None:
+    training = {**bundle.manifest.metrics["training"], "kept": "wide"}
+    manifest = msgspec.structs.replace(bundle.manifest, metrics={**bundle.manifest.metrics, "training": training})
+
+    assert "is left out" in card(manifest, built.facts)
+    assert "Kept: wide." in card(manifest, built.facts)
+
+
+def test_the_bundle_knows_the_fingerprints_of_every_split(bundle: Bundle, built: Dataset) -> None:
+    rows = built.rows
     known = fingerprints.read(bundle.directory / fingerprints.FILE)
 
     assert {row.split for row in rows} == {"train", "dev", "calibration"}

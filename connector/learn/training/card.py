@@ -18,10 +18,10 @@ techniques (Enterprise v{attack}) the event shows, each with its own probability
 (`p_malicious`, at a reference prevalence of {prevalence:g}). It is meant for triage by people. With one member, Triaged
 refuses automatic containment.
 
-It is a wide-and-deep network, fine-tuned on {rows} rows: `{base}` (layers {layers}) with mean pooling, and beside it a
-bag of hashed token pairs. First the bag alone (up to {wide_epochs:g} epochs), then the encoder upon it (up to {epochs:g}
-epochs, learning rate {rate:g}, {length} tokens). Dev score (mean of top-1 and top-3 over sources, and of AUC over kinds):
-{scores}. Kept: {kept}. It was exported as ONNX int8.
+{made} It was fine-tuned on {rows} rows: first the bag
+alone (up to {wide_epochs:g} epochs), then the encoder upon it (up to {epochs:g} epochs, learning rate {rate:g}, {length} tokens). Best
+dev score of each (mean of top-1 and top-3 over sources, and of AUC over kinds): {scores}. Kept: {kept}.
+It was exported as ONNX int8.
 
 ## Made by
 
@@ -34,6 +34,12 @@ epochs, learning rate {rate:g}, {length} tokens). Dev score (mean of top-1 and t
 `{base}`: {base_facts}
 
 """
+
+_MADE = {
+    "wide and deep": "It is a wide-and-deep network: `{base}` (layers {layers}) with mean pooling, and a bag of hashed token pairs.",
+    "wide": "It is a bag of hashed token pairs over the tokenizer of `{base}`. The encoder (layers {layers}) did not raise the\n"
+    "dev score in its short training and is left out.",
+}
 
 _CAUTION = """
 ## How to read the numbers
@@ -55,6 +61,7 @@ def card(manifest: Manifest, facts: Facts) -> str:
     """The README.md of a bundle."""
     recipe = manifest.metrics["training"]["recipe"]
     base = manifest.base or Base(name="unknown")
+    kept = manifest.metrics["training"].get("kept", "wide and deep")
     layers = "all" if recipe["layers"] is None else ", ".join(str(layer) for layer in recipe["layers"])
     alarms = ", ".join(f"{level} {rate:g}" for level, rate in manifest.thresholds.false_alarms.items())
     parts = [
@@ -63,10 +70,10 @@ def card(manifest: Manifest, facts: Facts) -> str:
             attack=manifest.attack_version,
             prevalence=manifest.calibration.reference_prevalence,
             base=base.name,
+            made=_MADE[kept].format(base=base.name, layers=layers),
             base_facts=_base(base),
-            kept=manifest.metrics["training"].get("kept", "wide and deep"),
+            kept=kept,
             command=command(manifest),
-            layers=layers,
             rows=facts.rows.get("train", 0),
             wide_epochs=recipe["wide_epochs"],
             epochs=recipe["epochs"],
@@ -102,11 +109,9 @@ def command(manifest: Manifest) -> str:
         parts.append(f"--base {base.name}")
         usual["layers"] = None
     used = manifest.metrics["training"]["recipe"]
-    for name, value in used.items():
+    for name, value in ((name, tuple(value) if isinstance(value, list) else value) for name, value in used.items()):
         if value != usual.get(name) and name != "shape":
-            said = (
-                "all" if value is None else ",".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"
-            )
+            said = "all" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
             parts.append(f"--{name.replace('_', '-')} {said}")
     read = {source.name for source in manifest.dataset.sources}
     if read != set(RECIPES):

@@ -38,8 +38,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     wide_epochs: float = 4
     wide_rate: float = 5e-3
     wide_evaluations: int = 8
-    epochs: float = 0.6
-    evaluations: int = 4
+    epochs: float = 0.15
+    evaluations: int = 2
     patience: int = 2
     batch_size: int = 32
     learning_rate: float = 2e-4

@@ -1,0 +1,46 @@
+"""What is shipped was made from pinned sources that may train, by the recipe that the command uses by default."""
+
+import msgspec
+import pytest
+
+from connector.learn.corpora.source import pinned
+from connector.learn.training.card import command
+from connector.learn.training.fit import Recipe
+from connector.models import Store
+from connector.models.manifest import Manifest
+from connector.resources import shipped
+
+
+@pytest.fixture(scope="module")
+def manifest() -> Manifest:
+    store = Store(shipped("model_store"))
+    production = store.production()
+    assert production is not None
+    return store.manifest(production)
+
+
+def test_every_source_of_the_shipped_bundle_is_pinned_and_may_train(manifest: Manifest) -> None:
+    pins = pinned()
+
+    assert manifest.dataset.sources
+    for source in manifest.dataset.sources:
+        pin = pins[source.name]
+        assert pin.may_train
+        assert (source.upstream, source.commit, source.sha256) == (pin.upstream, pin.commit, pin.sha256)
+        assert (source.licence, source.authors) == (pin.licence, pin.credit)
+
+
+def test_the_default_recipe_is_the_one_that_the_shipped_bundle_was_trained_by(manifest: Manifest) -> None:
+    assert manifest.metrics["training"]["recipe"] == msgspec.to_builtins(Recipe(), builtin_types=(tuple,)) | {
+        "layers": [0, 2, 5]
+    }
+    assert command(manifest) == (
+        f"triaged train text --corpora DIR --output model_store --name {manifest.name} --version {manifest.version}"
+    )
+
+
+def test_the_shipped_bundle_names_its_base(manifest: Manifest) -> None:
+    assert manifest.base is not None
+    assert manifest.base.name == "all-MiniLM-L6-v2"
+    assert manifest.base.licence == "Apache-2.0"
+    assert len(manifest.base.sha256) == 64
