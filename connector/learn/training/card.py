@@ -109,7 +109,9 @@ def command(manifest: Manifest) -> str:
         parts.append(f"--base {base.name}")
         usual["layers"] = None
     used = manifest.metrics["training"]["recipe"]
-    for name, value in ((name, tuple(value) if isinstance(value, list) else value) for name, value in used.items()):
+    for name, value in (
+        (name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(used.items())
+    ):
         if value != usual.get(name) and name != "shape":
             said = "all" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
             parts.append(f"--{name.replace('_', '-')} {said}")
