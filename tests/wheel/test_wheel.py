@@ -12,7 +12,7 @@ import pytest
 from tests.environment import clean
 
 ROOT = Path(__file__).parent.parent.parent
-HEAVY = ("torch", "transformers", "sklearn", "pyarrow", "onnx", "yaml")
+HEAVY = ("torch", "transformers", "sklearn", "pyarrow", "onnx", "evtx")
 
 
 def run(*command: str | Path, cwd: Path, timeout: int = 400) -> str:
