@@ -141,7 +141,7 @@ def _table(host: str, found: Sequence[Found]) -> Table:
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    return "-" if value is None else f"{value:.2g}"
 
 
 def summary(ecs: Document, limit: int = 200) -> str:

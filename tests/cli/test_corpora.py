@@ -38,7 +38,7 @@ def lines_in(data: bytes) -> int:
         return sum(
             sum(1 for line in archive.read(name).splitlines() if line.strip())
             for name in archive.namelist()
-            if name.endswith((".json", ".jsonl")) and not name.startswith("__MACOSX")
+            if not name.endswith("/") and not name.startswith("__MACOSX")
         )
 
 
