@@ -87,7 +87,7 @@ def test_an_event_cannot_send_escape_sequences_to_a_terminal():
 def test_what_libraries_log_comes_in_our_format():
     stream = io.StringIO()
     telemetry.configure("json", "info", stream)
-    logging.getLogger("some.library").warning("careful with %s", "this")
+    logging.getLogger("some.package").warning("careful with %s", "this")
     logging.getLogger("apscheduler.scheduler").warning("still running")
     (line,) = map(json.loads, stream.getvalue().splitlines())
-    assert (line["event"], line["logger"], line["message"]) == ("library", "some.library", "careful with this")
+    assert (line["event"], line["logger"], line["message"]) == ("library", "some.package", "careful with this")
