@@ -9,6 +9,7 @@ import typer
 
 from connector import daemon
 from connector.cli import options
+from connector.cli.progress import batches
 from connector.errors import ConfigError
 from connector.settings import Settings
 from connector.wiring import App
@@ -25,11 +26,12 @@ def run(
     if not drain:
         daemon.Daemon(lambda: App(_settings(config, secrets_dir))).run()
         return
-    app = App(_settings(config, secrets_dir))
-    try:
-        failed = daemon.drain(app)
-    finally:
-        app.close()
+    with batches("drain") as steps:
+        app = App(_settings(config, secrets_dir), steps=steps)
+        try:
+            failed = daemon.drain(app)
+        finally:
+            app.close()
     if failed:
         typer.echo(f"failed, and told why in the log: {', '.join(failed)}", err=True)
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ import typer
 
 from connector import pipeline, wiring
 from connector.cli import options
+from connector.cli.progress import batches, progress
 from connector.cli.tables import show
 from connector.errors import ConfigError, TriagedError
 from connector.ledger import Gap, Reader
@@ -129,16 +130,18 @@ def _push(settings: Settings, ids: Sequence[int]) -> tuple[int, int]:
     app = App(settings)
     done = failed = 0
     try:
-        for number in ids:
-            try:
-                done += pipeline.replay([number], app.ledger, app.ingests)
-            except TriagedError as error:
-                failed += 1
-                typer.echo(str(error), err=True)
-            except Exception as error:  # noqa: BLE001 (a letter's outermost line: poison may raise anything)
-                failed += 1
-                emit(Signal.JOB_FAILED, "replay", error=error, letter=number)
-                typer.echo(f"dead letter {number}: {error}", err=True)
+        with progress("dead letters") as advance:
+            for number in ids:
+                try:
+                    done += pipeline.replay([number], app.ledger, app.ingests)
+                except TriagedError as error:
+                    failed += 1
+                    typer.echo(str(error), err=True)
+                except Exception as error:  # noqa: BLE001 (a letter's outermost line: poison may raise anything)
+                    failed += 1
+                    emit(Signal.JOB_FAILED, "replay", error=error, letter=number)
+                    typer.echo(f"dead letter {number}: {error}", err=True)
+                advance(1)
     finally:
         app.close()
     return done, failed
@@ -193,7 +196,15 @@ def backfill(
     start, stop = (round(t.replace(tzinfo=t.tzinfo or UTC).timestamp() * 1e6) for t in (begin, end))
     if start >= stop:
         raise ConfigError("--from must lie before --to")
-    app = App(settings)
+    with batches("backfill") as steps:
+        outcome, reason = _backfill(App(settings, steps=steps), source, start, stop)
+    typer.echo(msgspec.json.encode(outcome).decode())
+    if reason:
+        typer.echo(f"not read to its end yet: {reason}", err=True)
+
+
+def _backfill(app: App, source: str, start: int, stop: int) -> tuple[pipeline.Outcome, str | None]:
+    """Reads the stretch, and says why it was not read to its end, if it was not."""
     try:
         adapter = app.sources[source]
         if any(head.partition for head in adapter.heads()):
@@ -204,16 +215,12 @@ def backfill(
         if start >= head.offset:
             raise ConfigError(f"--from lies ahead of what can be read, which is up to {when('', head.offset)}")
         forward = spans.first_readers(source, adapter.query_digest, head, 0, from_start=False)[0]
-        lookback = microseconds(settings.sources[source].lookback)
+        lookback = microseconds(app.settings.sources[source].lookback)
         reader = spans.backfill(forward, start, min(stop, head.offset), head, lookback)
         app.ledger.put_reader(reader)
-        outcome = app.ingests[source].poll()
-        reason = _unread(app, reader)
+        return app.ingests[source].poll(), _unread(app, reader)
     finally:
         app.close()
-    typer.echo(msgspec.json.encode(outcome).decode())
-    if reason:
-        typer.echo(f"not read to its end yet: {reason}", err=True)
 
 
 def _unread(app: App, reader: Reader) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -42,3 +42,10 @@ def progress(what: str) -> Iterator[Advance]:
             sys.stderr.write(f"{what}: {done} in {last - begun:.0f} s\n")
 
     yield advance
+
+
+@contextmanager
+def batches(what: str) -> Iterator[Callable[[str], None]]:
+    """Shows how many batches were committed; what it yields is to be told of each step of the loops."""
+    with progress(f"{what}: batches") as advance:
+        yield lambda step: advance(1) if step == "ingest.committed" else None
