@@ -1,7 +1,7 @@
 """The canonical form: the ordered, masked fields of an event that a model may see.
 
-``canonical.toml`` is the table; this module compiles it, at import, into getters and masks. ``CANONICAL.md`` states
-the rules that a second implementation must follow.
+The files of ``tables/`` are the table; this module compiles it, at import, into getters and masks. ``CANONICAL.md``
+states the rules that a second implementation must follow.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class Kind(NamedTuple):
 
 
 class Table:
-    """``canonical.toml``, compiled."""
+    """The table, compiled."""
 
     def __init__(self, source: Mapping[str, Any]) -> None:
         self.labels: Mapping[str, str] = source["labels"]
@@ -192,6 +192,7 @@ class Table:
         self.kinds = {name: self._kind(name, row) for name, row in source["kinds"].items()}
         self._channels = {key: log for log, row in source["logs"].items() for key in row["channels"]}
         self._providers = {key: log for log, row in source["logs"].items() for key in row["providers"]}
+        self._datasets: Mapping[str, str] = source["datasets"]
         self._selectors = {name: _getters(paths, _or_dotted) for name, paths in source["selectors"].items()}
 
     def _field(self, name: str, row: Mapping[str, Any], read: Callable[[str], Get]) -> Field:
@@ -212,25 +213,40 @@ class Table:
         )
 
     def kind_of(self, document: Document) -> str:
-        """The kind of a document in ECS: by channel, else by provider, and event code."""
+        """The kind of a document in ECS: by channel or provider and event code, else by dataset."""
         code = text_of(_first(self._selectors["code"], document, _NO_DATA))
         channel = _first(self._selectors["channel"], document, _NO_DATA)
         provider = _first(self._selectors["provider"], document, _NO_DATA)
         log = self._channels.get(lower(channel)) if type(channel) is str else None
         if log is None and type(provider) is str:
             log = self._providers.get(lower(provider))
-        kind = f"{log}-{code}"
-        if kind in self.kinds:
-            return kind
-        return "windows" if channel is not None and code else "generic"
+        if log is not None and code:
+            kind = f"{log}-{code}"
+            if kind in self.kinds:
+                return kind
+            if log in self.kinds:
+                return log
+        dataset = _first(self._selectors["dataset"], document, _NO_DATA)
+        kind = self._datasets.get(lower(dataset)) if type(dataset) is str else None
+        return kind or ("windows" if channel is not None and code else "generic")
 
 
-def _load() -> Table:
-    with Path(__file__).with_name("canonical.toml").open("rb") as file:
-        return Table(tomllib.load(file))
+def tables() -> dict[str, Any]:
+    """The table as data: the files of ``tables/`` as one. A name that stands in two of them is refused."""
+    whole: dict[str, Any] = {"datasets": {}}
+    for path in sorted(Path(__file__).with_name("tables").glob("*.toml")):
+        for section, rows in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            if not isinstance(rows, dict):
+                whole[section] = rows
+                continue
+            known = whole.setdefault(section, {})
+            if twice := known.keys() & rows.keys():
+                raise ValueError(f"{path.name}: [{section}] {', '.join(sorted(twice))} stands in another table too")
+            known |= rows
+    return whole
 
 
-TABLE: Final = _load()
+TABLE: Final = Table(tables())
 
 CANONICAL_VERSIONS: Final[Mapping[str, str]] = {name: kind.digest for name, kind in TABLE.kinds.items()}
 """One digest a kind of event: of its row in the table, with its fields, masks and rendering."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from connector.errors import PermanentError
-from connector.events import powershell, security, sysmon
+from connector.events import families
 from connector.events.canonical import canonical, kind_of
 from connector.events.decode import checked, decode
+from connector.events.families import powershell, security
 from connector.events.fields import Meta, copy
 from connector.events.fingerprint import fingerprint
 from connector.events.generic import from_foreign, from_text, is_ecs
@@ -22,14 +23,8 @@ from connector.types import Document, Event, Json, RawEvent
 
 Node = dict[str, Any]
 
-_KINDS: Final[dict[str, Meta]] = {
-    **sysmon.KINDS,
-    **security.KINDS,
-    **powershell.KINDS,
-    "windows": security.WINDOWS,
-}
 _OWN_FOLDERS: Final = frozenset(
-    {"event", "process", "user"} | {(*rule.folders, rule.leaf)[0] for meta in _KINDS.values() for rule in meta.rules}
+    {"event", "process", "user"} | {(*rule.folders, rule.leaf)[0] for meta in families.METAS for rule in meta.rules}
 )
 """Objects at a document's root that we may add to."""
 
@@ -118,8 +113,8 @@ def _shape(row: Document) -> Node:
     if is_ecs(row):
         return _expanded(row)
     if len(row) == 1 and type(row.get("message")) is str:
-        return from_text(row["message"])
-    return from_foreign(row)
+        return families.read_text(row["message"]) or from_text(row["message"])
+    return families.read(row) or from_foreign(row)
 
 
 def _with_params(document: Node) -> Node:
@@ -164,7 +159,10 @@ def _nest(document: Node, keys: list[str], value: Json, own: set[int]) -> None:
 
 def _add_fields(document: Node, kind: str) -> None:
     """Adds the kind's ECS fields."""
-    meta = _KINDS.get(kind)
+    meta = families.KINDS.get(kind)
+    if meta is None:
+        found = families.log_event(document)
+        meta = found[1] if found else security.WINDOWS if kind == "windows" else None
     if meta is None:
         return
     winlog = document.get("winlog")

@@ -6,14 +6,12 @@ Slow and simple on purpose; the product's implementation is held against it, as 
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import connector.events
+from connector.events.canonical import tables
 
-TABLE = tomllib.loads(Path(connector.events.__file__).with_name("canonical.toml").read_text("utf-8"))
+TABLE = tables()
 
 UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -410,6 +408,10 @@ def kind_of(document: Any) -> str:
                 log = candidate
     if f"{log}-{code}" in TABLE["kinds"]:
         return f"{log}-{code}"
+    if code and log in TABLE["kinds"]:
+        return log
+    if isinstance(found["dataset"], str) and lower(found["dataset"]) in TABLE["datasets"]:
+        return TABLE["datasets"][lower(found["dataset"])]
     return "windows" if found["channel"] is not None and code else "generic"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from connector.events.family import Family
 from connector.events.fields import Meta, Rules, rule
 
 _SUBJECT: Final[Rules] = (
@@ -55,7 +56,7 @@ _FILTER: Final[Rules] = (
 )
 _SHARE: Final[Rules] = (*_SUBJECT, *_FROM)
 
-KINDS: Final[dict[str, Meta]] = {
+_KINDS: Final[dict[str, Meta]] = {
     "security-1102": Meta("audit-log-cleared", "iam", "admin", _SUBJECT),
     "security-4624": Meta("logged-in", "authentication", "start", _LOGON),
     "security-4625": Meta("logon-failed", "authentication", "start", _LOGON),
@@ -83,6 +84,8 @@ KINDS: Final[dict[str, Meta]] = {
     "security-5156": Meta("windows-firewall-connection", "network", "connection", _FILTER),
     "system-7045": Meta("service-installed", "configuration", "creation", (rule("ServiceName", "service.name"),)),
 }
+
+FAMILY: Final = Family("security", kinds=_KINDS)
 
 WINDOWS: Final = Meta("", "host", "info", (*_SUBJECT, *_PROCESS, *_FROM))
 """What any other Windows event gets."""

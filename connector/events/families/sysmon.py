@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from connector.events.family import Family
 from connector.events.fields import Meta, Rules, rule
 
 COMMON: Final[Rules] = (
@@ -46,7 +47,7 @@ _BETWEEN: Final[Rules] = (
 )
 _REGISTRY: Final[Rules] = (*COMMON, rule("TargetObject", "registry.path"))
 
-KINDS: Final[dict[str, Meta]] = {
+_KINDS: Final[dict[str, Meta]] = {
     "sysmon-1": Meta("process-start", "process", "start", _START),
     "sysmon-2": Meta("file-creation-time-changed", "file", "change", _FILE),
     "sysmon-3": Meta("network-connection", "network", "connection", _NETWORK),
@@ -78,3 +79,5 @@ KINDS: Final[dict[str, Meta]] = {
     "sysmon-29": Meta("file-executable-detected", "file", "creation", _FILE),
     "sysmon-255": Meta("error", "process", "error", COMMON),
 }
+
+FAMILY: Final = Family("sysmon", kinds=_KINDS)

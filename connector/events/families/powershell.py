@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from connector.events.canonical import part_of
+from connector.events.family import Family
 from connector.events.fields import Meta, Rules, rule
 
 Node = dict[str, Any]
@@ -18,13 +19,15 @@ _SCRIPT: Final[Rules] = (
     rule("Path", "file.path"),
 )
 
-KINDS: Final[dict[str, Meta]] = {
+_KINDS: Final[dict[str, Meta]] = {
     "powershell-400": Meta("engine-lifecycle", "process", "start", ()),
     "powershell-600": Meta("provider-lifecycle", "process", "info", ()),
     "powershell-800": Meta("pipeline-execution", "process", "info", ()),
     "powershell-4103": Meta("command-execution", "process", "info", ()),
     "powershell-4104": Meta("script-block", "process", "info", _SCRIPT),
 }
+
+FAMILY: Final = Family("powershell", kinds=_KINDS)
 
 _HOST: Final = {
     "powershell-400": ("param3", "HostApplication="),
