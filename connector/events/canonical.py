@@ -227,7 +227,7 @@ class Table:
             if log in self.kinds:
                 return log
         dataset = _first(self._selectors["dataset"], document, _NO_DATA)
-        kind = self._datasets.get(lower(dataset)) if type(dataset) is str else None
+        kind = self._datasets.get(lower(dataset)) if isinstance(dataset, str) else None
         return kind or ("windows" if channel is not None and code else "generic")
 
 
