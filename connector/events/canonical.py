@@ -190,8 +190,8 @@ class Table:
         self._fields = {name: self._field(name, row, _nested) for name, row in source["fields"].items()}
         self._dotted = {name: self._field(name, row, _or_dotted) for name, row in source["fields"].items()}
         self.kinds = {name: self._kind(name, row) for name, row in source["kinds"].items()}
-        self._channels = {key: log for log, row in source["logs"].items() for key in row["channels"]}
-        self._providers = {key: log for log, row in source["logs"].items() for key in row["providers"]}
+        self._channels: dict[str, str] = {key: log for log, row in source["logs"].items() for key in row["channels"]}
+        self._providers: dict[str, str] = {key: log for log, row in source["logs"].items() for key in row["providers"]}
         self._datasets: Mapping[str, str] = source["datasets"]
         self._selectors = {name: _getters(paths, _or_dotted) for name, paths in source["selectors"].items()}
 
@@ -227,8 +227,8 @@ class Table:
             if log in self.kinds:
                 return log
         dataset = _first(self._selectors["dataset"], document, _NO_DATA)
-        kind = self._datasets.get(lower(dataset)) if isinstance(dataset, str) else None
-        return kind or ("windows" if channel is not None and code else "generic")
+        told = self._datasets.get(lower(dataset)) if isinstance(dataset, str) else None
+        return told or ("windows" if channel is not None and code else "generic")
 
 
 def tables() -> dict[str, Any]:
