@@ -12,15 +12,14 @@ from uuid import UUID
 NAMESPACE = UUID("7b1c0a52-5f0e-5d0a-9c57-3f2f4f6a9e11")
 """Committed for ever: changing it would give every event a second verdict."""
 
+_PREFIX = NAMESPACE.bytes
+
 
 def derive(*parts: str) -> str:
     """The UUIDv5 of the parts, in canonical text form."""
-    digest = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(data))
-        digest.update(data)
-    raw = bytearray(digest.digest()[:16])
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    prefixed = b"".join(b"%d:%b" % (len(data), data) for data in encoded)
+    raw = bytearray(hashlib.sha1(_PREFIX + prefixed, usedforsecurity=False).digest()[:16])
     raw[6] = raw[6] & 0x0F | 0x50
     raw[8] = raw[8] & 0x3F | 0x80
     text = raw.hex()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ MAX_ELEMENTS: Final = 16
 
 Data = Mapping[str, Json]
 Get = Callable[[Document, Data], Json]
-"""Reads one path of a document, given the document and its ``winlog.event_data``; None where nothing is present."""
+"""Reads a document, given it and its ``winlog.event_data``; None where nothing is present."""
 
 _SILENT: Final = ("", "-")
 _DATA: Final = "winlog.event_data."
@@ -29,12 +29,12 @@ _NO_DATA: Final[Data] = {}
 
 
 class Field(NamedTuple):
-    """A compiled field: ``gets`` are tried in order; ``others`` is the second operand of the verb ``same``."""
+    """A compiled field; ``other`` reads the second operand of the verb ``same``."""
 
     name: str
     mask: Mask
-    gets: tuple[Get, ...]
-    others: tuple[Get, ...]
+    get: Get
+    other: Get | None
 
 
 def absent(value: Json) -> bool:
@@ -53,51 +53,6 @@ def _single(value: Json) -> Json:
     return value
 
 
-def _from_data(name: str) -> Get:
-    def get(_: Document, data: Data) -> Json:
-        value = data.get(name)
-        if type(value) is str:
-            return None if value in _SILENT else value
-        value = _single(value)
-        return None if absent(value) else value
-
-    return get
-
-
-def _from_document(keys: list[str]) -> Get:
-    *folders, leaf = keys
-
-    def get(document: Document, _: Data) -> Json:
-        node: Json = document
-        for folder in folders:
-            node = node.get(folder)
-            if type(node) is not dict:
-                return None
-        value = node.get(leaf)
-        if type(value) is str:
-            return None if value in _SILENT else value
-        value = _single(value)
-        return None if absent(value) else value
-
-    return get
-
-
-def _nested(path: str) -> Get:
-    """A getter of one path by nested keys. A name of event data may itself hold dots."""
-    return _from_data(path[len(_DATA) :]) if path.startswith(_DATA) else _from_document(path.split("."))
-
-
-def _or_dotted(path: str) -> Get:
-    """A getter of one path: by nested keys, else by the dotted key at the root."""
-    nested, dotted = _nested(path), _from_document([path])
-
-    def get(document: Document, data: Data) -> Json:
-        value = nested(document, data)
-        return dotted(document, data) if value is None else value
-
-    return get
-
-
 def part_of(value: Json, start: str, stop: str = "") -> str | None:
     """What follows ``start`` in a text, up to ``stop`` or the end of the line; None where that says nothing."""
     if type(value) is not str:
@@ -111,17 +66,54 @@ def part_of(value: Json, start: str, stop: str = "") -> str | None:
     return None if found.strip(" \t") in _SILENT else found
 
 
-def _extract(get: Get, start: str, stop: str) -> Get:
-    return lambda document, data: part_of(get(document, data), start, stop)
+class _Path(NamedTuple):
+    """Where a value may stand: ``leaf`` in the event data (``folder`` None), in an object at the root, or further down."""
+
+    folder: str | None
+    leaf: str
+    below: tuple[str, ...] = ()
+    marks: tuple[str, str] | None = None
 
 
-def _getters(paths: Iterable[str], read: Callable[[str], Get]) -> tuple[Get, ...]:
-    gets = []
+def _paths(paths: Iterable[str], *, dotted: bool) -> Iterator[_Path]:
+    """The paths by nested keys, each with ``dotted`` also as one key at the root. A name of event data may hold dots."""
     for path in paths:
         where, _, marks = path.partition("|")
         start, _, stop = marks.partition("|")
-        gets.append(_extract(read(where), start, stop) if marks else read(where))
-    return tuple(gets)
+        cut_out = (start, stop) if marks else None
+        if where.startswith(_DATA):
+            yield _Path(None, where[len(_DATA) :], (), cut_out)
+        elif "." in where:
+            folder, *below, leaf = where.split(".")
+            yield _Path(folder, leaf, tuple(below), cut_out)
+        if dotted or (not where.startswith(_DATA) and "." not in where):
+            yield _Path("", where, (), cut_out)
+
+
+def _reader(paths: Iterable[_Path]) -> Get:
+    """The first of the paths that says something. One call a field: this is the innermost loop of all."""
+    steps = tuple(paths)
+
+    def get(document: Document, data: Data) -> Json:
+        for folder, leaf, below, marks in steps:
+            node: Json = data if folder is None else document.get(folder) if folder else document
+            for key in below:
+                node = node.get(key) if type(node) is dict else None
+            value = node.get(leaf) if type(node) is dict else None
+            if value is None or value in _SILENT:
+                continue
+            if type(value) is not str:
+                value = _single(value)
+                if absent(value):
+                    continue
+            if marks is not None:
+                value = part_of(value, *marks)
+                if value is None:
+                    continue
+            return value
+        return None
+
+    return get
 
 
 def _data_of(document: Document) -> Data:
@@ -149,17 +141,10 @@ def _decimal(value: int) -> str:
     return str(value) if value.bit_length() < 14000 else ""
 
 
-def _first(gets: tuple[Get, ...], document: Document, data: Data) -> Json:
-    for get in gets:
-        value = get(document, data)
-        if value is not None:
-            return value
-    return None
-
-
 def _same(field: Field, document: Document, data: Data) -> str:
     """``true`` or ``false`` where both operands are text; case folds A–Z."""
-    one, other = _first(field.gets, document, data), _first(field.others, document, data)
+    one = field.get(document, data)
+    other = field.other(document, data) if field.other else None
     if type(one) is not str or type(other) is not str:
         return ""
     left, right = field.mask(one), field.mask(other)
@@ -176,6 +161,11 @@ class Kind(NamedTuple):
     digest: str
 
 
+def _field(name: str, row: Mapping[str, Any], masks: Mapping[str, Mask], *, dotted: bool) -> Field:
+    other = _reader(_paths(row["other"], dotted=dotted)) if "other" in row else None
+    return Field(name, masks[row["mask"]], _reader(_paths(row["paths"], dotted=dotted)), other)
+
+
 class Table:
     """The table, compiled."""
 
@@ -187,16 +177,13 @@ class Table:
             name: compile_mask(row["verb"], row["cut"], row.get("map")) for name, row in source["masks"].items()
         }
         self.fields: Collection[str] = source["fields"].keys()
-        self._fields = {name: self._field(name, row, _nested) for name, row in source["fields"].items()}
-        self._dotted = {name: self._field(name, row, _or_dotted) for name, row in source["fields"].items()}
+        self._fields = {name: _field(name, row, self._masks, dotted=False) for name, row in source["fields"].items()}
+        self._dotted = {name: _field(name, row, self._masks, dotted=True) for name, row in source["fields"].items()}
         self.kinds = {name: self._kind(name, row) for name, row in source["kinds"].items()}
         self._channels: dict[str, str] = {key: log for log, row in source["logs"].items() for key in row["channels"]}
         self._providers: dict[str, str] = {key: log for log, row in source["logs"].items() for key in row["providers"]}
         self._datasets: Mapping[str, str] = source["datasets"]
-        self._selectors = {name: _getters(paths, _or_dotted) for name, paths in source["selectors"].items()}
-
-    def _field(self, name: str, row: Mapping[str, Any], read: Callable[[str], Get]) -> Field:
-        return Field(name, self._masks[row["mask"]], _getters(row["paths"], read), _getters(row.get("other", ()), read))
+        self._selectors = {name: _reader(_paths(paths, dotted=True)) for name, paths in source["selectors"].items()}
 
     def _kind(self, name: str, row: Mapping[str, Any]) -> Kind:
         source, fields = self._source, row["fields"]
@@ -214,9 +201,9 @@ class Table:
 
     def kind_of(self, document: Document) -> str:
         """The kind of a document in ECS: by channel or provider and event code, else by dataset."""
-        code = text_of(_first(self._selectors["code"], document, _NO_DATA))
-        channel = _first(self._selectors["channel"], document, _NO_DATA)
-        provider = _first(self._selectors["provider"], document, _NO_DATA)
+        code = text_of(self._selectors["code"](document, _NO_DATA))
+        channel = self._selectors["channel"](document, _NO_DATA)
+        provider = self._selectors["provider"](document, _NO_DATA)
         log = self._channels.get(lower(channel)) if type(channel) is str else None
         if log is None and type(provider) is str:
             log = self._providers.get(lower(provider))
@@ -226,7 +213,7 @@ class Table:
                 return kind
             if log in self.kinds:
                 return log
-        dataset = _first(self._selectors["dataset"], document, _NO_DATA)
+        dataset = self._selectors["dataset"](document, _NO_DATA)
         told = self._datasets.get(lower(dataset)) if isinstance(dataset, str) else None
         return told or ("windows" if channel is not None and code else "generic")
 
@@ -263,10 +250,10 @@ def canonical(ecs: Document, kind: str) -> Pairs:
     data = _data_of(ecs)
     pairs = [("kind", row.name)]
     for field in row.dotted_fields if _is_dotted(ecs) else row.fields:
-        if field.others:
+        if field.other:
             value = _same(field, ecs, data)
         else:
-            value = _first(field.gets, ecs, data)
+            value = field.get(ecs, data)
             if value is None:
                 continue
             if type(value) is list:

@@ -22,8 +22,6 @@ _CACHE_ENTRIES: Final = 16384
 _LONG_LENGTH: Final = 4096
 _LONG_ENTRIES: Final = 1024
 
-_SPACES = re.compile(r"[ \t\r\n]+")
-_NEEDS_FOLD = re.compile(r"[\t\r\n]|  |^ | $")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UPPER = {code: code + 32 for code in range(0x41, 0x5B)}
 
@@ -55,7 +53,12 @@ def cut(text: str, limit: int) -> str:
 
 def fold_spaces(text: str) -> str:
     """Runs of space, tab, CR and LF become one space; one at either end is dropped."""
-    return _SPACES.sub(" ", text).strip(" ") if _NEEDS_FOLD.search(text) else text
+    for space in "\t\r\n":
+        if space in text:
+            text = text.replace(space, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text.strip(" ")
 
 
 def _ipv4_class(first: int, second: int) -> str:

@@ -11,10 +11,11 @@ score would depend on the events beside it, and on CPUs a larger batch is not fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -53,6 +54,10 @@ class _Batch(NamedTuple):
     inputs: dict[str, NDArray[np.int64]]
 
 
+_Scored: TypeAlias = tuple[list[int], list[Any]]
+"""The places of the texts in the call, and the graph's outputs for them."""
+
+
 class Graph:
     """One session, shared by threads. Raises ``ConfigError`` for a file that is no such graph."""
 
@@ -66,6 +71,7 @@ class Graph:
             raise ConfigError(f"{path}: the graph has no output {', '.join(missing)}")
         self._outputs = (*OUTPUTS, RELEVANCE) if RELEVANCE in outputs else OUTPUTS
         self._prove(path)
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score") if threads > 1 else None
 
     def close(self) -> None:
@@ -78,15 +84,26 @@ class Graph:
         techniques = np.empty((len(texts), self._labels), np.float64)
         malicious = np.empty(len(texts), np.float64)
         relevance: list[NDArray[np.float32]] = [_NOTHING] * len(texts)
-        spread = map if self._pool is None else self._pool.map
-        for places, found in spread(self._score, self._batches(texts)):
+        for places, found in self._scored(list(self._batches(texts))):
             techniques[places], malicious[places] = found[:2]
             if len(found) > len(OUTPUTS):
                 for row, place in enumerate(places):
                     relevance[place] = found[2][row, : len(texts[place])]
         return Logits(techniques, malicious, relevance)
 
-    def _score(self, batch: _Batch) -> tuple[list[int], list[Any]]:
+    def _scored(self, batches: Sequence[_Batch]) -> Iterable[_Scored]:
+        """Every batch, on all threads. Each thread takes the next batch when it is free: one task a thread, not a batch."""
+        if self._pool is None:
+            return map(self._score, batches)
+        waiting = iter(batches)
+
+        def take() -> list[_Scored]:
+            return [self._score(batch) for batch in waiting]
+
+        tasks = [self._pool.submit(take) for _ in range(min(self._threads, len(batches)))]
+        return chain.from_iterable(task.result() for task in tasks)
+
+    def _score(self, batch: _Batch) -> _Scored:
         return batch.places, self._session.run(self._outputs, batch.inputs)
 
     def _batches(self, texts: Sequence[Sequence[int]]) -> Iterator[_Batch]:
