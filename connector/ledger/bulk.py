@@ -2,11 +2,12 @@
 
 Values go in by column. PostgreSQL takes them as arrays (``unnest``); SQLite steps one prepared statement over them, and
 is told a set of ids as one blob that a recursive query cuts into pieces of 16 bytes, because a thousand bound
-parameters cost more to parse than to look up.
+parameters cost more to parse than to look up; a set of numbers is one JSON list for the same reason.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from itertools import compress
@@ -76,6 +77,24 @@ def present(tx: Tx, ids: Collection[str], *places: Place) -> frozenset[str]:
             values = {"ids": part}
         found.update(tx.execute(query, values).scalars())
     return frozenset(found)
+
+
+def within(tx: Tx, column: sa.Column[int]) -> sa.ColumnElement[bool]:
+    """Whether a column holds one of the numbers that :func:`numbers` binds."""
+    return _within(column, tx.dialect.name)
+
+
+def numbers(tx: Tx, values: Collection[int]) -> Mapping[str, Any]:
+    """The parameters of a statement with :func:`within`: one, however many numbers there are."""
+    return {"numbers": json.dumps(list(values)) if tx.dialect.name == "sqlite" else list(values)}
+
+
+@cache
+def _within(column: sa.Column[int], dialect: str) -> sa.ColumnElement[bool]:
+    if dialect == "sqlite":
+        listed = sa.func.json_each(sa.bindparam("numbers", type_=sa.String)).table_valued("value")
+        return column.in_(sa.select(listed.c.value))
+    return column == sa.any_(sa.bindparam("numbers", type_=postgresql.ARRAY(sa.BigInteger)))
 
 
 def _packed(column: sa.Column[Any], values: Sequence[Any]) -> Sequence[Any]:

@@ -20,7 +20,6 @@ _UNRESOLVED = dead_letters.c.resolved_at.is_(None)
 _JUDGED = bulk.Place(verdicts.c.record_id)
 _DYING = bulk.Place(dead_letters.c.subject, (_EVENT, _UNRESOLVED))
 _RESOLVE = sa.update(dead_letters).where(dead_letters.c.subject.in_(_IDS), _EVENT, _UNRESOLVED)
-_RESOLVE_DELIVERY = sa.update(dead_letters).where(dead_letters.c.outbox_id.in_(_IDS), _UNRESOLVED)
 
 
 def put(tx: Tx, letters: Sequence[DeadLetter], now: int) -> frozenset[str]:
@@ -65,8 +64,9 @@ def resolve(tx: Tx, event_ids: Collection[str], now: int) -> None:
 
 def resolve_deliveries(tx: Tx, numbers: Collection[int], now: int) -> None:
     """Marks the dead letters of outbox rows that arrived after all."""
-    for ids in chunks(sorted(numbers)):
-        tx.execute(_RESOLVE_DELIVERY.values(resolved_at=now), {"ids": ids})
+    arrived = sa.update(dead_letters).where(bulk.within(tx, dead_letters.c.outbox_id), _UNRESOLVED)
+    if numbers:
+        tx.execute(arrived.values(resolved_at=now), bulk.numbers(tx, numbers))
 
 
 def _row(letter: DeadLetter, outbox_id: int | None, now: int) -> dict[str, Any]:

@@ -25,7 +25,6 @@ IS_OPEN = outbox.c.state == sa.literal_column("0")
 PUT_BACK = frozenset({"retry", "untried", "unknown"})
 """Outcomes after which a row is open again."""
 
-_IDS: sa.BindParameter[list[int]] = sa.bindparam("ids", expanding=True)
 _DUE = (
     sa.select(outbox, verdicts.c.document)
     .outerjoin(verdicts, sa.and_(verdicts.c.record_id == outbox.c.record_id, outbox.c.payload.is_(None)))
@@ -35,7 +34,7 @@ _DUE = (
     .with_for_update(of=outbox, skip_locked=True)
 )
 _DOUBTS = outbox.c.doubts + sa.case((outbox.c.owner.is_not(None), 1), else_=0)
-_HELD = sa.select(outbox.c.id, outbox.c.fence, outbox.c.state, outbox.c.owner).where(outbox.c.id.in_(_IDS))
+_HELD = sa.select(outbox.c.id, outbox.c.fence, outbox.c.state, outbox.c.owner).with_for_update()
 
 
 def put(tx: Tx, rows: Sequence[OutboxRow], inserted: Collection[str] | None, now: int) -> None:
@@ -117,30 +116,28 @@ def _claim(row: Any) -> Claim:
 
 def take(tx: Tx, claims: Sequence[Claim], owner: str, until: int) -> None:
     """Makes the claims true: the rows are the owner's until then."""
-    for part in chunks([claim.id for claim in claims]):
-        statement = sa.update(outbox).where(outbox.c.id.in_(_IDS))
-        counts = {"doubts": _DOUBTS, "attempts": outbox.c.attempts + 1, "fence": outbox.c.fence + 1}
-        tx.execute(statement.values(owner=owner, available_at=until, **counts), {"ids": part})
+    counts = {"doubts": _DOUBTS, "attempts": outbox.c.attempts + 1, "fence": outbox.c.fence + 1}
+    taken = sa.update(outbox).where(bulk.within(tx, outbox.c.id)).values(owner=owner, available_at=until, **counts)
+    tx.execute(taken, bulk.numbers(tx, [claim.id for claim in claims]))
 
 
 def held(tx: Tx, claims: Sequence[Claim]) -> frozenset[int]:
     """Row numbers of the claims that still hold; their rows are locked until the end of the transaction."""
     fences = {claim.id: claim.fence for claim in claims}
+    rows = tx.execute(_HELD.where(bulk.within(tx, outbox.c.id)), bulk.numbers(tx, sorted(fences)))
     return frozenset(
-        row.id
-        for ids in chunks(sorted(fences))
-        for row in tx.execute(_HELD.with_for_update(), {"ids": ids})
-        if row.state == OPEN and row.owner is not None and row.fence == fences[row.id]
+        row.id for row in rows if row.state == OPEN and row.owner is not None and row.fence == fences[row.id]
     )
 
 
 def finish(tx: Tx, claims: Iterable[Claim], now: int) -> None:
     """Ends rows that arrived: records leave the table, actions stay so that their key is never used twice."""
     done = list(claims)
-    for ids in chunks([claim.id for claim in done if claim.kind == "record"]):
-        tx.execute(sa.delete(outbox).where(outbox.c.id.in_(_IDS)), {"ids": ids})
-    for ids in chunks([claim.id for claim in done if claim.kind == "action"]):
-        tx.execute(sa.update(outbox).where(outbox.c.id.in_(_IDS)).values(state=DONE, owner=None), {"ids": ids})
+    among = bulk.within(tx, outbox.c.id)
+    if records := [claim.id for claim in done if claim.kind == "record"]:
+        tx.execute(sa.delete(outbox).where(among), bulk.numbers(tx, records))
+    if actions := [claim.id for claim in done if claim.kind == "action"]:
+        tx.execute(sa.update(outbox).where(among).values(state=DONE, owner=None), bulk.numbers(tx, actions))
     dead_letters.resolve_deliveries(tx, [claim.id for claim in done], now)
 
 
