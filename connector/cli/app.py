@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import connector
-from connector.cli import actions, classify, config, daemon, demo, ledger, model, policy, train
+from connector.cli import actions, classify, config, coverage, daemon, demo, ledger, model, policy, train
 
 app = typer.Typer(
     name="triaged",
@@ -36,6 +36,7 @@ def root(
 app.command("run")(daemon.run)
 app.command("demo")(demo.demo)
 app.command("classify")(classify.classify)
+app.command("coverage")(coverage.coverage)
 app.command("backfill")(ledger.backfill)
 app.command("status")(ledger.status)
 app.command("gaps")(ledger.gaps)

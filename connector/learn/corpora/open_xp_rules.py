@@ -39,6 +39,16 @@ def samples(corpora: Corpora) -> Iterator[Sample]:
                 )
 
 
+def events(path: str, content: bytes) -> Iterator[tuple[Document | bytes, str]]:
+    """Every event of one file of rule tests with its line, in the host's own form; a file of anything else has none."""
+    folder, _, name = path.rpartition("/")
+    if not (name.startswith("raw_events") and folder.endswith("/tests")):
+        return
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.strip():
+            yield _event(line) or _text(line) or line, str(number)
+
+
 def _techniques(content: bytes) -> tuple[str, ...]:
     document = yaml.load(content, Loader=yaml.CSafeLoader)
     relations = (document or {}).get("ContentRelations") or {}
@@ -65,3 +75,12 @@ def _event(line: bytes) -> Document | None:
         if named:
             event = {**event, "EventData": named}
     return {"Event": event}
+
+
+def _text(line: bytes) -> Document | None:
+    """A log line inside the collector's envelope."""
+    try:
+        body = msgspec.json.decode(line)["body"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return None
+    return {"message": body} if isinstance(body, str) and body else None

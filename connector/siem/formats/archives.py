@@ -26,6 +26,7 @@ _NOT_EVENTS = frozenset({
     ".pdf", ".png", ".ps1", ".py", ".rst", ".sh", ".sqlite", ".svg", ".toml", ".yaml", ".yml",
 })  # fmt: skip
 _PAPERS = frozenset({"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "CHANGELOG", "CONTRIBUTING"})
+_PAPER_SUFFIXES = frozenset({"", ".txt", ".adoc"})
 
 
 def holds_events(name: str) -> bool:
@@ -33,10 +34,15 @@ def holds_events(name: str) -> bool:
     path = PurePosixPath(name)
     return (
         path.suffix.lower() not in _NOT_EVENTS
-        and path.stem.upper() not in _PAPERS
+        and not _is_paper(path)
         and not path.name.startswith(".")
         and "__MACOSX" not in path.parts
     )
+
+
+def _is_paper(path: PurePosixPath) -> bool:
+    """``LICENSE``, ``LICENSE-MIT``, ``readme.txt``; not ``notice.log``, which is one of Zeek's."""
+    return path.suffix.lower() in _PAPER_SUFFIXES and path.stem.upper().partition("-")[0] in _PAPERS
 
 
 def zip_members(archive: BinaryIO, budget: Budget) -> Iterator[Member]:
