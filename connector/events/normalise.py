@@ -30,6 +30,9 @@ _OWN_FOLDERS: Final = frozenset(
 
 _MAX_WRAPPERS: Final = 4
 
+_ECS_ALONE: Final = frozenset({"ecs", "ecs.version", "data_stream", "data_stream.dataset", "event.dataset", "winlog"})
+"""Names that no vendor's own schema has; `user`, `event`, `source`, `http` and others are vendors' words too."""
+
 
 def normalise(raw: RawEvent) -> Event:
     """The event in ECS with its kind, canonical form, fingerprint and derived id.
@@ -111,10 +114,15 @@ def _shape(row: Document) -> Node:
     if is_winlogbeat6(row):
         return from_winlogbeat6(row)
     if is_ecs(row):
-        return _expanded(row)
+        return (None if _is_surely_ecs(row) else families.read(row)) or _expanded(row)
     if len(row) == 1 and type(row.get("message")) is str:
         return families.read_text(row["message"]) or from_text(row["message"])
     return families.read(row) or from_foreign(row)
+
+
+def _is_surely_ecs(row: Document) -> bool:
+    event = row.get("event")
+    return not _ECS_ALONE.isdisjoint(row) or (type(event) is dict and "dataset" in event)
 
 
 def _with_params(document: Node) -> Node:
