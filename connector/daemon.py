@@ -7,6 +7,7 @@ SIGHUP reloads the settings, the policy and the bundle; where they are not valid
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,6 +24,9 @@ from connector.telemetry import Signal, emit
 from connector.wiring import App
 
 BUNDLE_CHECK = timedelta(seconds=10)
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter to itself. A scoring thread asks for it once an event, and Python's five
+milliseconds are as long as an event takes: it would wait as long as it works."""
 
 
 class Daemon:
@@ -49,6 +53,7 @@ class Daemon:
             (signal.SIGHUP, self._on_hup),
         ):
             signal.signal(number, handler)
+        sys.setswitchinterval(SWITCH_SECONDS)
         server = self._metrics_server()
         self._scheduler.start()
         emit(Signal.STARTED, sources=list(self._app.sources), targets=list(self._app.writers))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connector.models import Store
 from connector.resources import shipped
-from tests.bench import ingest, rates, streams
+from tests.bench import ingest, normal, rates, streams
 from tests.bench.plan import FULL, QUICK
 from tests.bench.report import show
 from tests.conftest import CORPORA
@@ -28,12 +28,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="triaged-bench-") as name:
         directory = Path(name)
         stream = streams.gather(arguments.corpora, directory)
+        reading = normal.measure(stream, plan)
         events = streams.distinct_events(stream, plan)
         speed = rates.measure(bundle, events, plan, threads)
         bundle.close()
         store = arguments.store.resolve() if arguments.store else None
         whole = ingest.measure(stream, directory, plan, store=store, threads=threads)
-    show(stream.name, bundle.ref, plan, speed, whole, threads)
+    show(stream.name, bundle.ref, plan, speed, reading, whole, threads)
 
 
 if __name__ == "__main__":

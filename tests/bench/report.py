@@ -8,15 +8,16 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.ingest import Ingest
+from tests.bench.normal import Normal
 from tests.bench.plan import Plan
 from tests.bench.rates import Rates
 
 MIB = 1 << 20
 
 
-def show(name: str, bundle: str, plan: Plan, rates: Rates, ingest: Ingest, threads: int) -> None:
+def show(name: str, bundle: str, plan: Plan, rates: Rates, normal: Normal, ingest: Ingest, threads: int) -> None:
     """Prints both."""
-    facts = figures(plan, rates, ingest)
+    facts = figures(plan, rates, normal, ingest)
     table = Table(
         title=f"{bundle} on {name}, {threads} threads, {plan.texts} distinct texts of {rates.tokens:.0f} tokens",
         caption="the pipeline's model: the same base unpruned, fp32, one fresh linear head over BERT's pooler, as wide as ours",
@@ -40,6 +41,10 @@ def show(name: str, bundle: str, plan: Plan, rates: Rates, ingest: Ingest, threa
         f"last {plan.chunk:,} against first {plan.chunk:,}",
         f"{ingest.growth:.2f} x the time, {ingest.cpu_growth:.2f} x the CPU time",
     )
+    lines.add_row(
+        "normalise, canonical form and fingerprint",
+        f"{normal.share:.1%} of the rate of orjson.loads + dumps ({normal.ours:,.0f} of {normal.orjson:,.0f} events/s of one core)",
+    )
     lines.add_row("peak memory of the daemon", f"{ingest.peak_memory / MIB:,.0f} MiB")
     lines.add_row(f"memory since the first {plan.chunk:,}", f"{ingest.memory_growth / MIB:+,.0f} MiB")
     lines.add_row("dead letters", str(ingest.dead))
@@ -49,7 +54,7 @@ def show(name: str, bundle: str, plan: Plan, rates: Rates, ingest: Ingest, threa
     print(json.dumps({"stream": name, "bundle": bundle, **facts}))
 
 
-def figures(plan: Plan, rates: Rates, ingest: Ingest) -> dict[str, object]:
+def figures(plan: Plan, rates: Rates, normal: Normal, ingest: Ingest) -> dict[str, object]:
     """Every figure, with the ratios that follow from them."""
     ceiling = rates.ours * ingest.repeat
     return {
@@ -68,6 +73,9 @@ def figures(plan: Plan, rates: Rates, ingest: Ingest) -> dict[str, object]:
         "last_over_first_cpu": round(ingest.cpu_growth, 3),
         "peak_memory_mib": round(ingest.peak_memory / MIB),
         "memory_growth_mib": round(ingest.memory_growth / MIB),
+        "normalise": round(normal.ours, 1),
+        "orjson": round(normal.orjson, 1),
+        "normalise_share": round(normal.share, 3),
         "events": plan.stream,
         "dead": ingest.dead,
     }

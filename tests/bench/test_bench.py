@@ -38,6 +38,7 @@ def test_a_quick_run_prints_every_figure_as_one_json_line(tmp_path):
     assert found["distinct_ratio"] == pytest.approx(found["distinct"] / found["pipeline_batched"], rel=0.02)
     ceiling = found["distinct"] * found["repeat_ratio"]
     assert found["share_of_ceiling"] == pytest.approx(found["ingest"] / ceiling, rel=0.02)
+    assert found["normalise_share"] == pytest.approx(found["normalise"] / found["orjson"], rel=0.5)
     assert 50 < found["peak_memory_mib"] < 1024
 
 
