@@ -76,7 +76,7 @@ def event_from_xml(text: str, max_depth: int) -> Document:
         PermanentError: malformed XML, a DTD or entity, another root element, nesting too deep.
     """
     builder = _Builder(max_depth)
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")  # the text is decoded already: what the record says of its encoding is past
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
@@ -90,5 +90,5 @@ def event_from_xml(text: str, max_depth: int) -> Document:
         raise PermanentError(f"malformed XML: {error}") from error
     event = builder.root.get("Event")
     if not isinstance(event, dict):
-        raise PermanentError(f"XML of {', '.join(builder.root) or 'nothing'} where a Windows <Event> is needed")
+        raise PermanentError(f"XML of {', '.join(builder.root)[:100] or 'nothing'} where a Windows <Event> is needed")
     return {"Event": event}

@@ -156,6 +156,13 @@ def test_lone_surrogates_and_byte_order_marks_are_read() -> None:
         assert decode(data) == {"message": "x"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1", "no-such-encoding"])
+def test_what_decoded_xml_says_of_its_encoding_is_past(encoding: str) -> None:
+    event = f"<?xml version='1.0' encoding='{encoding}'?><Event><System><Computer>É€</Computer></System></Event>"
+    for data in (event, event.encode(), event.encode("utf-16")):
+        assert decode(data) == {"Event": {"System": {"Computer": "É€"}}}
+
+
 def test_the_event_keeps_where_it_came_from_and_has_the_derived_id() -> None:
     event = normalise(_raw({"message": "x"}, place="f:1"))
     assert (event.id, event.ref, event.place) == (event_id("d", "n"), REF, "f:1")
