@@ -209,7 +209,7 @@ def load(path: Path | None, kinds: Kinds, *, secrets_dir: Path | None = None) ->
             raise ConfigError(f"settings file {path} does not exist") from error
         except OSError as error:
             raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:  # not TOML, or not UTF-8
+        except (RecursionError, ValueError) as error:  # not TOML, not UTF-8, or nested without end
             raise ConfigError(f"settings file {path} is not TOML: {error}") from error
 
     class Sourced(model):  # type: ignore[valid-type,misc]

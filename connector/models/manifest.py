@@ -185,7 +185,7 @@ def read(directory: Path) -> Manifest:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except OSError as error:
         raise ConfigError(f"{directory} is not a bundle: {path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise ConfigError(f"{path} is not a manifest: {error}") from error
     if problems := check(manifest):
         raise ConfigError(f"{path}: " + "; ".join(problems))

@@ -113,7 +113,7 @@ class Store:
             return msgspec.json.decode(path.read_bytes(), type=Production)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:
             raise ConfigError(f"{path} does not name the bundle in production: {error}") from error
 
 

@@ -165,7 +165,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"policy {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             raise ConfigError(f"policy {path} is not TOML: {error}") from error
         return cls.build(table, load_playbooks(playbooks), path)
 

@@ -17,9 +17,12 @@ def read_playbook(data: bytes, place: str) -> Playbook:
     """A playbook from JSON. Raises ``ConfigError`` that names every rule broken, each with its place."""
     try:
         playbook = msgspec.json.decode(data, type=Playbook)
+        found = problems(playbook)
     except msgspec.DecodeError as error:
         raise ConfigError(f"playbook {place} is not CACAO 2.0: {_place(error, data)}") from error
-    if found := problems(playbook):
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise ConfigError(f"playbook {place} cannot be read: {error}") from error
+    if found:
         listed = "\n".join(f"  {problem}" for problem in found)
         raise ConfigError(f"playbook {place} breaks {len(found)} rule(s) of CACAO 2.0 or of safe filling:\n{listed}")
     return playbook

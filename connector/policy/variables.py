@@ -7,10 +7,12 @@ joined into a command, a header or a path.
 from __future__ import annotations
 
 import ipaddress
-import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
+
+import msgspec
 
 from connector.errors import PermanentError
 from connector.policy.cacao import Playbook, Variable
@@ -18,6 +20,9 @@ from connector.types import Action, Json
 
 REFERENCE: Final = re.compile(r"__[a-zA-Z_][a-zA-Z0-9_-]{0,199}?__:value")
 LONGEST: Final = 4096
+_MOST_BRACKETS: Final = 100
+_INTEGER: Final = r"-?(0|[1-9][0-9]{0,18})"
+_FLOAT: Final = re.compile(r"-?(0|[1-9][0-9]{0,299})(\.[0-9]{1,300})?([eE][-+]?[0-9]{1,3})?")
 
 
 def _ip(version: int) -> Callable[[str], bool]:
@@ -36,21 +41,28 @@ def _matches(pattern: str) -> Callable[[str], bool]:
 
 
 def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
+    """A JSON object, not so deep that reading or writing it could fail where it is filled in."""
+    if text.count("{") + text.count("[") > _MOST_BRACKETS:
         return False
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, ValueError):
+        return False
+
+
+def _is_float(text: str) -> bool:
+    return _FLOAT.fullmatch(text) is not None and math.isfinite(float(text))
 
 
 TYPES: Final[Mapping[str, Callable[[str], bool]]] = {
     "bool": _matches(r"true|false"),
     "dictionary": _is_object,
-    "float": _matches(r"-?\d{1,300}(\.\d{1,300})?([eE][-+]?\d{1,3})?"),
+    "float": _is_float,
     "hexstring": _matches(r"([0-9a-fA-F]{2})*"),
-    "integer": _matches(r"-?\d{1,19}"),
+    "integer": _matches(_INTEGER),
     "ipv4-addr": _ip(4),
     "ipv6-addr": _ip(6),
-    "long": _matches(r"-?\d{1,19}"),
+    "long": _matches(_INTEGER),
     "mac-addr": _matches(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"),
     "hash": _matches(r"[0-9a-fA-F]{32,128}"),
     "md5-hash": _matches(r"[0-9a-fA-F]{32}"),
@@ -120,7 +132,7 @@ def substitute(node: Json, filled: Mapping[str, str], kinds: Mapping[str, Variab
         if not node.endswith(":value") or node[: -len(":value")] not in filled:
             return node
         name = node[: -len(":value")]
-        return json.loads(filled[name]) if kinds and kinds[name].type in AS_JSON else filled[name]
+        return msgspec.json.decode(filled[name]) if kinds and kinds[name].type in AS_JSON else filled[name]
     if isinstance(node, Mapping):
         return {key: substitute(value, filled, kinds) for key, value in node.items()}
     if isinstance(node, (list, tuple)):

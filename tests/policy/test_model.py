@@ -81,9 +81,10 @@ def test_a_rule_that_only_suggests_needs_no_soar() -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         Policy.load(tmp_path / "none.toml", PLAYBOOKS)
-    (tmp_path / "bad.toml").write_text("rules = [")
-    with pytest.raises(ConfigError, match="not TOML"):
-        Policy.load(tmp_path / "bad.toml", PLAYBOOKS)
+    for text in ("rules = [", "rules = " + "[" * 10**5):
+        (tmp_path / "bad.toml").write_text(text)
+        with pytest.raises(ConfigError, match="not TOML"):
+            Policy.load(tmp_path / "bad.toml", PLAYBOOKS)
 
 
 @settings(max_examples=100, deadline=None)

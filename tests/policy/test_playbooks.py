@@ -312,3 +312,44 @@ def test_the_guide_names_every_playbook_activity_and_variable() -> None:
     named = set(re.findall(r"`([^`]+)`", guide))
     assert {*LOADED, *SOURCES, *CONTAINING} <= named
     assert {name for name in named if name.startswith("__")} == set(SOURCES)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"name": "\xff"}',
+        b"[" * 10**5,
+        edited(lambda playbook: playbook.update(target_definitions="deep")).replace(
+            b'"deep"', b'{"target--x": {"name": ' + b"[" * 900 + b"]" * 900 + b"}}"
+        ),
+        edited(command(content="[" * 10**5)),
+    ],
+    ids=["not utf-8", "endless", "deep", "deep body"],
+)
+def test_undecodable_and_endless_playbooks_are_refused(data: bytes) -> None:
+    with pytest.raises(ConfigError, match="playbook hostile"):
+        read_playbook(data, "hostile")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("integer", "007"),
+        ("long", "٣"),
+        ("float", "01.5"),
+        ("float", "1e999"),
+        ("dictionary", '{"a":' * 800 + "1" + "}" * 800),
+        ("dictionary", "[" * 4000),
+        ("dictionary", '{"a": "\\ud800"}'),
+        ("dictionary", '{"a": NaN}'),
+    ],
+)
+def test_a_value_that_no_json_body_can_hold_does_not_fit(kind: str, value: str) -> None:
+    assert not fits(value, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("integer", "-12"), ("long", "0"), ("float", "0.950000"), ("dictionary", '{"a": [1]}')]
+)
+def test_a_value_that_a_json_body_can_hold_fits(kind: str, value: str) -> None:
+    assert fits(value, kind)
