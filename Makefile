@@ -2,6 +2,7 @@
 # with uv where it is installed, else with pip. The locks under requirements/ hold exact versions and hashes.
 
 PYTHON ?= python3
+SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
@@ -14,7 +15,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: help setup demo test test-all check bench lock clean
+.PHONY: help setup demo test test-all check bench fuzz lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -39,15 +40,21 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 bench: $(VENV)/.dev  ## Speed as ratios against transformers.pipeline, in one run
 	$(BIN)/python -m tests.bench
 
+fuzz: $(VENV)/.fuzz  ## Fuzz every parser and normaliser, SECONDS=60 in all
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
 lock:  ## Renew the locks from pyproject.toml (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make lock' pyproject.toml -o requirements/runtime.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make lock' --extra dev pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' --constraints requirements/dev.txt --extra fuzz pyproject.toml \
+	  -o requirements/fuzz.txt
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) triaged-data dist build
+	rm -rf $(VENV) triaged-data dist build .fuzz
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
 	$(CREATE)
@@ -60,3 +67,7 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(INSTALL) --require-hashes -r requirements/dev.txt
 	$(INSTALL) --no-deps -e .
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
+	$(INSTALL) --require-hashes -r requirements/fuzz.txt
+	@touch $@

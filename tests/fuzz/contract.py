@@ -1,0 +1,54 @@
+"""What holds for every input: a value or a ``PermanentError`` with a reason, and a value that the next step can take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from connector.errors import PermanentError
+from connector.events import families, normalise
+from connector.events.fingerprint import fingerprint
+from connector.events.render import MAX_TEXT, render
+from connector.pipeline import kept, own
+from connector.policy.entity import entity_key, entity_of
+from connector.types import Event, RawEvent, SourceRef
+
+REF = SourceRef(siem="fuzz", index="i", id="1")
+LONGEST_REASON = 1000
+
+
+@contextmanager
+def allowed(kind: type[Exception] = PermanentError) -> Iterator[None]:
+    """Lets an error of this kind pass, if it says why and does not say it at any length."""
+    try:
+        yield
+    except kind as refused:
+        _check(str(refused))
+
+
+def _check(reason: str) -> None:
+    assert 0 < len(reason) <= LONGEST_REASON, f"a reason of {len(reason)} characters"
+
+
+def judged(data: Any, error: str | None = None) -> Event | None:
+    """Takes a raw event through every step that reads it before a model does; None where it was refused."""
+    raw = RawEvent(deployment="fuzz", native_id="1", ref=REF, data=data, error=error)
+    try:
+        event = normalise(raw)
+    except PermanentError as refused:
+        _check(str(refused))
+        kept.preserved(raw)
+        return None
+    assert type(event.ecs) is dict
+    msgspec.json.encode(event.ecs)
+    for pair in event.canonical:
+        assert all(type(part) is str and part for part in pair), pair
+    assert event.fingerprint == fingerprint(event.canonical)
+    assert len(render(event.canonical)) <= MAX_TEXT
+    families.family_of(event.kind, event.ecs)
+    assert entity_key(entity_of(event.ecs), event)
+    own.is_own(event, own.marked(event), b"k" * 32)
+    return event
