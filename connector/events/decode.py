@@ -53,7 +53,7 @@ def _plain_object(data: bytes) -> Document | None:
         return None
     try:
         value = _JSON.decode(data)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return value if type(value) is dict else None
 

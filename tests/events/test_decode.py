@@ -81,6 +81,7 @@ def test_any_bytes_become_an_event_or_a_permanent_error(data: bytes | str) -> No
         (b" \r\n", "empty"),
         (b"\xff\xfe\x00", "undecodable"),
         (b"\xc3\x28", "undecodable: not utf-8 at byte 0"),
+        (b'{"a": "\xc3\x28"}', "undecodable: not utf-8 at byte 7"),
         ("[1]", "array"),
         ('"text"', "string"),
         ("12", "number"),
