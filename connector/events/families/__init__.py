@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from connector.events.canonical import text_of
-from connector.events.families import powershell, security, sysmon
+from connector.events.families import powershell, security, sysmon, windows_logs
 from connector.events.family import Family, Node
 from connector.events.fields import Meta
 from connector.events.masks import lower
@@ -16,6 +16,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     sysmon.FAMILY,
     security.FAMILY,
     powershell.FAMILY,
+    *windows_logs.FAMILIES,
 )
 """In the order in which they are asked whether a foreign record is theirs."""
 
@@ -61,14 +62,17 @@ def read_text(text: str) -> Node | None:
 
 
 def log_event(document: Document) -> tuple[str, Meta] | None:
-    """The family and the ECS fields of a Windows event that has no kind of its own."""
+    """The family and the ECS fields of a Windows event that has no kind of its own.
+
+    What follows ``$`` in a provider's name is an instance of it, as in SQL Server's ``MSSQL$<instance>``.
+    """
     winlog, event = document.get("winlog"), document.get("event")
     if type(winlog) is not dict:
         return None
     provider, channel = winlog.get("provider_name"), winlog.get("channel")
     code = text_of(event.get("code") if type(event) is dict and event.get("code") else winlog.get("event_id"))
     if type(provider) is str:
-        return _LOG_EVENTS.get((f"provider:{lower(provider)}", code))
+        return _LOG_EVENTS.get((f"provider:{lower(provider).partition('$')[0]}", code))
     return _LOG_EVENTS.get((f"channel:{lower(channel)}", code)) if type(channel) is str else None
 
 
