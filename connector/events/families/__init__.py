@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from connector.events.canonical import text_of
-from connector.events.families import powershell, security, sysmon, windows_logs
+from connector.events.families import (
+    azure,
+    cloudtrail,
+    entra,
+    kubernetes,
+    okta,
+    powershell,
+    saas,
+    security,
+    sysmon,
+    windows_logs,
+)
 from connector.events.family import Family, Node
 from connector.events.fields import Meta
 from connector.events.masks import lower
@@ -17,6 +28,12 @@ FAMILIES: Final[tuple[Family, ...]] = (
     security.FAMILY,
     powershell.FAMILY,
     *windows_logs.FAMILIES,
+    cloudtrail.FAMILY,
+    kubernetes.FAMILY,
+    entra.FAMILY,
+    azure.FAMILY,
+    okta.FAMILY,
+    saas.FAMILY,
 )
 """In the order in which they are asked whether a foreign record is theirs."""
 
