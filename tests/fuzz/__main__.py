@@ -28,7 +28,7 @@ SLOWEST_INPUT = 20
 MEMORY = 1024
 """MiB that a target's process may take."""
 
-_FINDING = "=== Uncaught Python exception: ==="
+_FINDING = re.compile(r"^ ?=== (?:Uncaught|Timeout)|^==\d+== ?ERROR", re.MULTILINE)
 _EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)|^#(\d+)\s", re.MULTILINE)
 
 
@@ -63,8 +63,8 @@ def fuzz(name: str, seconds: int, home: Path = HOME, module: str = "tests.fuzz.c
     new = sorted(path for path in set(crashes.iterdir()) - before if not path.name.startswith("slow-unit"))
     if done.returncode == 0 and not new:
         return Result(inputs, took)
-    _, mark, finding = told.rpartition(_FINDING)
-    return Result(inputs, took, new[0] if new else crashes, (mark + finding or told)[-4000:].strip())
+    finding = _FINDING.search(told)
+    return Result(inputs, took, new[0] if new else crashes, told[finding.start() :][:4000] if finding else told[-4000:])
 
 
 def replay(name: str, file: Path) -> None:

@@ -86,7 +86,7 @@ def value(draw: Draw, depth: int = 0) -> Any:
     if which < 6:
         return draw.one(_NUMBERS)
     if which == 6:
-        return draw.one(_CONSTANTS)
+        return _copy(draw.one(_CONSTANTS))
     if which == 7:
         return draw.one(vocabulary.words())
     if which < 10:
