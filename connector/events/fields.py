@@ -23,12 +23,16 @@ Rules = tuple[Rule, ...]
 
 
 class Meta(NamedTuple):
-    """What ECS says of a kind: ``event.action``, ``event.category``, ``event.type``, and its field rules."""
+    """What ECS says of a kind: ``event.action``, ``event.category``, ``event.type``, and its field rules.
+
+    ``user_data``: the rules also read ``winlog.user_data``, where some logs keep what others call event data.
+    """
 
     action: str
     category: str
     type: str
     rules: Rules
+    user_data: bool = False
 
 
 def _as_is(node: Node, leaf: str, value: Json) -> None:

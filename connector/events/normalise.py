@@ -69,7 +69,7 @@ def to_ecs(data: Document | str | bytes) -> tuple[str, Node]:
 
 
 def _unwrap(row: Document) -> Document:
-    """Takes an event out of what carries it: a search hit, an export row, a collector envelope, ``_raw``."""
+    """Takes an event out of what carries it: a search hit, an export row, a collector's envelope, ``_raw``."""
     for _ in range(_MAX_WRAPPERS):
         inner = _inner(row)
         if inner is None:
@@ -91,9 +91,8 @@ def _inner(row: Document) -> Document | None:
     event = row.get("event")
     if "sourcetype" in row and type(event) is dict and "ecs" not in row:
         return event
-    if "sourcetype" in row and type(event) is str and event.strip():
-        return _carried(event)
-    return None
+    text = event if "sourcetype" in row else row.get("body") if "mime" in row and "normalized" in row else None
+    return _carried(text) if type(text) is str and text.strip() else None
 
 
 def _carried(text: str) -> Document | None:
@@ -180,7 +179,7 @@ def _add_fields(document: Node, kind: str) -> None:
     copy(document, data, meta.rules)
     if kind.startswith("powershell-"):
         powershell.add_context(document, data, kind)
-    if kind == "security-1102" and type(winlog) is dict and type(winlog.get("user_data")) is dict:
+    if meta.user_data and type(winlog) is dict and type(winlog.get("user_data")) is dict:
         copy(document, winlog["user_data"], meta.rules)
     _describe(document, meta)
 

@@ -109,7 +109,7 @@ def _splunk_channel(row: Mapping[str, Json]) -> str:
 
 def _code(value: Json) -> str:
     if type(value) is dict:
-        value = value.get("#text")
+        value = value.get("#text") or value.get("text")
     return value.strip() if type(value) is str else str(value) if type(value) is int and value < 1 << 32 else ""
 
 
@@ -149,8 +149,9 @@ def _dict(value: Json) -> Node:
 
 
 def _attributes(parent: Node, name: str) -> Node:
-    """An element's attributes, in either of the two layouts that the ``evtx`` package can write."""
-    return _dict(_dict(parent.get(name)).get("#attributes")) or _dict(parent.get(f"{name}_attributes"))
+    """An element's attributes: in either of the two layouts that the ``evtx`` package can write, or as plain keys."""
+    node = _dict(parent.get(name))
+    return _dict(node.get("#attributes")) or _dict(parent.get(f"{name}_attributes")) or node
 
 
 def _leaf(value: Json) -> Json:
@@ -159,13 +160,17 @@ def _leaf(value: Json) -> Json:
 
 
 def _event_data(event: Node) -> Node:
-    """Named data under their names; unnamed ones as ``param1``, ``param2`` … as Winlogbeat calls them."""
+    """Named data under their names; unnamed ones as ``param1``, ``param2`` … as Winlogbeat calls them.
+
+    Some collectors keep ``Data`` as the list that it is, of ``{"Name": …, "text": …}``.
+    """
     raw = _dict(event.get("EventData"))
     data: Node = {key: _leaf(value) for key, value in raw.items() if key[0:1] != "#" and key != "Data"}
     if "Data" in raw:
         texts = _leaf(raw["Data"])
         for index, text in enumerate(texts if type(texts) is list else [texts], 1):
-            data[f"param{index}"] = text
+            name = _text(text.get("Name")) if type(text) is dict else None
+            data[name or f"param{index}"] = text.get("text") if type(text) is dict else text
     data.pop("Binary", None)
     return data
 
@@ -174,12 +179,12 @@ def _user_data(event: Node) -> Node:
     """The fields of the one element that UserData holds."""
     for value in _dict(event.get("UserData")).values():
         if type(value) is dict:
-            return {key: _leaf(inner) for key, inner in value.items() if key[0:1] != "#"}
+            return {key: _leaf(inner) for key, inner in value.items() if key[0:1] != "#" and key[:5] != "xmlns"}
     return {}
 
 
 def from_evtx(event: Node) -> Node:
-    """``Event`` as the ``evtx`` package writes it."""
+    """``Event`` as the ``evtx`` package writes it, or with attributes as plain keys."""
     system = _dict(event.get("System"))
     document = record(
         channel=_text(_leaf(system.get("Channel"))),

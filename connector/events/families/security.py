@@ -57,7 +57,7 @@ _FILTER: Final[Rules] = (
 _SHARE: Final[Rules] = (*_SUBJECT, *_FROM)
 
 _KINDS: Final[dict[str, Meta]] = {
-    "security-1102": Meta("audit-log-cleared", "iam", "admin", _SUBJECT),
+    "security-1102": Meta("audit-log-cleared", "iam", "admin", _SUBJECT, user_data=True),
     "security-4624": Meta("logged-in", "authentication", "start", _LOGON),
     "security-4625": Meta("logon-failed", "authentication", "start", _LOGON),
     "security-4648": Meta("logged-in-explicit", "authentication", "start", (*_SUBJECT, *_PROCESS, *_FROM)),

@@ -20,8 +20,9 @@ def _rules(rows: Mapping[str, str]) -> Rules:
 
 
 def _log(row: Mapping[str, Any], groups: Mapping[str, Rules]) -> Log:
+    user_data = row.get("user_data", False)
     events = {
-        code: Meta(action, category, kind, tuple(each for name in names for each in groups[name]))
+        code: Meta(action, category, kind, tuple(each for name in names for each in groups[name]), user_data)
         for code, (action, category, kind, *names) in row["events"].items()
     }
     return Log(frozenset(row["providers"]), frozenset(row["channels"]), events)
