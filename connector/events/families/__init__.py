@@ -7,16 +7,24 @@ from typing import Final
 
 from connector.events.canonical import text_of
 from connector.events.families import (
+    auditd,
     azure,
     cloudtrail,
     entra,
+    gcp_audit,
+    github,
+    github_webhook,
+    google_workspace,
     kubernetes,
+    m365,
     okta,
     powershell,
     saas,
     security,
+    suricata,
     sysmon,
     windows_logs,
+    zeek,
 )
 from connector.events.family import Family, Node
 from connector.events.fields import Meta
@@ -29,11 +37,19 @@ FAMILIES: Final[tuple[Family, ...]] = (
     powershell.FAMILY,
     *windows_logs.FAMILIES,
     cloudtrail.FAMILY,
+    m365.FAMILY,
+    gcp_audit.FAMILY,
     kubernetes.FAMILY,
     entra.FAMILY,
     azure.FAMILY,
     okta.FAMILY,
+    google_workspace.FAMILY,
+    github.FAMILY,
+    github_webhook.FAMILY,
     saas.FAMILY,
+    auditd.FAMILY,
+    zeek.FAMILY,
+    suricata.FAMILY,
 )
 """In the order in which they are asked whether a foreign record is theirs."""
 
@@ -56,8 +72,19 @@ _LOG_EVENTS: Final[Mapping[tuple[str, str], tuple[str, Meta]]] = {
     for origin in (*(f"provider:{name}" for name in log.providers), *(f"channel:{name}" for name in log.channels))
     for code, meta in log.events.items()
 }
+_KEYED: Final = tuple((key, family.read) for family in FAMILIES for key in family.keys if family.read is not None)
 _READERS: Final = tuple(family.read for family in FAMILIES if family.read is not None)
 _TEXT_READERS: Final = tuple(family.read_text for family in FAMILIES if family.read_text is not None)
+
+
+def read_keyed(record: Document) -> Node | None:
+    """A record that a family's key tells to be its own, as an ECS document; None where none does."""
+    for key, reader in _KEYED:
+        if key in record:
+            document = reader(record)
+            if document is not None:
+                return document
+    return None
 
 
 def read(record: Document) -> Node | None:
