@@ -29,7 +29,8 @@ class Family(NamedTuple):
     ``kinds`` are canonical kinds whose events stand in Windows' shape, with their ECS fields; ``logs`` are Windows logs.
     ``read`` turns a record in the vendor's own schema into an ECS document with its ``event.dataset``, ``read_text`` a
     record that is text; both give None for what is not of the family, never raise, and leave the record unchanged.
-    ``datasets`` are the values of ``event.dataset`` that are the family's, in lower case.
+    ``datasets`` are the values of ``event.dataset`` that are the family's, in lower case. ``keys`` are root keys that tell
+    a record to be the family's although other keys of it look like ECS (``http`` in Suricata's records).
     """
 
     name: str
@@ -38,3 +39,4 @@ class Family(NamedTuple):
     datasets: frozenset[str] = frozenset()
     read: Callable[[Document], Node | None] | None = None
     read_text: Callable[[str], Node | None] | None = None
+    keys: tuple[str, ...] = ()
