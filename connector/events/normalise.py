@@ -91,8 +91,8 @@ def _inner(row: Document) -> Document | None:
     event = row.get("event")
     if "sourcetype" in row and type(event) is dict and "ecs" not in row:
         return event
-    text = event if "sourcetype" in row else row.get("body") if "mime" in row and "normalized" in row else None
-    return _carried(text) if type(text) is str and text.strip() else None
+    body = event if "sourcetype" in row else row.get("body") if "mime" in row and "normalized" in row else None
+    return _carried(body) if type(body) is str and body.strip() else None
 
 
 def _carried(text: str) -> Document | None:
