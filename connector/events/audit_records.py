@@ -100,7 +100,7 @@ def arguments(line: str) -> list[str]:
     """The arguments of an EXECVE record's line, in order; one that was cut into pieces (``a2[0]``) is whole again."""
     pieces: dict[int, list[str]] = {}
     for key, value, quoted in _words(line):
-        number, _, piece = key[1:].partition("[")
+        number, _, _ = key[1:].partition("[")
         if key[0] != "a" or not number.isascii() or not number.isdigit() or len(number) > 4:
             continue
         if len(pieces) < _MAX_ARGUMENTS or int(number) in pieces:
@@ -143,10 +143,11 @@ def command_of(text: str) -> list[str]:
 def from_laurel(record: Document) -> tuple[list[Record], list[str]]:
     """An event as laurel writes it (one object a record type) as records, and its arguments."""
     found: list[Record] = []
+    told = record.get("ID")
+    event = told if type(told) is str else ""
     for type_, inner in record.items():
-        for fields in inner[:MAX_RECORDS] if type(inner) is list else [inner]:
-            if type(fields) is dict:
-                found.append(Record(type_, str(record.get("ID", "")), _texts(fields)))
+        rows = inner[:MAX_RECORDS] if type(inner) is list else [inner]
+        found += (Record(type_, event, _texts(fields)) for fields in rows if type(fields) is dict)
     execve = record.get("EXECVE")
     argv: Json = execve.get("ARGV") if type(execve) is dict else None
     return found, [item for item in argv[:_MAX_ARGUMENTS] if type(item) is str] if type(argv) is list else []

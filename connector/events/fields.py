@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from connector.types import Json
+from connector.types import Document, Json
 
 Node = dict[str, Any]
 
@@ -94,7 +94,7 @@ def rule(name: str, path: str, write: str = "as_is") -> Rule:
 _SILENT: Final = ("", "-")
 
 
-def copy(document: Node, data: Node, rules: Rules) -> None:
+def copy(document: Node, data: Document, rules: Rules) -> None:
     """Applies the rules in order. Folders that are no objects are left alone."""
     for name, folders, leaf, write in rules:
         value = data.get(name)

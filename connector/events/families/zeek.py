@@ -31,7 +31,8 @@ class _Log(NamedTuple):
 
 def _read_table() -> tuple[dict[str, _Log], dict[str, str]]:
     source = tomllib.loads(Path(__file__).with_name("data").joinpath("zeek.toml").read_text(encoding="utf-8"))
-    logs, marks = {}, {}
+    logs: dict[str, _Log] = {}
+    marks: dict[str, str] = {}
     for name, row in source["logs"].items():
         rules = tuple(rule(*field) for field in (*row["fields"], *source["all"]["fields"]))
         category = row.get("category", "network")
@@ -42,7 +43,9 @@ def _read_table() -> tuple[dict[str, _Log], dict[str, str]]:
 
 _LOGS, _MARKS = _read_table()
 _TRUTH: Final = {"T": True, "F": False}
-_SETS: Final = frozenset({"answers", "analyzers", "tx_hosts", "rx_hosts", "orig_mime_types", "resp_mime_types", "actions"})
+_SETS: Final = frozenset(
+    {"answers", "analyzers", "tx_hosts", "rx_hosts", "orig_mime_types", "resp_mime_types", "actions"}
+)
 _TLS: Final = {"TLSv10": "1.0", "TLSv11": "1.1", "TLSv12": "1.2", "TLSv13": "1.3", "SSLv3": "3.0", "SSLv2": "2.0"}
 _STATES: Final = {"SF": "success", "S0": "failure", "REJ": "failure"}
 
@@ -76,7 +79,9 @@ def _log_of(record: Document, flat: Document) -> _Log | None:
     path = record.get("_path")
     if type(path) is str:
         return _LOGS.get(lower(path).removesuffix("_red"))
-    if "ts" not in record or not ("id.orig_h" in flat or "fuid" in record or "certificate.subject" in record or "note" in record):
+    if "ts" not in record or not (
+        "id.orig_h" in flat or "fuid" in record or "certificate.subject" in record or "note" in record
+    ):
         return None
     return next((_LOGS[_MARKS[name]] for name in record if name in _MARKS), None)
 
