@@ -14,6 +14,7 @@ from connector.events import families
 from connector.events.canonical import canonical, kind_of
 from connector.events.decode import checked, decode
 from connector.events.families import powershell, security
+from connector.events.families.rendered import restore_data
 from connector.events.fields import Meta, copy
 from connector.events.fingerprint import fingerprint
 from connector.events.generic import from_foreign, from_text, is_ecs
@@ -127,10 +128,14 @@ def _is_surely_ecs(row: Document) -> bool:
 
 
 def _with_params(document: Node) -> Node:
-    """Classic PowerShell events whose door kept only the rendered message get their unnamed texts back."""
+    """Events whose door kept only the rendered message get their unnamed texts, or their UserData, back."""
     winlog = document["winlog"]
     data, message = winlog["event_data"], document.get("message")
-    if type(message) is str and "param3" not in data and winlog.get("channel") == "Windows PowerShell":
+    if type(message) is not str:
+        return document
+    if "user_data" not in winlog:
+        restore_data(winlog.get("provider_name"), winlog["event_id"], message, data)
+    if "param3" not in data and winlog.get("channel") == "Windows PowerShell":
         powershell.restore_params(winlog["event_id"], message, data)
     return document
 
