@@ -6,6 +6,7 @@ https://learn.microsoft.com/en-us/azure/azure-monitor/essentials/resource-logs-s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from connector.events.canonical import text_of
@@ -36,7 +37,7 @@ _ACTIVITY: Final = frozenset(
 _FAILED: Final = ("fail", "error", "denied", "unauthorized", "forbidden", "4", "5")
 _DONE: Final = ("succe", "success", "ok", "0", "2", "accept", "start")
 
-_RECORD: Final = {
+_RECORD: Final[Mapping[str, str | tuple[str, ...]]] = {
     "operation_name": ("operationName", "operationName.value", "authorization.action"),
     "category": ("category", "category.value"),
     "result_type": ("resultType", "status.value", "status"),

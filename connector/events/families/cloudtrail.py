@@ -81,7 +81,7 @@ def read(record: Document) -> Node | None:
     if type(records) is list and len(records) == 1 and type(records[0]) is dict:
         record = records[0]
     named = ("eventSource" in record and "eventName" in record) or ("eventsource" in record and "eventname" in record)
-    if not named and declared(record) not in _DECLARED:
+    if not named and (declared(record) not in _DECLARED or "TrailARN" in record):
         return None
     document: Node = {
         "cloud": {"provider": "aws"},
