@@ -109,7 +109,7 @@ def put(document: Node, where: str, value: Json) -> None:
 
 def address(value: Json) -> str | None:
     """The IP address of a text that may name a port too; None for what is no address."""
-    if type(value) is list:
+    if type(value) is list and value:
         value = value[0]
     if type(value) is not str:
         return None

@@ -18,6 +18,7 @@ _DECLARED: Final = frozenset(
     {"github.audit", "github.enterprise.audit", "github.cloud.audit", "github.organization.audit"}
 )
 _FIELDS: Final = {
+    "@timestamp": ("@timestamp", "at_sign_timestamp", "created_at"),
     "event.action": ("action",),
     "event.id": ("_document_id",),
     "user.name": ("actor",),

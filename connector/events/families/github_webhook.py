@@ -37,6 +37,7 @@ _EVENTS: Final = {
     "key": "deploy_key",
 }
 _FIELDS: Final = {
+    "@timestamp": ("workflow_job.completed_at", "workflow_run.updated_at", "head_commit.timestamp", "p_event_time"),
     "user.name": ("sender.login", "pusher.name"),
     "user.email": ("pusher.email",),
     "user.target.name": ("member.login", "invitation.login", "membership.user.login"),

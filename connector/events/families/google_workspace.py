@@ -95,6 +95,7 @@ def read(record: Document) -> Node | None:
     document: Node = {"event": {"kind": "event", "dataset": f"google_workspace.{application}", "provider": name}}
     if application in _CATEGORIES:
         document["event"]["category"] = list(_CATEGORIES[application])
+    put(document, "@timestamp", scalars(identity.get("time")))
     action = event.get("name")
     put(document, "event.action", action if said(action) else None)
     put(document, "event.outcome", _OUTCOMES.get(action) if type(action) is str else None)

@@ -6,10 +6,10 @@ https://www.elastic.co/docs/reference/integrations/okta
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
+from connector.events.canonical import text_of
 from connector.events.declared import declared
 from connector.events.family import Family, Node
 from connector.events.masks import lower
@@ -20,6 +20,7 @@ _DATASET: Final = "okta.system"
 _DECLARED: Final = frozenset({"okta.systemlog", "oktaim2.log", "okta.im", _DATASET})
 
 _FIELDS: Final = {
+    "@timestamp": ("published", "p_event_time"),
     "event.action": ("eventType",),
     "event.id": ("uuid",),
     "user.full_name": ("actor.displayName",),
@@ -55,10 +56,12 @@ _FIELDS: Final = {
     "client.geo.city_name": ("client.geographicalContext.city",),
 }
 _READS: Final = tuple((where, first(paths)) for where, paths in _FIELDS.items())
+_ACTOR: Final = first(["actor.alternateId"])
+_RESULT: Final = first(["outcome.result"])
 _IP: Final = first(["client.ipAddress", "request.ipChain.ip"])
 _RISK_LEVEL: Final = first(["debugContext.debugData.logOnlySecurityData.risk.level"])
 _RISK_REASONS: Final = first(["debugContext.debugData.logOnlySecurityData.risk.reasons"])
-_PAIRS: Final = re.compile(r"(\w[\w ]{0,60})=([^=,}]{0,200})(?=, \w[\w ]{0,60}=|\}|$)")
+_LONGEST: Final = 4096
 _OUTCOMES: Final = {"success": "success", "allow": "success", "failure": "failure", "deny": "failure"}
 _CATEGORIES: Final = (
     ("user.session.", ("authentication", "session")),
@@ -83,8 +86,7 @@ def read(record: Document) -> Node | None:
     document: Node = {"event": {"kind": "event", "dataset": _DATASET}}
     for where, get in _READS:
         put(document, where, get(record))
-    result = lower(str(first(["outcome.result"])(record) or ""))
-    document["event"]["outcome"] = _OUTCOMES.get(result, "unknown")
+    document["event"]["outcome"] = _OUTCOMES.get(lower(text_of(_RESULT(record))), "unknown")
     document["event"]["category"] = list(next((names for start, names in _CATEGORIES if kind.startswith(start)), ()))
     ip = address(_IP(record))
     for where in ("source.ip", "client.ip", "okta.client.ip"):
@@ -97,12 +99,14 @@ def read(record: Document) -> Node | None:
 def _is_okta(record: Document) -> bool:
     if declared(record) in _DECLARED:
         return True
-    return "outcome" in record and "actor" in record and ("displayMessage" in record or "legacyEventType" in record)
+    return ("outcome" in record or "outcome.result" in record) and (
+        "displayMessage" in record or "legacyEventType" in record
+    )
 
 
 def _add_people(document: Node, record: Document, kind: str) -> None:
     """Who acted, and the first target that is a user or a group; the integration knows both by the event's name."""
-    actor = inner(record, "actor").get("alternateId")
+    actor = _ACTOR(record)
     if type(actor) is str and actor:
         put(document, "user.name", actor.partition("@")[0])
         put(document, "user.email", actor if "@" in actor else None)
@@ -140,10 +144,19 @@ def _add_risk(document: Node, record: Document) -> None:
 
 
 def _pairs(value: Json) -> Mapping[str, str]:
+    """``{name=value, …}``; a value may itself hold commas, so a part without a name goes on with the one before it."""
     if type(value) is dict:
-        return {str(name): str(inner_value) for name, inner_value in value.items()}
-    text = value[:4096].strip().removeprefix("{") if type(value) is str else ""
-    return {name.strip(): found.strip() for name, found in _PAIRS.findall(text)}
+        return {str(name): text_of(held) for name, held in value.items()}
+    pairs: dict[str, str] = {}
+    name = ""
+    text = value[:_LONGEST].strip(" {}") if type(value) is str else ""
+    for part in text.split(", "):
+        before, equals, after = part.partition("=")
+        if equals:
+            name, pairs[before] = before, after
+        elif name:
+            pairs[name] += f", {part}"
+    return pairs
 
 
 def _split(reasons: Json) -> Json:

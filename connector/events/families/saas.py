@@ -32,7 +32,12 @@ _NAMED: Final = (
     "user.target.email",
     "user.target.full_name",
 )
-_SCRUBBED: Final = ("event.reason", "error.message", "rule.name", "rule.description", "saas.")
+_SCRUBBED: Final = ("event.reason", "error.message", "rule.name", "rule.description", "email.subject", "saas.")
+_TIME: Final = first(
+    ("timestamp", "time", "created_at", "createdAt", "created", "date_create", "effective_at", "published", "eventTime",
+     "event.timestamp", "event.time", "data.date", "metadata.eventCreationTime", "messageTime", "Datetime", "EVENT_TIMESTAMP",
+     "generatedDateTime", "EdgeStartTimestamp", "p_event_time")
+)  # fmt: skip
 _OUTCOMES: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("success", "succeeded", "successful", "ok", "true", "yes", "allow", "allowed", "approved", "granted", "passed",
@@ -93,6 +98,7 @@ def read(record: Document) -> Node | None:
     if product is None:
         return None
     document: Node = {"event": {"dataset": product.dataset, "original": _ENCODER.encode(record).decode()}}
+    put(document, "@timestamp", _TIME(record))
     for where, value in product.constants:
         put(document, where, value)
     texts: list[tuple[str, Json]] = []
