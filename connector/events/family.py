@@ -30,7 +30,7 @@ class Family(NamedTuple):
     ``read`` turns a record in the vendor's own schema into an ECS document with its ``event.dataset``, ``read_text`` a
     record that is text; both give None for what is not of the family, never raise, and leave the record unchanged.
     ``datasets`` are the values of ``event.dataset`` that are the family's, in lower case. ``keys`` are root keys that tell
-    a record to be the family's although other keys of it look like ECS (``http`` in Suricata's records).
+    a document in ECS to be the family's to read all the same (``kibana.alert.uuid``).
     """
 
     name: str

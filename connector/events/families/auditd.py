@@ -62,14 +62,36 @@ _IDS: Final = (
 )
 _KEPT: Final = frozenset(
     {
-        *("syscall", "arch", "tty", "ses", "exit", "a0", "a1", "a2", "a3", "op", "acct", "terminal", "unit", "grantors"),
+        *(
+            "syscall",
+            "arch",
+            "tty",
+            "ses",
+            "exit",
+            "a0",
+            "a1",
+            "a2",
+            "a3",
+            "op",
+            "acct",
+            "terminal",
+            "unit",
+            "grantors",
+        ),
         *("id", "sig", "reason", "apparmor", "operation", "profile", "denied_mask", "requested_mask", "dev", "prom"),
         *("old_prom", "table", "family", "list", "res", "scontext", "tcontext", "tclass", "data", "key", "addr", "grp"),
         *("old", "audit_enabled", "old-auid", "new_group", "name"),
     }
 )
 _UNSET: Final = frozenset({"4294967295", "-1", "unset"})
-_SUCCESS: Final = {"yes": "success", "no": "failure", "success": "success", "failed": "failure", "1": "success", "0": "failure"}
+_SUCCESS: Final = {
+    "yes": "success",
+    "no": "failure",
+    "success": "success",
+    "failed": "failure",
+    "1": "success",
+    "0": "failure",
+}
 _FIRST: Final = ("SYSCALL", "SECCOMP", "AVC")
 _NETWORK: Final = frozenset({"connect", "sendto", "sendmsg"})
 
@@ -152,7 +174,9 @@ def _what(main: str, syscall: str | None) -> What:
 
 def _when(document: Node, stamp: str) -> None:
     seconds, _, serial = stamp.partition(":")
-    put(document, "auditd.sequence", int(serial) if serial.isascii() and serial.isdigit() and len(serial) < 19 else None)
+    put(
+        document, "auditd.sequence", int(serial) if serial.isascii() and serial.isdigit() and len(serial) < 19 else None
+    )
     put(document, "@timestamp", iso(seconds))
 
 

@@ -137,4 +137,4 @@ def _tls(document: Node, tls: Document) -> None:
         put(document, "tls.version_protocol", lower(name))
 
 
-FAMILY: Final = Family("suricata", datasets=frozenset({"suricata.eve"}), read=read, keys=("event_type",))
+FAMILY: Final = Family("suricata", datasets=frozenset({"suricata.eve"}), read=read)

@@ -54,7 +54,13 @@ def read_text(text: str) -> Node | None:
 
 
 def read(record: Document) -> Node | None:
-    """A Splunk row whose ``_raw`` is a syslog line."""
+    """A Splunk row whose ``_raw`` is a line of a program that is known."""
+    document = read_row(record)
+    return None if document is None or document["event"]["dataset"] == _DATASET else document
+
+
+def read_row(record: Document) -> Node | None:
+    """A Splunk row whose ``_raw`` is any syslog line: asked last, for a row may say more than its text."""
     raw = record.get("_raw")
     return read_text(raw) if type(raw) is str else None
 
@@ -117,3 +123,5 @@ def _packet(document: Node, message: str) -> None:
 
 
 FAMILY: Final = Family("syslog", datasets=frozenset({_DATASET, _IPTABLES}), read=read, read_text=read_text)
+
+REST: Final = Family("syslog", read=read_row)
