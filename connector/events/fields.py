@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
 from connector.types import Document, Json
@@ -39,24 +40,52 @@ def _as_is(node: Node, leaf: str, value: Json) -> None:
     node.setdefault(leaf, value)
 
 
-def _number(node: Node, leaf: str, value: Json) -> None:
-    """Decimal or hexadecimal text as an integer, where the same decimal text would come of it again."""
+def _decimal(node: Node, leaf: str, value: Json) -> None:
+    """Decimal text as an integer, where the same text would come of it again."""
     if type(value) is int:
         node.setdefault(leaf, value)
     elif type(value) is str and len(value) < 20:
         if value.isascii() and value.isdigit() and (value[0] != "0" or value == "0"):
             node.setdefault(leaf, int(value))
-        elif value[:2] == "0x":
-            try:
-                node.setdefault(leaf, int(value, 16))
-            except ValueError:
-                return
+
+
+def _number(node: Node, leaf: str, value: Json) -> None:
+    """Decimal or hexadecimal text as an integer. Not for what the canonical form reads: hexadecimal comes out decimal."""
+    if type(value) is str and value[:2] == "0x" and len(value) < 20:
+        try:
+            node.setdefault(leaf, int(value, 16))
+        except ValueError:
+            return
+    else:
+        _decimal(node, leaf, value)
 
 
 def _address(node: Node, leaf: str, value: Json) -> None:
     """An address; Windows writes LOCAL and host names into address fields too."""
     if type(value) is str and ("." in value or ":" in value):
         node.setdefault(leaf, value)
+
+
+def _endpoint(node: Node, leaf: str, value: Json) -> None:
+    r"""The address of ``address:port``, ``[address]:port`` or ``\\address``; a host name gives none."""
+    if type(value) is not str or len(value) > 64:
+        return
+    host = value.lstrip("\\")
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        ip_address(host)
+    except ValueError:
+        return
+    node.setdefault(leaf, host)
+
+
+def _resource(node: Node, leaf: str, value: Json) -> None:
+    r"""Defender's ``file:_C:\a.exe`` without the kind of resource before it."""
+    if type(value) is str:
+        node.setdefault(leaf, value.rpartition(":_")[2])
 
 
 def _account(node: Node, leaf: str, value: Json) -> None:
@@ -79,8 +108,11 @@ def _hashes(node: Node, leaf: str, value: Json) -> None:
 _WRITERS: Final = {
     "as_is": _as_is,
     "number": _number,
+    "decimal": _decimal,
     "address": _address,
     "account": _account,
+    "endpoint": _endpoint,
+    "resource": _resource,
     "hashes": _hashes,
 }
 

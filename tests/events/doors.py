@@ -2,7 +2,7 @@
 
 An event is read from a corpus record into ``Neutral`` and written again as an EVTX record's JSON, a Winlogbeat document, a
 flat object (NXLog, Mordor), Windows event XML and a Splunk row. Known limits of the real doors are kept: a flat record has
-no unnamed data, only the rendered message; Winlogbeat drops empty values and writes all values as text.
+no unnamed data, only the rendered message; Winlogbeat drops empty values, writes all values as text, and names without spaces.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ _NXLOG_OWN = {
     *("ProcessID", "RelatedActivityID", "timestamp", "EventLevel", "level"),
 }
 _NXLOG_TYPES = {"INFO", "WARNING", "ERROR", "VERBOSE", "DEBUG", "CRITICAL", "AUDIT_SUCCESS", "AUDIT_FAILURE"}
+
+_WRITES_USER_DATA = ("Microsoft-Windows-WMI-Activity", "Microsoft-Windows-TerminalServices-")
+"""Providers whose data stand in UserData, of which NXLog keeps the rendered message only."""
 
 _CLASSIC_MESSAGES = {
     "400": "Engine state is changed from {1} to {0}. \r\n\r\nDetails: \r\n{2}",
@@ -93,6 +96,8 @@ def from_flat(row: dict[str, Any]) -> Neutral | None:
     """An OTRF record."""
     code = row.get("EventID")
     if not isinstance(code, int) or not row.get("Channel") or not row.get("SourceName"):
+        return None
+    if row["SourceName"].startswith(_WRITES_USER_DATA):
         return None
     data = {key: value for key, value in row.items() if key not in _NXLOG_OWN}
     if data.get("EventType") in _NXLOG_TYPES:
@@ -174,7 +179,7 @@ def evtx(event: Neutral) -> dict[str, Any]:
 
 def winlogbeat(event: Neutral) -> dict[str, Any]:
     """A Winlogbeat document without any module's processing."""
-    data = {key: _text(value) for key, value in event.data.items() if _text(value)}
+    data = {key.replace(" ", "_"): _text(value) for key, value in event.data.items() if _text(value)}
     data |= {f"param{index}": text for index, text in enumerate(event.unnamed, 1) if text}
     audit = event.keywords & 0x30000000000000
     winlog: dict[str, Any] = {

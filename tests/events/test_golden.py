@@ -37,7 +37,7 @@ def _neutral(raw: Any) -> doors.Neutral | None:
         return doors.from_evtx(raw)
     if isinstance(raw, dict) and "EventID" in raw:
         return doors.from_flat(raw)
-    if isinstance(raw, dict) and "result" in raw:
+    if isinstance(raw, dict) and isinstance(raw.get("result"), dict) and "_raw" in raw["result"]:
         return doors.from_evtx(json.loads(json.dumps(decode(raw["result"]["_raw"]))))
     return None
 
@@ -65,8 +65,8 @@ def test_a_golden_event_has_one_canonical_form_through_every_door(name: str) -> 
         ("sysmon-1-agent", "agent.id", "a7"),
         ("security-4625-winlogbeat6", "source.ip", "203.0.113.77"),
         ("security-4625-winlogbeat6", "event.outcome", "failure"),
-        ("generic-cloudtrail", "user.name", None),
-        ("generic-cloudtrail", "source.ip", "203.0.113.50"),
+        ("aws-cloudtrail-denied", "user.name", "bob"),
+        ("aws-cloudtrail-denied", "source.ip", "203.0.113.50"),
         ("generic-text", "message", RAW["generic-text"]),
     ],
 )

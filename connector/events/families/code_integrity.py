@@ -26,5 +26,7 @@ _GROUPS: Final = {
 
 FAMILY: Final = Family(
     "code-integrity",
-    logs=(channel_log("codeintegrity", "code_integrity.event", _GROUPS, _RULES, default=("driver", "info")),),
+    logs=(
+        channel_log("codeintegrity", "code_integrity.event", _GROUPS, _RULES, prefix="", default=("driver", "info")),
+    ),
 )

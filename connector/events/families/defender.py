@@ -17,6 +17,7 @@ _RULES: Final[Rules] = (
     *(rule(name, "process.parent.command_line") for name in ("Parent Commandline", "Parent_Commandline")),
     *(rule(name, "rule.name") for name in ("Threat Name", "Threat_Name", "ThreatName")),
     *(rule(name, "user", "account") for name in ("Detection User", "Detection_User", "User")),
+    rule("Path", "file.path", "resource"),
     rule("Destination", "destination.domain"),
     rule("Sha256", "file.hash.sha256"),
     rule("FWLink", "event.reference"),
@@ -39,6 +40,6 @@ FAMILY: Final = Family(
         "defender-1116": Meta("malware-detected", "malware", "info", _RULES),
         "defender-1117": Meta("action-taken-against-malware", "malware", "info", _RULES),
     },
-    logs=(channel_log("defender", "defender.event", _GROUPS, _RULES, default=("host", "info")),),
+    logs=(channel_log("defender", "defender.event", _GROUPS, _RULES, prefix="", default=("host", "info")),),
     datasets=frozenset({"windows.windows_defender"}),
 )

@@ -17,7 +17,7 @@ _AUTHENTICATION: Final[Rules] = (
     rule("Param2", "user.domain"),
     rule("Param3", "source.ip", "address"),
 )
-_CORE: Final[Rules] = (rule("IPString", "source.ip", "address"), rule("ClientIP", "source.address"))
+_CORE: Final[Rules] = (rule("IPString", "source.ip", "address"), rule("ClientIP", "source.ip", "endpoint"))
 _SESSIONS: Final = {
     "21 22 25": ("session", "start"),
     "23 24 39 40": ("session", "end"),
@@ -35,7 +35,11 @@ FAMILY: Final = Family(
     "remote-desktop",
     kinds={
         "rdp-connection-1149": Meta(
-            "network-authentication-succeeded", "authentication", "start", _AUTHENTICATION, user_data=True
+            "rdp-connection-network-authentication-succeeded",
+            "authentication",
+            "start",
+            _AUTHENTICATION,
+            user_data=True,
         )
     },
     logs=(

@@ -11,8 +11,8 @@ from connector.events.families.channel import channel_log
 from connector.events.family import Family
 from connector.events.fields import Rules, rule
 
-_SERVER: Final[Rules] = (rule("UserName", "user", "account"), rule("ClientName", "source.address"))
-_CLIENT: Final[Rules] = (rule("UserName", "user", "account"), rule("ServerName", "destination.address"))
+_SERVER: Final[Rules] = (rule("UserName", "user", "account"), rule("ClientName", "source.ip", "endpoint"))
+_CLIENT: Final[Rules] = (rule("UserName", "user", "account"), rule("ServerName", "destination.ip", "endpoint"))
 _SERVED: Final = {
     "551": ("authentication", "start"),
     "1006 1007 1008 1009 1022 1023 1029": ("network", "denied"),

@@ -32,5 +32,5 @@ FAMILY: Final = Family(
         "task-141": Meta("scheduled-task-deleted", "configuration", "deletion", _RULES),
         "task-200": Meta("scheduled-task-action-started", "process", "start", _RULES),
     },
-    logs=(channel_log("task", "task.event", _GROUPS, _RULES, default=("process", "info")),),
+    logs=(channel_log("task", "task.event", _GROUPS, _RULES, prefix="scheduled-task-", default=("process", "info")),),
 )

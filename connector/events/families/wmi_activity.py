@@ -28,7 +28,7 @@ _TYPES: Final[dict[str, tuple[str, str, Rules]]] = {
 FAMILY: Final = Family(
     "wmi-activity",
     kinds={
-        f"wmi-{code}": Meta(action_of("wmi_activity.event", code), category, kind, rules, user_data=True)
+        f"wmi-{code}": Meta(f"wmi-{action_of('wmi_activity.event', code)}", category, kind, rules, user_data=True)
         for code, (category, kind, rules) in _TYPES.items()
     },
     logs=(channel_log("wmi", "wmi_activity.event", {}, _USER, default=("process", "info")),),
