@@ -113,10 +113,9 @@ def _shape(row: Document) -> Node:
         return _with_params(from_flat(row))
     if is_winlogbeat6(row):
         return from_winlogbeat6(row)
-    if (own := families.read_keyed(row)) is not None:
-        return own
     if is_ecs(row):
-        return (None if _is_surely_ecs(row) else families.read(row)) or _expanded(row)
+        own = families.read_keyed(row) if _is_surely_ecs(row) else families.read(row)
+        return own or _expanded(row)
     if len(row) == 1 and type(row.get("message")) is str:
         return families.read_text(row["message"]) or from_text(row["message"])
     return families.read(row) or from_foreign(row)

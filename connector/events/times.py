@@ -14,7 +14,12 @@ def iso(value: Json) -> str | None:
     """A number of seconds, or its text, in ISO 8601 with milliseconds; text that is no number as it is; else None."""
     if type(value) is str:
         whole, _, part = value.partition(".")
-        if not (whole.isascii() and whole.isdigit() and len(whole) < 13 and (not part or (part.isascii() and part.isdigit()))):
+        if not (
+            whole.isascii()
+            and whole.isdigit()
+            and len(whole) < 13
+            and (not part or (part.isascii() and part.isdigit()))
+        ):
             return value or None
         milliseconds = int(whole) * 1000 + int(f"{part[:3]:0<3}")
     elif type(value) is int or type(value) is float:

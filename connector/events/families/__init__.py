@@ -93,9 +93,10 @@ FAMILIES: Final[tuple[Family, ...]] = (
     zeek.FAMILY,
     suricata.FAMILY,
     detection_alerts.FAMILY,
-    cim.FAMILY,
     linux_auth.FAMILY,
     syslog.FAMILY,
+    cim.FAMILY,
+    syslog.REST,
 )
 """In the order in which they are asked whether a foreign record is theirs."""
 
@@ -124,7 +125,7 @@ _TEXT_READERS: Final = tuple(family.read_text for family in FAMILIES if family.r
 
 
 def read_keyed(record: Document) -> Node | None:
-    """A record that a family's key tells to be its own, as an ECS document; None where none does."""
+    """A document in ECS that a family's key tells to be its to read; None where none does."""
     for key, reader in _KEYED:
         if key in record:
             document = reader(record)
