@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
 from pydantic_settings import (
@@ -59,6 +59,10 @@ class SourceSettings(Section):
     start: Literal["now", "beginning"] = Field("now", description="where a source without a cursor begins")
     batch: int = Field(1000, ge=1, le=50_000, description="events a batch")
     targets: tuple[str, ...] | None = Field(None, description="writers that get the verdicts; absent: all")
+
+    def kept_in(self, folder: Path, name: str) -> Self:  # noqa: ARG002 - for adapters that keep something beside the ledger
+        """The same, where the adapter keeps something of its own: in this folder, for the source of this name."""
+        return self
 
 
 class TargetSettings(Section):
@@ -126,6 +130,13 @@ class PolicySettings(Section):
     playbooks: Path | None = Field(None, description="a folder of CACAO playbooks; absent: the shipped ones")
 
 
+class EnrichmentSettings(Section):
+    """What the site knows of its own: read at the start, and again on SIGHUP."""
+
+    assets: tuple[Path, ...] = Field((), description="CSV or TOML files: tags of hosts, agents, addresses and users")
+    lists: tuple[Path, ...] = Field((), description="CSV or TOML files: entries of allow and block lists")
+
+
 class LogSettings(Section):
     """How to log."""
 
@@ -155,6 +166,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     model: ModelSettings = ModelSettings()
     policy: PolicySettings = PolicySettings()
+    enrichment: EnrichmentSettings = EnrichmentSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     sources: dict[str, SourceSettings] = {}

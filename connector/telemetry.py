@@ -46,6 +46,10 @@ class Signal(Enum):
 
 SIGNALS = Counter("signals", "What happened, by event name", ("event", "subject"), namespace=NAMESPACE)
 EVENTS = Counter("events", "Events that ended in the ledger", ("source", "outcome"), namespace=NAMESPACE)
+LISTED_EVENTS = Counter(
+    "listed_events", "Events that an entry of a list decided", ("source", "list"), namespace=NAMESPACE
+)
+LIST_ENTRIES = Gauge("list_entries", "Entries of allow and block lists", ("list", "state"), namespace=NAMESPACE)
 DELIVERIES = Counter("deliveries", "Records by target and outcome", ("target", "outcome"), namespace=NAMESPACE)
 STEP_SECONDS = Histogram("step_seconds", "Time spent in each step of the two loops", ("step",), namespace=NAMESPACE)
 PENDING = Gauge("outbox_pending", "Rows that wait for a target", ("target",), namespace=NAMESPACE)

@@ -70,11 +70,13 @@ class Batch(Noun, Generic[T], frozen=True):
 
 
 class SourceRef(Noun, frozen=True, gc=False):
-    """Where an event stands in its SIEM, as an analyst would look it up."""
+    """Where an event stands in its SIEM, as an analyst would look it up; ``event_id`` and ``module`` as it names them."""
 
     siem: str
     index: str
     id: str
+    event_id: str | None = None
+    module: str | None = None
 
 
 class RawEvent(Noun, frozen=True):
@@ -210,6 +212,7 @@ class Verdict(Noun, tag="verdict", frozen=True):
     kind: str = "generic"
     entity: Entity = Entity()
     scope: str = "event"
+    tags: tuple[str, ...] = ()
     explanation: tuple[str, ...] = ()
     policy: PolicyRef | None = None
     supersedes: str | None = None

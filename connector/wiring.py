@@ -18,7 +18,7 @@ from connector import pipeline, settings as tree
 from connector.errors import ConfigError
 from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle, Store
-from connector.policy import Policy
+from connector.policy import Enrichment, Policy
 from connector.ports import (
     AlertHistory,
     Clock,
@@ -117,10 +117,13 @@ class App:
         self.store = Store(settings.model.store or shipped("model_store"))
         self.policy = load_policy(settings)
         check_policy(self.policy, settings)
+        self.enrichment = load_enrichment(settings)
         self.origin_key = origin_key(settings)
         self.bundle = open_bundle(settings)
         self._open.callback(lambda: self.bundle.close())  # noqa: PLW0108 (the bundle of then, not of now)
-        self.sources = {n: self._kept(source(n, c, clock)) for n, c in settings.sources.items()}
+        self.sources = {
+            n: self._kept(source(n, c.kept_in(settings.data_dir, n), clock)) for n, c in settings.sources.items()
+        }
         self.writers = {n: self._kept(writer(n, c, clock)) for n, c in settings.targets.items()}
         self.soars = {n: self._kept(soar(n, c, clock)) for n, c in settings.soars.items()}
         self.histories = {n: self._kept(history(n, c, clock)) for n, c in settings.histories.items()}
@@ -158,6 +161,7 @@ class App:
             bundle=lambda: self.bundle,
             policy=lambda: self.policy,
             routes=self.routes,
+            enrichment=self.enrichment,
             origin_key=self.origin_key,
             owner=self.owner,
             lease_ttl=self.settings.ledger.lease,
@@ -189,6 +193,7 @@ class App:
             policy=lambda: self.policy,
             bundle_ready=lambda: self.bundle is not None,
             routes=self.routes,
+            enrichment=self.enrichment,
             origin_key=self.origin_key,
             owner=self.owner,
             lease_ttl=self.settings.ledger.lease,
@@ -233,6 +238,11 @@ def load_policy(settings: Settings) -> Policy:
     """The configured policy, or the shipped one."""
     folder = settings.policy.playbooks or shipped("playbooks")
     return Policy.load(settings.policy.path or shipped("playbooks") / "policy.toml", folder)
+
+
+def load_enrichment(settings: Settings) -> Enrichment:
+    """The tables of assets and the lists that the settings name."""
+    return Enrichment.load(settings.enrichment.assets, settings.enrichment.lists)
 
 
 def check_policy(policy: Policy, settings: Settings) -> None:
@@ -311,7 +321,7 @@ def opened_sources(settings: Settings) -> Iterator[Mapping[str, EventSource]]:
     with ExitStack() as stack:
         opened: dict[str, EventSource] = {}
         for name, config in settings.sources.items():
-            opened[name] = adapter = source(name, config, utc_now)
+            opened[name] = adapter = source(name, config.kept_in(settings.data_dir, name), utc_now)
             if isinstance(adapter, Closes):
                 stack.callback(adapter.close)
         yield opened

@@ -19,7 +19,7 @@ from connector.cli.progress import Advance, progress
 from connector.cli.tables import show
 from connector.errors import PermanentError
 from connector.models import Bundle
-from connector.policy import DecisionContext, Policy, decide, document, error_document
+from connector.policy import DecisionContext, Enrichment, Policy, decide, document, error_document
 from connector.ports import State
 from connector.siem.files import open_paths
 from connector.types import Event, RawEvent, StateChange
@@ -62,16 +62,17 @@ def classify(
 class Classifier:
     """A bundle and a policy, with members' state kept in memory, from empty, in input order."""
 
-    def __init__(self, bundle: Bundle, policy: Policy) -> None:
+    def __init__(self, bundle: Bundle, policy: Policy, enrichment: Enrichment | None = None) -> None:
         self.bundle = bundle
         self.policy = policy
+        self.enrichment = enrichment or Enrichment()
         self._state: dict[str, dict[str, tuple[int, bytes]]] = {}
 
     @classmethod
     def from_settings(cls, config: Path | None, secrets_dir: Path | None = None) -> Classifier:
         """The bundle and policy that the settings name; the shipped ones without a file."""
         settings = options.settings(config, secrets_dir)
-        return cls(wiring.open_bundle(settings), wiring.load_policy(settings))
+        return cls(wiring.open_bundle(settings), wiring.load_policy(settings), wiring.load_enrichment(settings))
 
     def documents(self, raws: Iterable[RawEvent]) -> Iterator[tuple[dict[str, Any], bool]]:
         """One (document, classified) pair for each event, in order."""
@@ -98,7 +99,8 @@ class Classifier:
         predicted = iter(predictions)
         for raw, event in zip(raws, outcomes, strict=True):
             if isinstance(event, Event):
-                yield document(decide(event, next(predicted), context, self.policy).verdict), True
+                known = self.enrichment.context(event, context)
+                yield document(decide(event, next(predicted), known, self.policy).verdict), True
             else:
                 yield error_document(raw.ref, self.bundle.model, str(event), raw.place), False
 

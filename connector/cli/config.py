@@ -37,6 +37,7 @@ def check(config: options.Config = None, secrets_dir: options.Secrets = None) ->
 def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
     yield "settings", None
     yield "policy", _problem(lambda: wiring.check_policy(wiring.load_policy(settings), settings))
+    yield from _enrichment(settings)
     yield "model", _problem(lambda: wiring.open_bundle(settings))
     yield "ledger", _problem(lambda: _open_ledger(settings))
     for name, config in settings.sources.items():
@@ -52,6 +53,19 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
             f"history {name}",
             _problem(lambda n=name, c=history: wiring.history(n, c, wiring.utc_now).dispositions(None, 1)),  # type: ignore[misc]
         )
+
+
+def _enrichment(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    """Whether the site's own tables can be read, and what is in force."""
+    try:
+        found = wiring.load_enrichment(settings)
+    except ConfigError as error:
+        yield "enrichment", str(error)
+        return
+    counts = found.lists.counts(wiring.utc_now())
+    told = [f"{found.assets.size} assets", *(f"{valid} {name} entries" for name, (valid, _) in counts.items())]
+    expired = sum(expired for _, expired in counts.values())
+    yield f"enrichment ({', '.join(told)}, {expired} expired)", None
 
 
 def _look(name: str, config: SourceSettings, heads: list[Position]) -> None:

@@ -24,7 +24,7 @@ from connector.ledger.rows import Outcome
 from connector.pipeline.deliver import Outage, backoff
 from connector.pipeline.ingest import Steps
 from connector.pipeline.routes import Routes
-from connector.policy import AdmissionContext, Policy, Refuse, Run, Wait, admit, scopes, switched_off
+from connector.policy import AdmissionContext, Enrichment, Policy, Refuse, Run, Wait, admit, scopes, switched_off
 from connector.policy.admit import RECHECK
 from connector.ports import Clock, Soar
 from connector.settings import SoarSettings
@@ -51,6 +51,7 @@ class Act:
         policy: Callable[[], Policy],
         bundle_ready: Callable[[], bool],
         routes: Routes,
+        enrichment: Enrichment | None = None,
         origin_key: bytes,
         owner: str,
         lease_ttl: timedelta,
@@ -64,6 +65,7 @@ class Act:
         self._ledger = ledger
         self._policy = policy
         self._bundle_ready = bundle_ready
+        self._enrichment = enrichment or Enrichment()
         self._routes = routes
         self._origin_key = origin_key
         self._owner = owner
@@ -124,6 +126,7 @@ class Act:
             )
             for scope in scopes(action, policy)
         }
+        known = self._enrichment.known(action.entity)
         return AdmissionContext(
             switches=on(admission.switches()),
             silences=tuple(admission.silences(self._clock())),
@@ -131,6 +134,8 @@ class Act:
             counted=counted,
             bundle_ready=self._bundle_ready(),
             uniqueness=self.soar.uniqueness,
+            aliases=known.aliases,
+            tags=known.tags,
         )
 
     def _refuse(self, admission: Admission, claim: Claim, decision: Refuse) -> None:

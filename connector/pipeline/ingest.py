@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event as Flag
 
 import msgspec
@@ -22,10 +22,10 @@ from connector.models import Bundle
 from connector.pipeline import kept, spans, suspicion
 from connector.pipeline.prepare import Prepared, prepare, quarantine
 from connector.pipeline.routes import Routes
-from connector.policy import Decision, DecisionContext, Policy, decide
+from connector.policy import Decision, DecisionContext, Enrichment, Policy, decide
 from connector.ports import Clock, EventSource
 from connector.settings import RetentionSettings, SourceSettings
-from connector.telemetry import EVENTS, STEP_SECONDS, Signal, emit
+from connector.telemetry import EVENTS, LIST_ENTRIES, LISTED_EVENTS, STEP_SECONDS, Signal, emit
 from connector.types import Batch, Cursor, Event, Position, RawEvent, Span, StateChange, Verdict
 
 Steps = Callable[[str], None]
@@ -65,6 +65,7 @@ class Ingest:
         bundle: Callable[[], Bundle],
         policy: Callable[[], Policy],
         routes: Routes,
+        enrichment: Enrichment | None = None,
         origin_key: bytes,
         owner: str,
         lease_ttl: timedelta,
@@ -79,6 +80,7 @@ class Ingest:
         self._ledger = ledger
         self._bundle = bundle
         self._policy = policy
+        self._enrichment = enrichment or Enrichment()
         self._routes = routes
         self._origin_key = origin_key
         self._owner = owner
@@ -323,7 +325,22 @@ class Ingest:
             origin_key=self._origin_key,
         )
         with self._timed("ingest.decide"):
-            return [decide(e, p, context, policy) for e, p in zip(fresh, predictions, strict=True)], state
+            contexts = [self._enrichment.context(event, context) for event in fresh]
+            decided = zip(fresh, predictions, contexts, strict=True)
+            decisions = [decide(event, prediction, known, policy) for event, prediction, known in decided]
+        self._count_listed(contexts, context.now)
+        return decisions, state
+
+    def _count_listed(self, contexts: Sequence[DecisionContext], now: datetime) -> None:
+        lists = self._enrichment.lists
+        if not lists.size:
+            return
+        for name, (valid, expired) in lists.counts(now).items():
+            LIST_ENTRIES.labels(list=name, state="valid").set(valid)
+            LIST_ENTRIES.labels(list=name, state="expired").set(expired)
+        for context in contexts:
+            if context.listed is not None:
+                LISTED_EVENTS.labels(source=self.name, list=context.listed.list).inc()
 
     def _snapshots(self, fresh: Sequence[Event], verdicts: Sequence[Verdict]) -> Iterator[tuple[str, bytes]]:
         """Events as they were when scored: all above benign, and a fixed share of the rest, chosen by their id."""

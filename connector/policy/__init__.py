@@ -2,8 +2,9 @@
 
 from connector.policy.admission import AdmissionContext, Admitted, Refuse, Run, Scope, Wait
 from connector.policy.admit import KILL_SWITCH, admit, is_switch, scopes, switched_off
-from connector.policy.decide import Decision, DecisionContext, decide, verdict_name
+from connector.policy.decide import Decision, DecisionContext, Listed, decide, verdict_name
 from connector.policy.document import document, error_document, record_document, risk_score
+from connector.policy.enrichment import Enrichment
 from connector.policy.model import Policy, Rule
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "Admitted",
     "Decision",
     "DecisionContext",
+    "Enrichment",
+    "Listed",
     "Policy",
     "Refuse",
     "Rule",

@@ -76,3 +76,4 @@ class AdmissionContext(Noun, frozen=True, kw_only=True):
     drifting: bool = False
     uniqueness: Literal["key", "search", "none"] = "none"
     aliases: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()

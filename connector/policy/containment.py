@@ -13,7 +13,7 @@ def uncontainable(action: Action, mode: Mode, context: AdmissionContext, policy:
     """Why this containment must not happen in this mode, or None."""
     if not action.entity.agent_id:
         return "containment needs a collector-attested identity (agent.id), and the event has none"
-    if protection := protected_by(policy.protected, action.entity, context.aliases):
+    if protection := protected_by(policy.protected, action.entity, context.aliases, context.tags):
         return f"protected asset ({protection})"
     if mode != "auto":
         return None

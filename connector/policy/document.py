@@ -83,6 +83,7 @@ def error_document(ref: SourceRef, model: ModelRef, reason: str, place: str) -> 
             "scope": "event",
             "revision": None,
             "supersedes": None,
+            "tags": [],
             "explanation": [],
             "policy": _policy(None),
             "source": _source(ref),
@@ -155,6 +156,7 @@ def _triaged(verdict: Verdict) -> dict[str, Any]:
         "scope": verdict.scope,
         "revision": verdict.revision,
         "supersedes": verdict.supersedes,
+        "tags": list(verdict.tags),
         "explanation": list(verdict.explanation),
         "policy": _policy(verdict.policy),
         "source": _source(verdict.source),
@@ -172,8 +174,8 @@ def _policy(policy: PolicyRef | None) -> dict[str, str | None]:
     return {"rule": policy.rule, "mode": policy.mode, "playbook": policy.playbook}
 
 
-def _source(ref: SourceRef) -> dict[str, str]:
-    return {"siem": ref.siem, "index": ref.index, "id": ref.id}
+def _source(ref: SourceRef) -> dict[str, str | None]:
+    return {"siem": ref.siem, "index": ref.index, "id": ref.id, "event_id": ref.event_id, "module": ref.module}
 
 
 def _number(value: float | None) -> float | None:

@@ -21,13 +21,13 @@ def entity_of(ecs: Document) -> Entity:
     A collector that names itself otherwise than the event's host has received the event from elsewhere (Windows Event
     Forwarding, a relay): its identity says nothing of that host, and counts as unresolved.
     """
-    host = _text(ecs, "host", "name") or _text(ecs, "host", "hostname")
-    agent_id = _text(ecs, "agent", "id")
+    host = name_in(ecs, "host", "name") or name_in(ecs, "host", "hostname")
+    agent_id = name_in(ecs, "agent", "id")
     if agent_id is not None:
-        collector = _text(ecs, "agent", "hostname") or _text(ecs, "agent", "name")
+        collector = name_in(ecs, "agent", "hostname") or name_in(ecs, "agent", "name")
         if collector is not None and _short(collector) != _short(host or ""):
             agent_id = None
-    return Entity(host=host, user=_text(ecs, "user", "name"), address=_text(ecs, "source", "ip"), agent_id=agent_id)
+    return Entity(host=host, user=name_in(ecs, "user", "name"), address=name_in(ecs, "source", "ip"), agent_id=agent_id)
 
 
 def entity_key(entity: Entity, event: Event) -> str:
@@ -43,8 +43,16 @@ def entity_key(entity: Entity, event: Event) -> str:
     return f"source:{event.ref.siem}/{event.ref.index}"
 
 
-def protected_by(protected: Protected, entity: Entity, aliases: frozenset[str] = frozenset()) -> str | None:
-    """The protection that covers this entity, under any name that it is known by, or None."""
+def protected_by(
+    protected: Protected,
+    entity: Entity,
+    aliases: frozenset[str] = frozenset(),
+    tags: frozenset[str] = frozenset(),
+) -> str | None:
+    """The protection that covers this entity, under any name that it is known by and by any of its tags, or None."""
+    for tag in protected.tags:
+        if tag in tags:
+            return f"tags {tag!r}"
     hosts = {name for host in (entity.host, *aliases) if host for name in (host.lower(), _short(host))}
     agents = {name.lower() for name in (entity.agent_id, *aliases) if name}
     users = {name.lower() for name in (entity.user, *aliases) if name}
@@ -77,7 +85,8 @@ def _short(host: str) -> str:
     return host.partition(".")[0].lower()
 
 
-def _text(ecs: Document, group: str, field: str) -> str | None:
+def name_in(ecs: Document, group: str, field: str) -> str | None:
+    """The name at ``group.field``; None where there is none, or what stands there is no name."""
     node: Json = ecs.get(group)
     value: Json = node.get(field) if isinstance(node, dict) else ecs.get(f"{group}.{field}")
     if isinstance(value, (list, tuple)) and value:

@@ -15,6 +15,8 @@
     tactics = ["credential-access"]   # either of the two lists is enough; both absent: any event
     min_confidence = "trigger"        # a number, or a threshold of the model: suspicious, malicious, trigger
     technique_probability = 0.5       # absent: the technique passed the model's own threshold for it
+    tags = ["crown-jewel"]            # absent: whatever the site's tables of assets say
+    listed = true                     # an entry of a block list is enough, whatever the scores
     tier = "ticket"                   # log < note < ticket < contain
     mode = "auto"                     # suggest: only named in the verdict; approve: waits for a person; auto: runs
     playbook = "collect-triage-package"
@@ -75,6 +77,7 @@ class Protected(Section):
     hosts: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     addresses: tuple[Network, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class RuleTable(Section):
@@ -85,6 +88,8 @@ class RuleTable(Section):
     tactics: tuple[str, ...] = ()
     min_confidence: Threshold | Probability = "trigger"
     technique_probability: Probability | None = None
+    tags: tuple[str, ...] = ()
+    listed: bool = False
     tier: Tier
     mode: Mode = "suggest"
     playbook: str
@@ -132,7 +137,10 @@ class PolicyTable(Section):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule, ready to be matched. ``techniques``: every id that it covers, sub-techniques too; None: any event."""
+    """A rule, ready to be matched. ``techniques``: every id that it covers, sub-techniques too; None: any event.
+
+    ``tags``: what the entity must be tagged with, one of them; None: any. ``listed``: an entry of a block list is enough.
+    """
 
     name: str
     techniques: frozenset[str] | None
@@ -146,6 +154,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     rate_runs: int
     rate_per: timedelta
     max_age: timedelta
+    tags: frozenset[str] | None = None
+    listed: bool = False
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,4 +237,6 @@ def _compiled(table: RuleTable, soar: str) -> Rule:
         rate_runs=table.rate.runs,
         rate_per=table.rate.per,
         max_age=table.max_age,
+        tags=frozenset(table.tags) or None,
+        listed=table.listed,
     )

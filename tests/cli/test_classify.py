@@ -16,7 +16,7 @@ from tests.daemon.site import ROOT, process_start
 from tests.models.tiny import tiny_store
 
 FIELDS = {
-    "verdict", "confidence", "techniques", "members", "model", "fingerprint", "scope", "revision", "explanation",
+    "verdict", "confidence", "techniques", "members", "model", "fingerprint", "scope", "revision", "tags", "explanation",
     "policy", "source", "origin",
 }  # fmt: skip
 

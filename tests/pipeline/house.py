@@ -12,7 +12,7 @@ from typing import Any
 from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle
 from connector.pipeline import Act, Deliver, Ingest, Routes
-from connector.policy import Policy
+from connector.policy import Enrichment, Policy
 from connector.resources import shipped
 from connector.settings import RetentionSettings
 from connector.testing import ManualClock, MemorySiem, MemorySoar, memory_siem_plugin, memory_soar_plugin
@@ -44,6 +44,7 @@ class House:
         target: Mapping[str, Any] | None = None,
         soar: Mapping[str, Any] | None = None,
         policy: str = POLICY,
+        enrichment: Enrichment | None = None,
         beside: House | None = None,
     ) -> None:
         self.name = beside.name if beside else f"house-{next(_numbers)}"
@@ -76,6 +77,7 @@ class House:
             bundle=lambda: self.bundle,
             policy=lambda: self.policy,
             routes=self.routes,
+            enrichment=enrichment,
             retention=RetentionSettings(),
             clock=self.clock,
             stopping=self.stopping,
@@ -99,6 +101,7 @@ class House:
             policy=lambda: self.policy,
             bundle_ready=lambda: True,
             routes=self.routes,
+            enrichment=enrichment,
             clock=self.clock,
             stopping=self.stopping.is_set,
             steps=self._step,

@@ -32,9 +32,10 @@ FIELDS = {
     "scope": None,
     "revision": None,
     "supersedes": None,
+    "tags": None,
     "explanation": None,
     "policy": {"rule", "mode", "playbook"},
-    "source": {"siem", "index", "id"},
+    "source": {"siem", "index", "id", "event_id", "module"},
     "origin": None,
 }
 """DESIGN "Verdict": the fields of ``triaged.*``."""

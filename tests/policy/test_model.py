@@ -21,7 +21,7 @@ from tests.policy.cases import LOADED, PLAYBOOKS, altered, contain, policy, rule
             "unknown key (did you mean 'rules'?). Keys here: accept, enabled, name, protected, rules, soar",
         ),
         ({"rules": [rule(colldown="1h")]}, "did you mean 'cooldown'?"),
-        ({"protected": {"host": ["dc1"]}}, "Keys here: addresses, agents, hosts, users"),
+        ({"protected": {"host": ["dc1"]}}, "Keys here: addresses, agents, hosts, tags, users"),
         ({"rules": [rule(techniques=["T1003.099"])]}, "T1003 (OS Credential Dumping)"),
         ({"rules": [rule(techniques=["T1086"])]}, "T1059.001"),
         ({"rules": [rule(tactics=["evasion"])]}, "tactics are: initial-access"),
