@@ -1,17 +1,17 @@
 """Files as a SIEM: the default that needs nothing else.
 
-The source reads JSON lines, JSON arrays and concatenated JSON, Windows event XML, EVTX and plain text, each also
-gzipped or inside a zip or a tar, as :mod:`connector.siem.formats` draws it. A partition is a file's identity; its
-offset is the byte at which a line starts or, in everything that is not lines, the ordinal of the record.
+The source reads every format that :mod:`connector.siem.formats` draws, each also compressed or inside an archive. A
+partition is the identity of a file's content; its offset is the byte at which a record starts or, in everything that is
+not lines, the ordinal of the record.
 
-Only files of lines are followed while they grow. All others are read once they have been left alone for ``settle``.
-A rotated log keeps its identity under its new name; its compressed copy is another file, which a glob should not match.
+Files of lines are followed while they grow, as :mod:`connector.siem.tail` draws it: a rotated log keeps its identity under
+its new name, as a copy and compressed. All others are read once they have been left alone for ``settle``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sys
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -19,7 +19,7 @@ from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -27,17 +27,27 @@ from connector.errors import ConfigError, TransientError
 from connector.ports import Clock, SiemPlugin
 from connector.settings import SourceSettings
 from connector.siem.formats import Limits, records
-from connector.siem.formats.found import LINES, Finder, FoundFile, expand, look, whole_lines
-from connector.siem.formats.lines import lines, skip_line
-from connector.siem.formats.reader import message
-from connector.siem.formats.streams import opened
+from connector.siem.formats.found import LINES, FoundFile, expand, look, whole_lines
+from connector.siem.formats.framing import FRAMINGS
+from connector.siem.formats.streams import DamagedError, opened
 from connector.siem.jsonl import FilesHistory, FilesWriter
+from connector.siem.tail import Content, Finder
+from connector.siem.tail.contents import tail_of
+from connector.siem.tail.memory import Memory
+from connector.siem.tail.packed import lines_in
+from connector.siem.tail.rows import Place, Reading, RowReader, container_events
 from connector.telemetry import Signal, emit
 from connector.types import Batch, Cursor, Position, RawEvent, SourceRef, Span
 
 _COUNTED_AT_ONCE = 10_000
 _OPEN_STREAMS = 4
-"""Containers that stay open between two reads, so that the next batch need not unpack from the start."""
+"""Compressed files and containers that stay open between two reads, so that the next need not unpack from the start."""
+
+_LOOKS = 3
+"""Looks at files that are being moved at this very moment, before that is called an outage."""
+
+_ASKED_US = 3_600_000_000
+"""How long it is told where a lost content ended: a reader that has not read up to there asks within it."""
 
 
 class FilesSourceConfig(SourceSettings):
@@ -50,32 +60,32 @@ class FilesSourceConfig(SourceSettings):
     start: Literal["now", "beginning"] = "beginning"
     max_event_bytes: int = Field(16 << 20, ge=1024, description="a longer line or event becomes a dead letter")
     max_unpacked_bytes: int = Field(32 << 30, ge=1024, description="what one compressed file may unpack to")
+    memory: Path | None = Field(None, description="where it is remembered what files held; absent: in data_dir")
 
-
-class _Reading(NamedTuple):
-    """What every reader of a file needs to know."""
-
-    deployment: str
-    limits: Limits
-
-
-class _Here(NamedTuple):
-    """Where reading of a file of lines stands: the byte, and the lines before it where they were counted."""
-
-    offset: int
-    line: int | None
+    def kept_in(self, folder: Path, name: str) -> Self:
+        """The same, with its memory in a folder, where none was named."""
+        return self if self.memory else self.model_copy(update={"memory": folder / f"{name}.files.sqlite"})
 
 
 class _Stream(NamedTuple):
-    """A container that stands open: at which ordinal, and as which version of the file."""
+    """A file that stands open, since it cannot be entered in its middle: at which place, and as which version."""
 
-    ordinal: int
+    place: int
     version: tuple[int, int]
     events: Iterator[RawEvent]
+    rows: RowReader | None = None
+
+
+class _End(NamedTuple):
+    """Up to where a file can be read, as which version of it, and the digest of its last bytes there ("": a container)."""
+
+    version: tuple[str, int, int]
+    place: Place
+    tail: str
 
 
 class FilesSource:
-    """Reads events from files. An event's native id is ``<file identity>:<offset>``. One call at a time; others wait."""
+    """Reads events from files. An event's native id is ``<identity>:<offset>``. One call at a time; others wait."""
 
     Config: ClassVar[type[SourceSettings]] = FilesSourceConfig
 
@@ -84,14 +94,23 @@ class FilesSource:
         self.deployment = config.deployment
         self._clock = clock
         self._follow = config.follow
-        self._reading = _Reading(
+        self._reading = Reading(
             config.deployment, Limits(max_event=config.max_event_bytes, max_unpacked=config.max_unpacked_bytes)
         )
-        self._finder = Finder(config.paths, partial(_refused, name), follow=config.follow, quiet=config.settle)
+        self._memory = Memory(config.memory)
+        self._finder = Finder(
+            config.paths,
+            partial(_refused, name),
+            self._memory,
+            follow=config.follow,
+            quiet=config.settle,
+            max_unpacked=config.max_unpacked_bytes,
+        )
         self._files: dict[str, FoundFile] = {}
-        self._ends: dict[str, tuple[tuple[int, int], int]] = {}
+        self._ends: dict[str, _End] = {}
         self._open: dict[str, _Stream] = {}
-        self._reached: dict[str, _Here] = {}
+        self._reached: dict[str, Place] = {}
+        self._answered: set[str] = set()
         self._mutex = threading.RLock()
 
     @property
@@ -104,40 +123,53 @@ class FilesSource:
         return hashlib.sha256(f"files:1:{limits.max_event}:{limits.max_unpacked}".encode()).hexdigest()
 
     def heads(self) -> Sequence[Position]:
-        """The end of the last whole line of each file, or how many records a finished container holds.
+        """The end of the last whole record of each file of lines, or how many records a finished container holds.
 
-        A file that cannot be read has no head, and is told of; it keeps no other file from being read.
+        A file that cannot be read has no head, and is told of; it keeps no other file from being read. Of a content that
+        no file holds any more the head is where it was last seen, until a read has told what is missing of it.
         """
-        heads: list[Position] = []
         with self._mutex:
+            heads: list[Position] = []
+            seen: dict[str, tuple[int, str]] = {}
             for file in self._find().values():
                 try:
-                    heads.append(Position(partition=file.identity, offset=self._head(file)))
+                    end = self._end(file)
+                except FileNotFoundError:
+                    continue  # it was moved since it was found: the next look finds it under its new name
                 except OSError as error:
                     self._finder.tell(file.path, f"cannot be read: {error.strerror}")
                 except ConfigError as error:
                     self._finder.tell(file.path, f"cannot be read: {error}")
-        return heads
+                else:
+                    heads.append(Position(partition=file.identity, offset=end.place.offset))
+                    if end.tail:
+                        seen[file.identity] = end.place.offset, end.tail
+            self._finder.reached(seen)
+            return heads + [
+                Position(partition=identity, offset=content.end) for identity, content in self._still_lost().items()
+            ]
 
     def read(self, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
         """At most ``limit`` events of the span, by seeking to the byte or going on with the open container.
 
-        An event belongs to the span that its first byte or its ordinal lies in. Incomplete where the file is gone, or
+        An event belongs to the span that its first byte or its ordinal lies in. Incomplete where the content is gone, or
         shorter than the span.
         """
         with self._mutex:
             file = self._files.get(span.partition) or self._find().get(span.partition)
-            if file is None:
-                return Batch(items=(), cursor=after, done=True, complete=False, reason="the file is gone")
-            try:
-                if file.layout in LINES:
-                    return self._read_lines(file, span, after, limit)
-                return self._read_container(file, span, after, limit)
-            except FileNotFoundError:
-                del self._files[span.partition]
-                return Batch(items=(), cursor=after, done=True, complete=False, reason=f"{file.path} is gone")
-            except OSError as error:
-                raise TransientError(f"reading {file.path}: {error}") from error
+            for _ in range(_LOOKS):
+                if file is None:
+                    break
+                try:
+                    if batch := self._read(file, span, after, limit):
+                        return batch
+                except FileNotFoundError:
+                    pass  # it was moved since it was found: the next look finds it under its new name
+                except (OSError, DamagedError) as error:
+                    raise TransientError(f"reading {file.path}: {error}") from error
+                file = self._find().get(span.partition)
+            self._answered.add(span.partition)
+            return Batch(items=(), cursor=after, done=True, complete=False, reason=self._missing(span.partition))
 
     def count(self, span: Span) -> int | None:
         """Events in the span; None where the file is gone."""
@@ -152,90 +184,136 @@ class FilesSource:
             cursor = batch.cursor
 
     def close(self) -> None:
-        """Closes the containers that stand open."""
+        """Closes the files that stand open, and the memory."""
         with self._mutex:
             self._open.clear()
+            self._memory.close()
 
     def _find(self) -> dict[str, FoundFile]:
-        self._files = {file.identity: file for file in self._finder.find(self._clock())}
+        for left in reversed(range(_LOOKS)):
+            try:
+                self._files = self._finder.find(self._clock())
+                break
+            except OSError as error:
+                if not left:
+                    raise TransientError(f"looking for files: {error}") from error
         for forgetful in (self._ends, self._reached, self._open):
             for gone in forgetful.keys() - self._files.keys():
                 del forgetful[gone]
         return self._files
 
-    def _head(self, file: FoundFile) -> int:
+    def _still_lost(self) -> dict[str, Content]:
+        """Lost contents of which a read has not told yet, or that nobody asked for within an hour: nothing was missing."""
+        now = round(self._clock().timestamp() * 1e6)
+        done = {key for key, lost in self._finder.lost.items() if key in self._answered or now - lost.lost > _ASKED_US}
+        if done:
+            self._finder.told_of(done)
+            self._answered -= done
+        return {key: content for key, content in self._finder.lost.items() if key not in done}
+
+    def _missing(self, identity: str) -> str:
+        content = self._finder.content(identity)
+        if content is None:
+            return "the file is gone"
+        return f"{content.path} is gone, or was cut and written anew, before byte {content.end} of it was read"
+
+    def _end(self, file: FoundFile) -> _End:
+        """Up to where a file can be read now. ``FileNotFoundError`` where it is not what was found any more."""
         known = self._ends.get(file.identity)
-        if known is None or known[0] != file.version:
-            known = self._ends[file.identity] = file.version, self._end(file)
-        return known[1]
+        if known is not None and known.version == (file.path, *file.version):
+            return known
+        place, tail = Place(file.size), ""
+        if file.layout in LINES and not file.codec:
+            with opened(file.path) as stream:
+                if self._follow:
+                    place = self._whole(stream, file, known)
+                tail = tail_of(stream, place.offset)
+                if not self._is_still(stream, file):
+                    raise FileNotFoundError(file.path)
+        elif not file.codec:
+            with opened(file.path) as stream:
+                place = Place(sum(1 for _ in records(stream, file.path, self._reading.limits)))
+        self._ends[file.identity] = end = _End((file.path, *file.version), place, tail)
+        return end
 
-    def _end(self, file: FoundFile) -> int:
-        if file.layout in LINES and not self._follow:
-            return file.size
+    def _whole(self, stream: BufferedReader, file: FoundFile, known: _End | None) -> Place:
+        limit = self._reading.limits.max_event
+        if not FRAMINGS[file.layout].remembers:
+            return Place(whole_lines(stream, file.size, limit, file.encoding))
+        rows = RowReader(stream, file, self._reading, whole=True)
+        rows.enter(known.place if known else Place(0, 0))
+        for _ in rows.events():
+            pass
+        return rows.place
+
+    def _is_still(self, stream: BufferedReader, file: FoundFile) -> bool:
+        """Whether an open file is the one that was found, and holds what it held."""
+        status = os.fstat(stream.fileno())
+        content = self._finder.content(file.identity)
+        if status.st_ino != file.inode or content is None:
+            return False
+        return tail_of(stream, content.end) == content.tail
+
+    def _read(self, file: FoundFile, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent] | None:
+        """None where the file is not what was found any more."""
+        if file.layout not in LINES:
+            return self._read_container(file, span, after, limit)
+        wanted = self._wanted(span, after)
+        if file.codec:
+            return self._read_packed(file, span, wanted, limit)
         with opened(file.path) as stream:
-            if file.layout in LINES:
-                return whole_lines(stream, file.size, self._reading.limits.max_event)
-            return sum(1 for _ in records(stream, file.path, self._reading.limits))
+            rows = RowReader(stream, file, self._reading, whole=self._follow)
+            rows.enter(wanted)
+            items = rows.take(span.stop, limit)
+            if not self._is_still(stream, file):
+                self._reached.pop(file.identity, None)
+                return None
+        self._reached[file.identity] = rows.place
+        return _batch(file, span, items, rows.place, self._finder.end_of(file.identity), ended=len(items) < limit)
 
-    def _read_lines(self, file: FoundFile, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
-        with opened(file.path) as stream:
-            now = look(stream, file.path, follow=self._follow)
-            if now is None or now.identity != file.identity:
-                return self._replaced(file, after)
-            reader = _LineReader(stream, file, self._reading, self._seek(stream, span, after))
-            items = tuple(islice(reader.events(span.stop, whole=self._follow), limit))
-            here, reason = reader.here, ""
-            if len(items) < limit:
-                if here.offset < span.stop > self._head(now):
-                    reason = f"{file.path} is shorter than what was to be read of it"
-                here = here._replace(offset=max(here.offset, span.stop))
-        self._reached[file.identity] = here
-        return Batch(
-            items=items,
-            cursor=Cursor(token=f"{here.offset}:{'' if here.line is None else here.line}"),
-            done=here.offset >= span.stop,
-            complete=not reason,
-            reason=reason,
-        )
+    def _read_packed(self, file: FoundFile, span: Span, wanted: Place, limit: int) -> Batch[RawEvent] | None:
+        if _modified(file) != file.modified_ns:
+            self._open.pop(file.identity, None)
+            return None
+        kept = self._open.pop(file.identity, None)
+        rows = kept.rows if kept is not None and (kept.place, kept.version) == (wanted.offset, file.version) else None
+        if rows is None:
+            unpacked = lines_in(file, self._reading.limits.max_unpacked)
+            rows = RowReader(unpacked, file, self._reading, whole=False)
+            rows.enter(wanted)
+        items = rows.take(span.stop, limit)
+        self._keep(file, _Stream(rows.place.offset, file.version, iter(()), rows))
+        return _batch(file, span, items, rows.place, file.size, ended=len(items) < limit)
 
-    def _replaced(self, file: FoundFile, after: Cursor | None) -> Batch[RawEvent]:
-        self._find()
-        return Batch(items=(), cursor=after, done=True, complete=False, reason=f"{file.path} was replaced")
+    def _keep(self, file: FoundFile, stream: _Stream) -> None:
+        self._open[file.identity] = stream
+        while len(self._open) > _OPEN_STREAMS:
+            del self._open[next(iter(self._open))]
 
-    def _seek(self, stream: BufferedReader, span: Span, after: Cursor | None) -> _Here:
-        """Goes to the first line of the span that was not read; a line's number is known where reading went on."""
-        reached = self._reached.get(span.partition)
+    def _wanted(self, span: Span, after: Cursor | None) -> Place:
+        """The place behind the last record that was read of the span."""
+        wanted = Place(span.start, None if span.start else 0)
         if after is not None:
             offset, _, line = after.token.partition(":")
-            here = _Here(int(offset), int(line) if line else None)
-        elif reached is not None and reached.offset == span.start:
-            here = reached
-        else:
-            here = _Here(span.start, None if span.start else 0)
-        if here.offset > 0:
-            stream.seek(here.offset - 1)
-            if stream.read(1) != b"\n":
-                here = here._replace(offset=here.offset + skip_line(stream, self._reading.limits.max_event))
-        stream.seek(here.offset)
-        return here
+            wanted = Place(int(offset), int(line) if line else None)
+        reached = self._reached.get(span.partition)
+        return reached if reached is not None and reached.offset == wanted.offset else wanted
 
-    def _read_container(self, file: FoundFile, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
+    def _read_container(self, file: FoundFile, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent] | None:
         first = int(after.token) if after is not None else span.start
         wanted = max(0, min(limit, span.stop - first))
         stream = self._open.pop(file.identity, None)
-        if stream is None or (stream.ordinal, stream.version) != (first, file.version):
+        if stream is None or (stream.place, stream.version) != (first, file.version):
             with opened(file.path) as found:
                 now = look(found, file.path, follow=self._follow)
             if now is None or now.identity != file.identity:
-                return self._replaced(file, after)
-            stream = _Stream(first, file.version, _container_events(file, self._reading, first))
+                return None
+            stream = _Stream(first, file.version, container_events(file, self._reading, first))
         items = tuple(islice(stream.events, wanted))
         reached = first + len(items)
         ended = len(items) < wanted
         if not ended:
-            self._open[file.identity] = stream._replace(ordinal=reached)
-            while len(self._open) > _OPEN_STREAMS:
-                del self._open[next(iter(self._open))]
+            self._keep(file, stream._replace(place=reached))
         return Batch(
             items=items,
             cursor=Cursor(token=str(reached)),
@@ -243,6 +321,29 @@ class FilesSource:
             complete=not ended,
             reason=f"{file.path} holds fewer records than were to be read of it" if ended else "",
         )
+
+
+def _batch(
+    file: FoundFile, span: Span, items: tuple[RawEvent, ...], place: Place, end: int, *, ended: bool
+) -> Batch[RawEvent]:
+    reason = ""
+    offset = place.offset
+    if ended:
+        if max(offset, end) < span.stop:
+            reason = f"{file.path} is shorter than what was to be read of it"
+        offset = max(offset, span.stop)
+    return Batch(
+        items=items,
+        cursor=Cursor(token=f"{offset}:{'' if place.line is None else place.line}"),
+        done=offset >= span.stop,
+        complete=not reason,
+        reason=reason,
+    )
+
+
+def _modified(file: FoundFile) -> int:
+    status = Path(file.path).stat()
+    return status.st_mtime_ns if status.st_ino == file.inode else 0
 
 
 def _must_exist(path: str) -> None:
@@ -261,18 +362,19 @@ def open_paths(
     Positions and native ids are those that :class:`FilesSource` gives. A file that cannot be read is one event with an
     error. ``ConfigError`` for a path that names nothing.
     """
-    reading = _Reading(deployment, limits or Limits())
+    reading = Reading(deployment, limits or Limits())
     for path in expand(map(str, paths), _must_exist):
         try:
             with opened(path) as stream:
                 file = look(stream, path, follow=False)
                 if file is None:
                     continue
-                stream.seek(0)
                 if file.layout in LINES:
-                    yield from _LineReader(stream, file, reading, _Here(0, 0)).events(sys.maxsize, whole=False)
+                    rows = RowReader(stream, file, reading, whole=False)
+                    rows.enter(Place(0, 0))
+                    yield from rows.events()
                 else:
-                    yield from _container_events(file, reading, 0)
+                    yield from container_events(file, reading, 0)
         except OSError as error:
             yield RawEvent(
                 deployment=deployment,
@@ -281,59 +383,6 @@ def open_paths(
                 data=b"",
                 place=path,
                 error=f"the file cannot be read: {error.strerror}",
-            )
-
-
-class _LineReader:
-    """The events of an open file of lines; ``here`` is where reading stands behind the last one that was given."""
-
-    def __init__(self, stream: BufferedReader, file: FoundFile, reading: _Reading, here: _Here) -> None:
-        self._stream = stream
-        self._file = file
-        self._reading = reading
-        self._numbered = here.line is not None
-        self._offset = here.offset
-        self._line = here.line or 0
-
-    @property
-    def here(self) -> _Here:
-        return _Here(self._offset, self._line if self._numbered else None)
-
-    def events(self, stop: int, *, whole: bool) -> Iterator[RawEvent]:
-        """Those that start before ``stop``. ``whole``: a last line without its end is not there yet."""
-        deployment, limits = self._reading
-        identity, path, text = self._file.identity, self._file.path, self._file.layout == "text"
-        found = lines(self._stream, limits.max_event, offset=self._offset, number=self._line, whole=whole)
-        for start, behind, number, line, error in found:
-            if start >= stop:
-                return
-            self._offset, self._line = behind, number
-            native = f"{identity}:{start}"
-            yield RawEvent(
-                deployment=deployment,
-                native_id=native,
-                ref=SourceRef(siem=deployment, index=path, id=native),
-                data=message(line) if text else line,
-                position=Position(partition=identity, offset=start),
-                place=f"{path}:{number}" if self._numbered else f"{path}@{start}",
-                error=error,
-            )
-
-
-def _container_events(file: FoundFile, reading: _Reading, skip: int) -> Iterator[RawEvent]:
-    deployment, limits = reading
-    with opened(file.path) as stream:
-        found = islice(records(stream, file.path, limits), skip, None)
-        for ordinal, (data, place, error) in enumerate(found, skip):
-            native = f"{file.identity}:{ordinal}"
-            yield RawEvent(
-                deployment=deployment,
-                native_id=native,
-                ref=SourceRef(siem=deployment, index=file.path, id=native),
-                data=data,
-                position=Position(partition=file.identity, offset=ordinal),
-                place=place,
-                error=error,
             )
 
 

@@ -15,14 +15,14 @@ Element: TypeAlias = tuple[int, bytes, str | None]
 _TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 """Everything up to the next bracket outside a string, or up to a string that does not end."""
 
-_QUOTE, _ARRAY, _ARRAY_END, _OPENING = ord('"'), ord("["), ord("]"), b"{["
+QUOTE, _ARRAY, _ARRAY_END, _OPENING = ord('"'), ord("["), ord("]"), b"{["
 _SHOWN = 4096
-_BETWEEN = b" \t\r\n,\x1e\xef\xbb\xbf"
+BETWEEN = b" \t\r\n,\x1e\xef\xbb\xbf"
 _EVENT = re.compile(rb"<Event(?=[\s>/])")
 _EVENT_END = b"</Event>"
 
 
-class _Window:
+class Window:
     """The part of a stream that is not dealt with yet."""
 
     def __init__(self, stream: BufferedReader, limit: int) -> None:
@@ -68,19 +68,19 @@ def json_objects(stream: BufferedReader, limit: int) -> Iterator[Element]:
 
     What stands between the objects is an element with an error; so is an object or an array that never ends.
     """
-    window = _Window(stream, limit)
+    window = Window(stream, limit)
     start = pos = depth = 0
     in_array = False
     while True:
-        pos = _bracket(window.data, pos)
-        if pos == len(window.data) or window.data[pos] == _QUOTE:
+        pos = bracket(window.data, pos)
+        if pos == len(window.data) or window.data[pos] == QUOTE:
             pos -= start
             if not window.grow(start):
                 break
             start = 0
             continue
         if depth == 0:
-            if stray := window.data[start:pos].strip(_BETWEEN):
+            if stray := window.data[start:pos].strip(BETWEEN):
                 yield window.line_at(start), stray, "is not an event, but stands between the events of a document"
             start = pos
         at_bracket, pos = window.data[pos], pos + 1
@@ -91,19 +91,20 @@ def json_objects(stream: BufferedReader, limit: int) -> Iterator[Element]:
         if depth <= 0:
             yield window.line_at(start), window.data[start:pos], None
             start, depth = pos, 0
-    rest = window.data.strip(_BETWEEN)
+    rest = window.data.strip(BETWEEN)
     if rest or in_array:
         yield window.line_at(0), rest, "the document ends before its last event or array does"
 
 
-def _bracket(data: bytes, pos: int) -> int:
+def bracket(data: bytes, pos: int) -> int:
+    """The index of the next bracket outside a string, of a string that does not end, or of the end."""
     match = _TO_BRACKET.match(data, pos)
     return match.end() if match else pos
 
 
 def xml_events(stream: BufferedReader, limit: int) -> Iterator[Element]:
     """The ``Event`` elements of an XML document, whatever stands around them."""
-    window = _Window(stream, limit)
+    window = Window(stream, limit)
     found = False
     start = 0
     while True:

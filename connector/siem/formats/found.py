@@ -1,9 +1,8 @@
-"""Which event files are there, and what makes each of them the same file tomorrow.
+"""Which event files are there, and what each of them is at a look.
 
-A file's identity is ``<inode>-<digest>``, the digest being that of its first line, or of the first KiB where that line is
-longer or the file is none of lines. A file that grows or is renamed keeps it; one that takes a deleted file's inode, or
-that is cut and written anew, gets another, unless it starts with the very same line. The device is no part of it: its
-number may change when a machine starts or a volume is mounted again.
+What a file is called by is ``<inode>-<digest>``, the digest being that of its first line, or of the first KiB where that
+line is longer or the file is none of lines. The device is no part of it: its number may change when a machine starts or a
+volume is mounted again. Whether a file still holds what it held, :mod:`connector.siem.tail` tells.
 """
 
 from __future__ import annotations
@@ -11,32 +10,52 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, cast
 
 import msgspec
 
 from connector.siem.formats.archives import holds_events
+from connector.siem.formats.framing import FRAMINGS
+from connector.siem.formats.lines import Encoding
 from connector.siem.formats.sniff import sniff
 from connector.siem.formats.streams import PIECE
 
-LINES = frozenset({"records", "text"})
+LINES = frozenset(FRAMINGS)
+"""Formats that are read line by line, by byte, and followed while they grow."""
+
+CODECS = frozenset({"gzip", "bzip2", "xz"})
+"""Formats that may hold a file of lines that was known before it was compressed."""
+
 _KIB = 1024
+_LEAD = 4096
+_PADDING = bytes(8)
+_MOST_PADDING = 1 << 28
 
 
 class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file with events. ``layout``: ``records`` and ``text`` are lines, read by byte; the others by ordinal."""
+    """A file with events. ``layout``: one of :data:`LINES` is read by byte, ``container`` and :data:`CODECS` by ordinal.
+
+    ``head`` is the digest of its first line, ``first`` the offset behind that, ``lead`` the digest of its first 4 KiB ("":
+    it is shorter), ``begin`` the number of NULs before its content. ``codec``: it is compressed, and read as the lines
+    that it holds, whose bytes ``size`` counts.
+    """
 
     path: str
     identity: str
-    layout: Literal["records", "text", "container", "binary"]
+    layout: str
     device: int
+    inode: int
     size: int
     modified_ns: int
+    head: str
+    first: int
+    lead: str = ""
+    begin: int = 0
+    encoding: Encoding = "utf-8"
+    codec: str = ""
 
     @property
     def version(self) -> tuple[int, int]:
@@ -90,122 +109,77 @@ def _readable(path: str) -> bool:
         return False
 
 
-_Looked: TypeAlias = tuple[tuple[int, int, int, int], FoundFile | None]
-"""(what changes when a file is written to or replaced, what it was then)."""
-
-
-class Finder:
-    """Finds event files again and again, looking into those alone that changed.
-
-    ``refused`` hears once of each path that cannot be read, or is binary and in no known format; those are left out.
-    """
-
-    def __init__(
-        self, paths: Sequence[str], refused: Callable[[str, str], None], *, follow: bool, quiet: timedelta
-    ) -> None:
-        self._paths = paths
-        self._refused = refused
-        self._follow = follow
-        self._quiet = quiet
-        self._known: dict[str, _Looked] = {}
-        self._told: set[tuple[str, str]] = set()
-        self._sizes: dict[str, int] = {}
-
-    def find(self, now: datetime) -> list[FoundFile]:
-        """The files that may be read now.
-
-        While they are followed: lines once their first is whole, containers once left alone for ``quiet``.
-        """
-        found: dict[str, FoundFile] = {}
-        known: dict[str, _Looked] = {}
-        for path in expand(self._paths, partial(self.tell, reason="names no file yet")):
-            file = self._look(path, known)
-            if file is None or self._is_twin(file, found.get(file.identity)):
-                continue
-            if file.layout == "binary":
-                self.tell(path, "is binary and in no known format")
-                continue
-            age = now.timestamp() - file.modified_ns / 1e9
-            if file.layout == "container" and self._follow and age < self._quiet.total_seconds():
-                continue
-            found[file.identity] = file
-        self._known = known
-        self._watch(found.values())
-        return list(found.values())
-
-    def tell(self, path: str, reason: str) -> None:
-        """Says once why a file is not read."""
-        if (path, reason) not in self._told:
-            self._told.add((path, reason))
-            self._refused(path, reason)
-
-    def _is_twin(self, file: FoundFile, other: FoundFile | None) -> bool:
-        """Whether another path stands for it already: a link to the same file, or by bad luck a file elsewhere."""
-        if other is not None and other.device != file.device:
-            self.tell(file.path, f"cannot be told apart from {other.path} (same inode and first line), and is not read")
-        return other is not None
-
-    def _watch(self, files: Iterable[FoundFile]) -> None:
-        """Tells of files that became shorter under the same first line: what replaced them is taken for read."""
-        before, self._sizes = self._sizes, {file.identity: file.size for file in files}
-        for file in files:
-            if file.size < before.get(file.identity, 0):
-                self._refused(
-                    file.path,
-                    f"was cut from {before[file.identity]} to {file.size} bytes and starts with the same line; what was "
-                    "written in place of bytes that were read is not read",
-                )
-
-    def _look(self, path: str, known: dict[str, _Looked]) -> FoundFile | None:
-        try:
-            status = Path(path).stat()
-            mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            before = self._known.get(path)
-            if before is None or before[0] != mark:
-                with Path(path).open("rb", buffering=0) as stream:
-                    before = mark, look(stream, path, follow=self._follow)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self.tell(path, f"cannot be read: {error.strerror}")
-            return None
-        known[path] = before
-        return before[1]
-
-
 def look(stream: BinaryIO, path: str, *, follow: bool) -> FoundFile | None:
     """What an open file is; None for one that is empty or, while it is followed, has no whole first line yet."""
     status = os.fstat(stream.fileno())
-    head = stream.read(PIECE)
+    begin, head = _start(stream)
     found = sniff(head, path)
+    encoding: Encoding = "utf-8"
+    if found in {"utf-16-le", "utf-16-be"}:
+        encoding = cast("Encoding", found)
+        inner = sniff(head.decode(found, "ignore").encode(), path)
+        found = inner if inner in LINES else found
     if found == "nothing":
         return None
+    digested = head[:_KIB]
     if found in LINES:
-        first = head[:_KIB].partition(b"\n")
+        first = digested.partition(b"\n")
         if follow and len(head) < _KIB and not first[1]:
             return None
         digested = b"".join(first[:2])
-    else:
-        digested = head[:_KIB]
     digest = hashlib.sha256(digested).hexdigest()[:16]
     return FoundFile(
         path=path,
         identity=f"{status.st_ino:x}-{digest}",
-        layout=found if found in {"records", "text", "binary"} else "container",
+        layout=found if found in LINES or found in {"binary", *CODECS} else "container",
+        encoding=encoding,
         device=status.st_dev,
+        inode=status.st_ino,
         size=status.st_size,
         modified_ns=status.st_mtime_ns,
+        head=digest,
+        begin=begin,
+        first=begin + len(digested),
+        lead=hashlib.sha256(head[:_LEAD]).hexdigest()[:16] if len(head) >= _LEAD else "",
     )
 
 
-def whole_lines(stream: BinaryIO, size: int, limit: int) -> int:
+def _start(stream: BinaryIO) -> tuple[int, bytes]:
+    """Where a file's content begins, and the first of it: NULs are what a writer leaves that goes on behind a truncation."""
+    head = stream.read(PIECE)
+    if not head.startswith(_PADDING):
+        return 0, head
+    try:
+        at = os.lseek(stream.fileno(), 0, os.SEEK_DATA)
+    except OSError:  # nothing but a hole
+        return 0, b""
+    for _ in range(_MOST_PADDING // PIECE):
+        stream.seek(at)
+        piece = stream.read(PIECE)
+        content = piece.lstrip(b"\x00")
+        if content or not piece:
+            begin = at + len(piece) - len(content)
+            stream.seek(begin)
+            more = stream.read(PIECE)
+            return (begin, more) if sniff(more, "") in LINES else (0, head)
+        at += len(piece)
+    return 0, head
+
+
+def whole_lines(stream: BinaryIO, size: int, limit: int, encoding: Encoding = "utf-8") -> int:
     """The offset behind the last whole line of an open file of ``size`` bytes; a line beyond ``limit`` counts as whole."""
+    newline = "\n".encode(encoding)
+    width = len(newline)
+    size -= size % width
     end = size
     while end > 0 and size - end <= limit:
         start = max(0, end - PIECE)
         stream.seek(start)
-        at = stream.read(end - start).rfind(b"\n")
-        end = start + at + 1
+        data = stream.read(end - start)
+        at = data.rfind(newline)
+        while at > 0 and at % width:
+            at = data.rfind(newline, 0, at + width - 1)
+        end = start + at + width if at >= 0 else start
         if at >= 0:
             break
     return end if size - end <= limit else size

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from typing import TypeAlias
 
 import msgspec
 
 from connector.siem.formats import archives, elements, streams
-from connector.siem.formats.lines import lines
+from connector.siem.formats.framing import FRAMINGS
 from connector.siem.formats.sniff import Format, sniff
 from connector.siem.formats.streams import Budget, DamagedError, SpentError
 from connector.siem.formats.winevt import win_records
+from connector.siem.formats.wrapped import wrapped_objects
 from connector.types import Document
 
 Item: TypeAlias = tuple[Document | bytes, str, str | None]
 """(data, place, error): undecoded bytes, or ``{"message": …}`` for a line of plain text."""
 
+
+_SPLITS: dict[str, Callable[[BufferedReader, int], Iterator[elements.Element]]] = {
+    "json": elements.json_objects,
+    "wrapped": wrapped_objects,
+    "xml": elements.xml_events,
+}
+"""How a document of each format is cut into its events."""
 
 _PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 
@@ -38,11 +46,6 @@ def records(stream: BufferedReader, name: str, limits: Limits) -> Iterator[Item]
     missing.
     """
     return _Reader(limits).read(stream, name, 0)
-
-
-def message(line: bytes) -> Document:
-    """A line of plain text as a document; what is not UTF-8 becomes U+FFFD."""
-    return {"message": line.decode("utf-8", "replace")}
 
 
 class _Reader:
@@ -66,15 +69,11 @@ class _Reader:
 
     def _of_format(self, found: Format, stream: BufferedReader, place: str, depth: int) -> Iterator[Item]:
         match found:
-            case "records":
-                for _, _, number, line, error in lines(stream, self._limits.max_event):
-                    yield line, f"{place}:{number}", error
-            case "text":
-                for _, _, number, line, error in lines(stream, self._limits.max_event):
-                    yield message(line), f"{place}:{number}", error
-            case "json" | "xml":
-                split = elements.json_objects if found == "json" else elements.xml_events
-                for number, data, error in split(stream, self._limits.max_event):
+            case _ if found in FRAMINGS:
+                for _, _, number, row, error in FRAMINGS[found]().rows(stream, self._limits.max_event):
+                    yield row, f"{place}:{number}", error
+            case _ if found in _SPLITS:
+                for number, data, error in _SPLITS[found](stream, self._limits.max_event):
                     yield data, f"{place}:{number}", error
             case "nothing":
                 return

@@ -7,14 +7,17 @@ import re
 from pathlib import PurePosixPath
 from typing import Literal, TypeAlias
 
+from connector.siem.formats import auditd, table, zeek
 from connector.siem.formats.lines import BOM
+from connector.siem.formats.wrapped import is_wrapped
 
 Format: TypeAlias = Literal[
     "records", "text", "json", "xml", "evtx", "zip", "tar", "gzip", "bzip2", "xz", "utf-16-le", "utf-16-be",
-    "binary", "nothing",
+    "binary", "nothing", "table", "zeek", "auditd", "wrapped",
 ]  # fmt: skip
 """``records``: each line is a JSON document or an XML event; ``text``: each line is a message; ``json``, ``xml``: one
-large document with events inside; ``nothing``: no content, or a Finder's resource fork."""
+large document with events inside; ``wrapped``: an object with a list of events in it; ``table``, ``zeek``, ``auditd``: lines
+that a header or their neighbours explain; ``nothing``: no content, or a Finder's resource fork."""
 
 _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"ElfFile\x00", "evtx"),
@@ -34,6 +37,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\x00<", "utf-16-be"),
 )
 _JSON_NAMES = frozenset({".json", ".jsonl", ".ndjson"})
+_TABLE_NAMES = frozenset({".csv", ".tsv"})
 _ARRAY = re.compile(rb"\[\s*(?:\{|\]?\s*\Z)")
 _XML = re.compile(rb"<(?:\?xml|!--|Events?[\s>/])")
 _XML_LINE = re.compile(rb"<Event[\s>](?:(?!</Event>).)*</Event>\s*\Z", re.DOTALL)
@@ -50,19 +54,40 @@ def sniff(head: bytes, name: str) -> Format:
 
 
 def _of_text(head: bytes, suffix: str) -> Format:
-    text = head.removeprefix(BOM).lstrip()
+    text = head.lstrip(b"\x00").removeprefix(BOM).lstrip()
     if not text:
         return "nothing"
     line = text.partition(b"\n")[0].rstrip()
     if b"\x00" in line[:1024]:
         return "binary"
+    if found := _of_document(text, line):
+        return found
+    if suffix in _JSON_NAMES:
+        return "records"
+    return _of_lines(text, line, suffix)
+
+
+def _of_document(text: bytes, line: bytes) -> Format | None:
+    """JSON and XML say by their first bytes what they are."""
     if _ARRAY.match(text):
         return "json"
     if text.startswith(b"{"):
+        if is_wrapped(text):
+            return "wrapped"
         return "json" if _spans_lines(text, line) else "records"
     if _XML.match(text):
         return "records" if _XML_LINE.match(line) else "xml"
-    return "records" if suffix in _JSON_NAMES else "text"
+    return None
+
+
+def _of_lines(text: bytes, line: bytes, suffix: str) -> Format:
+    if zeek.is_header(line):
+        return "zeek"
+    if auditd.is_record(line):
+        return "auditd"
+    # a header's own line end may lie beyond what was seen: it is one only when whole
+    whole = b"\n" in text
+    return "table" if whole and table.header_of(line, named=suffix in _TABLE_NAMES) else "text"
 
 
 def _spans_lines(text: bytes, line: bytes) -> bool:

@@ -1,0 +1,119 @@
+"""What is remembered of files, so that a restart tells a file that grew from one that was written anew.
+
+It describes what files held when they were last looked at, never what was read of them: that the ledger knows. So it may
+be older than the ledger, or lost, and costs no event that the ledger has proven.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from connector.errors import TransientError
+from connector.siem.tail.contents import Content
+
+_WAIT_SECONDS = 30.0
+_COLUMNS = Content.__struct_fields__
+_TABLES = (
+    f"CREATE TABLE IF NOT EXISTS contents ({', '.join(_COLUMNS)}, PRIMARY KEY (identity)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS packed (mark TEXT PRIMARY KEY, identity TEXT, size INTEGER) WITHOUT ROWID",
+)
+_PUT = f"INSERT OR REPLACE INTO contents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own
+_GET = f"SELECT {', '.join(_COLUMNS)} FROM contents"  # noqa: S608 - names of our own
+
+
+class Memory:
+    """Contents by identity, in an SQLite file; without a path for as long as the process lives."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._database: sqlite3.Connection | None = None
+        self.known: dict[str, Content] = {}
+        """Contents as of the last turn."""
+        self._version = -1
+
+    @contextmanager
+    def turn(self) -> Iterator[dict[str, Content]]:
+        """All contents, to be changed in place; what changed is kept. Turns of other processes wait meanwhile.
+
+        Raises ``TransientError`` where the file cannot be read or written.
+        """
+        try:
+            database = self._opened()
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                self._refresh(database)
+                contents = dict(self.known)
+                yield contents
+                self._write(database, contents)
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+            self.known = contents
+        except sqlite3.Error as error:
+            raise TransientError(f"remembering files in {self._path}: {error}") from error
+
+    def packed(self, mark: str) -> tuple[str, int] | None:
+        """Whose content a compressed file holds ("": its own), and how many bytes; None where it was not looked into."""
+        row = self._opened().execute("SELECT identity, size FROM packed WHERE mark = ?", (mark,)).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def put_packed(self, mark: str, identity: str, size: int) -> None:
+        """Remembers what a compressed file holds; inside a turn."""
+        self._opened().execute("INSERT OR REPLACE INTO packed VALUES (?, ?, ?)", (mark, identity, size))
+
+    def close(self) -> None:
+        """Closes the database; it is opened again when it is needed."""
+        if self._database is not None and self._path is not None:
+            self._database.close()
+            self._database = None
+            self._version = -1
+
+    def _refresh(self, database: sqlite3.Connection) -> None:
+        """Reads again what another process may have changed."""
+        (version,) = database.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            rows = database.execute(_GET)
+            contents = (Content(**dict(zip(_COLUMNS, row, strict=True))) for row in rows)
+            self.known = {content.identity: content for content in contents}
+            self._version = version
+
+    def _write(self, database: sqlite3.Connection, contents: dict[str, Content]) -> None:
+        changed = [content for key, content in contents.items() if self.known.get(key) != content]
+        database.executemany(_PUT, (_row(content) for content in changed))
+        gone = self.known.keys() - contents.keys()
+        database.executemany("DELETE FROM contents WHERE identity = ?", ((key,) for key in gone))
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is None:
+            try:
+                self._database = self._open()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                for suffix in ("", "-wal", "-shm"):
+                    if self._path is not None:
+                        self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+                self._database = self._open()
+        return self._database
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        where = ":memory:" if self._path is None else self._path
+        database = sqlite3.connect(where, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        for table in _TABLES:
+            database.execute(table)
+        return database
+
+
+def _row(content: Content) -> tuple[Any, ...]:
+    return msgspec.structs.astuple(content)
