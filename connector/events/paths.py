@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,7 @@ Read = Callable[[Document], Json]
 """What stands at a path; None where nothing does."""
 
 _MOST: Final = 16
+_SILENT: Final = ("", "-")
 _LONGEST_JSON: Final = 65536
 _JSON = msgspec.json.Decoder()
 
@@ -22,7 +23,7 @@ _JSON = msgspec.json.Decoder()
 def said(value: Json) -> bool:
     """Whether a value says something: text, an integer or a boolean."""
     kind = type(value)
-    return value not in {"", "-"} if kind is str else kind is int or kind is bool
+    return value not in _SILENT if kind is str else kind is int or kind is bool
 
 
 def scalars(value: Json) -> Json:
@@ -33,33 +34,59 @@ def scalars(value: Json) -> Json:
     return found[0] if len(found) == 1 else found or None
 
 
+class _Path(NamedTuple):
+    """A dotted path: its first key, the keys below it, each also in lower case, and the whole as one key."""
+
+    head: str
+    folded: str
+    below: tuple[tuple[str, str], ...]
+    whole: str | None
+
+
+def _path(text: str) -> _Path:
+    head, *below = text.split(".")
+    return _Path(head, lower(head), tuple((key, lower(key)) for key in below), text if below else None)
+
+
+def _value(record: Document, head: str, folded: str, below: tuple[tuple[str, str], ...], whole: str | None) -> Json:
+    node: Json = record.get(head)
+    if node is None and (node := record.get(folded)) is None:
+        return None if whole is None else scalars(record.get(whole))
+    for key, low in below:
+        if type(node) is not dict:
+            node = _object(node)
+            if node is None:
+                return None
+        found = node.get(key)
+        node = node.get(low) if found is None else found
+        if node is None:
+            return None
+    if type(node) is str:
+        return None if node in _SILENT else node
+    return scalars(node)
+
+
+def _object(value: Json) -> Json:
+    """The first object of a list, or the object that a text holds as JSON; None for anything else."""
+    if type(value) is list:
+        value = value[0] if value else None
+    if type(value) is str and value[:1] == "{":
+        value = _decoded(value)
+    return value if type(value) is dict else None
+
+
 def path(text: str) -> Read:
     """A reader of one dotted path.
 
     A key is looked up as it is, then in lower case (collectors fold them); a list on the way stands for its first element,
     JSON in a text for what it holds; a record that was flattened has the whole path as one key.
     """
-    keys = tuple((key, lower(key)) for key in text.split("."))
-
-    def read(record: Document) -> Json:
-        node: Json = record
-        for key, folded in keys:
-            if type(node) is list:
-                node = node[0] if node else None
-            if type(node) is str:
-                node = _decoded(node)
-            if type(node) is not dict:
-                return scalars(record.get(text))
-            found = node.get(key)
-            node = node.get(folded) if found is None else found
-        return scalars(record.get(text) if node is None else node)
-
-    return read
+    return first((text,))
 
 
 def _decoded(text: str) -> Json:
     """What a text holds that is a JSON object; None for any other."""
-    if text[:1] != "{" or len(text) > _LONGEST_JSON:
+    if len(text) > _LONGEST_JSON:
         return None
     try:
         return _JSON.decode(text)
@@ -69,18 +96,34 @@ def _decoded(text: str) -> Json:
 
 def first(paths: Iterable[str]) -> Read:
     """A reader of the first of several paths that says something."""
-    reads = tuple(path(text) for text in paths)
-    if len(reads) == 1:
-        return reads[0]
+    found = tuple(_path(text) for text in paths)
 
     def read(record: Document) -> Json:
-        for get in reads:
-            value = get(record)
+        for head, folded, below, whole in found:
+            value = _value(record, head, folded, below, whole)
             if value is not None:
                 return value
         return None
 
     return read
+
+
+def copier(table: Mapping[str, str | Iterable[str]]) -> Callable[[Document, Node], None]:
+    """Copies what stands at paths of a record to dotted places of a document: place = path, or paths of which the first counts."""
+    rows = tuple(
+        (tuple(_path(text) for text in ([paths] if isinstance(paths, str) else paths)), tuple(place.split(".")))
+        for place, paths in table.items()
+    )
+
+    def copy(record: Document, document: Node) -> None:
+        for paths, place in rows:
+            for head, folded, below, whole in paths:
+                value = _value(record, head, folded, below, whole)
+                if value is not None:
+                    _put(document, place, value)
+                    break
+
+    return copy
 
 
 def inner(record: Document, *names: str) -> Document:
@@ -96,15 +139,20 @@ def inner(record: Document, *names: str) -> Document:
 
 def put(document: Node, where: str, value: Json) -> None:
     """Puts a value at a dotted path, unless it is None or something stands there or in the way."""
-    if value is None:
-        return
-    *folders, leaf = where.split(".")
+    if value is not None:
+        _put(document, tuple(where.split(".")), value)
+
+
+def _put(document: Node, place: tuple[str, ...], value: Json) -> None:
     node = document
-    for folder in folders:
-        node = node.setdefault(folder, {})
-        if type(node) is not dict:
+    for folder in place[:-1]:
+        inner_node = node.get(folder)
+        if inner_node is None:
+            inner_node = node[folder] = {}
+        elif type(inner_node) is not dict:
             return
-    node.setdefault(leaf, value)
+        node = inner_node
+    node.setdefault(place[-1], value)
 
 
 def address(value: Json) -> str | None:

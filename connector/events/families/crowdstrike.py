@@ -12,7 +12,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.paths import address, first, inner, put, said, scalars
+from connector.events.paths import address, copier, first, inner, put, said, scalars
 from connector.types import Document, Json
 
 _DATASET: Final = "crowdstrike.fdr"
@@ -22,6 +22,7 @@ _DECLARED: Final = frozenset(
         *("crowdstrike.detectionsummary", "crowdstrike.unknown", "crowdstrike.events.sensor", _DATASET),
     }
 )
+_HINTS: Final = frozenset({"aid", "eid", "event", "event_simpleName", "unknown_payload"})
 _SIGNS: Final = frozenset({"event_simpleName", "aid"})
 
 _FIELDS: Final = {
@@ -59,7 +60,7 @@ _FIELDS: Final = {
     "crowdstrike.TaskExecCommand": ("TaskExecCommand",),
     "crowdstrike.IntegrityLevel": ("IntegrityLevel",),
 }
-_READS: Final = tuple((where, first(paths)) for where, paths in _FIELDS.items())
+_copy: Final = copier(_FIELDS)
 _ADDRESSES: Final = {
     "source.ip": first(["LocalAddressIP4", "LocalAddressIP6", "LocalIP", "LocalAddress"]),
     "destination.ip": first(["RemoteAddressIP4", "RemoteAddressIP6", "RemoteAddress"]),
@@ -105,8 +106,7 @@ def read(record: Document) -> Node | None:
     document: Node = {"event": {"kind": "event", "dataset": _DATASET}}
     put(document, "event.action", action)
     _describe(document, action)
-    for where, get in _READS:
-        put(document, where, get(fields))
+    _copy(fields, document)
     for where, get in _ADDRESSES.items():
         put(document, where, address(get(fields)))
     _add_detection(document, fields)
@@ -117,7 +117,9 @@ def read(record: Document) -> Node | None:
 
 
 def _is_sensor_event(record: Document) -> bool:
-    if declared(record) in _DECLARED or record.keys() >= _SIGNS:
+    if _HINTS.isdisjoint(record):
+        return False
+    if record.keys() >= _SIGNS or declared(record) in _DECLARED:
         return True
     event = record.get("event")
     return type(event) is dict and event.keys() >= _SIGNS

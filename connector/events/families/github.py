@@ -10,7 +10,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.paths import address, first, put
+from connector.events.paths import address, copier, first, put
 from connector.types import Document
 
 _AUDIT: Final = "github.audit"
@@ -38,7 +38,7 @@ _FIELDS: Final = {
     "github.operation_type": ("operation_type",),
     "github.ruleset_enforcement": ("ruleset_enforcement",),
 }
-_READS: Final = tuple((where, first(paths)) for where, paths in _FIELDS.items())
+_copy: Final = copier(_FIELDS)
 _IP: Final = first(["actor_ip"])
 _IAM: Final = frozenset({"team", "org"})
 
@@ -49,8 +49,7 @@ def read(record: Document) -> Node | None:
     if type(action) is not str or not action or not _is_audit(record, action):
         return None
     document: Node = {"event": {"kind": "event", "dataset": _AUDIT}}
-    for where, get in _READS:
-        put(document, where, get(record))
+    _copy(record, document)
     ip = address(_IP(record))
     put(document, "github.actor_ip", ip)
     put(document, "source.ip", ip)

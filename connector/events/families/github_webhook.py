@@ -12,7 +12,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.paths import first, inner, path, put, said, scalars
+from connector.events.paths import copier, inner, path, put, said, scalars
 from connector.events.scrub import scrubbed
 from connector.types import Document, Json
 
@@ -54,7 +54,7 @@ _FIELDS: Final = {
     "github.permission": ("invitation.role", "changes.permission.from"),
     "github.forced": ("forced",),
 }
-_READS: Final = tuple((where, first(paths)) for where, paths in _FIELDS.items())
+_copy: Final = copier(_FIELDS)
 _TEXTS: Final = tuple(
     path(text)
     for text in (
@@ -76,8 +76,7 @@ def read(record: Document) -> Node | None:
     if not _is_webhook(record):
         return None
     document: Node = {"event": {"kind": "event", "dataset": _DATASET, "action": _action(record)}}
-    for where, get in _READS:
-        put(document, where, get(record))
+    _copy(record, document)
     conclusion = document.get("github", {}).get("conclusion")
     put(document, "event.outcome", _OUTCOMES.get(conclusion) if type(conclusion) is str else None)
     pull, repository = _head(record), inner(record, "repository").get("full_name")
@@ -93,15 +92,11 @@ def read(record: Document) -> Node | None:
 
 
 def _is_webhook(record: Document) -> bool:
-    if declared(record) in _DECLARED:
-        return True
     repository = record.get("repository")
-    return (
-        type(repository) is dict
-        and "full_name" in repository
-        and ("sender" in record or "pusher" in record)
-        and ("action" in record or "ref" in record)
-    )
+    if type(repository) is not dict or "full_name" not in repository:
+        return False
+    posted = ("sender" in record or "pusher" in record) and ("action" in record or "ref" in record)
+    return posted or declared(record) in _DECLARED
 
 
 def _action(record: Document) -> str:

@@ -13,7 +13,7 @@ from connector.events.canonical import text_of
 from connector.events.declared import declared
 from connector.events.family import Family, Node
 from connector.events.masks import lower
-from connector.events.paths import address, first, inner, put, scalars
+from connector.events.paths import address, copier, first, inner, put, scalars
 from connector.types import Document, Json
 
 _DATASET: Final = "okta.system"
@@ -28,16 +28,11 @@ _FIELDS: Final = {
     "okta.event_type": ("eventType",),
     "okta.display_message": ("displayMessage",),
     "okta.severity": ("severity",),
-    "okta.uuid": ("uuid",),
     "okta.actor.id": ("actor.id",),
     "okta.actor.type": ("actor.type",),
     "okta.actor.alternate_id": ("actor.alternateId",),
     "okta.actor.display_name": ("actor.displayName",),
     "okta.client.device": ("client.device",),
-    "okta.client.zone": ("client.zone",),
-    "okta.client.user_agent.os": ("client.userAgent.os",),
-    "okta.client.user_agent.browser": ("client.userAgent.browser",),
-    "okta.client.user_agent.raw_user_agent": ("client.userAgent.rawUserAgent",),
     "okta.outcome.result": ("outcome.result",),
     "okta.outcome.reason": ("outcome.reason",),
     "okta.transaction.type": ("transaction.type",),
@@ -53,9 +48,8 @@ _FIELDS: Final = {
     "okta.debug_context.debug_data.threat_suspected": ("debugContext.debugData.threatSuspected",),
     "okta.debug_context.debug_data.factor": ("debugContext.debugData.factor",),
     "client.geo.country_name": ("client.geographicalContext.country",),
-    "client.geo.city_name": ("client.geographicalContext.city",),
 }
-_READS: Final = tuple((where, first(paths)) for where, paths in _FIELDS.items())
+_copy: Final = copier(_FIELDS)
 _ACTOR: Final = first(["actor.alternateId"])
 _RESULT: Final = first(["outcome.result"])
 _IP: Final = first(["client.ipAddress", "request.ipChain.ip"])
@@ -84,8 +78,7 @@ def read(record: Document) -> Node | None:
     if type(kind) is not str or not _is_okta(record):
         return None
     document: Node = {"event": {"kind": "event", "dataset": _DATASET}}
-    for where, get in _READS:
-        put(document, where, get(record))
+    _copy(record, document)
     document["event"]["outcome"] = _OUTCOMES.get(lower(text_of(_RESULT(record))), "unknown")
     document["event"]["category"] = list(next((names for start, names in _CATEGORIES if kind.startswith(start)), ()))
     ip = address(_IP(record))

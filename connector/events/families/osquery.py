@@ -12,7 +12,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.paths import address, first, inner, put, scalars
+from connector.events.paths import address, copier, first, inner, put, scalars
 from connector.types import Document
 
 _DATASET: Final = "osquery.result"
@@ -21,8 +21,6 @@ _MOST_COLUMNS: Final = 128
 
 _FIELDS: Final = {
     "process.command_line": ("cmdline", "command"),
-    "process.executable": ("exe", "path"),
-    "process.name": ("name",),
     "process.pid": ("pid",),
     "file.path": ("target_path", "path"),
     "file.hash.sha256": ("sha256",),
@@ -32,9 +30,9 @@ _FIELDS: Final = {
     "destination.port": ("remote_port",),
     "source.port": ("local_port",),
 }
-_READS: Final = tuple((where, first(paths)) for where, paths in _FIELDS.items())
+_copy: Final = copier(_FIELDS)
+_copy_process: Final = copier({"process.executable": ("exe", "path"), "process.name": ("name",), **_FIELDS})
 _REMOTE: Final = first(["remote_address", "host"])
-_PROCESS: Final = frozenset({"process.executable", "process.name"})
 
 
 def read(record: Document) -> Node | None:
@@ -50,10 +48,7 @@ def read(record: Document) -> Node | None:
     put(document, "osquery.result.action", scalars(record.get("action")))
     put(document, "osquery.result.host_identifier", scalars(record.get("hostIdentifier")))
     put(document, "host.name", scalars(record.get("hostIdentifier")))
-    ran = "pid" in columns or "cmdline" in columns
-    for where, get in _READS:
-        if ran or where not in _PROCESS:
-            put(document, where, get(columns))
+    (_copy_process if "pid" in columns or "cmdline" in columns else _copy)(columns, document)
     put(document, "source.ip", address(_REMOTE(columns)))
     put(document, "host.os.type", scalars(inner(record, "decorations").get("platform", columns.get("platform"))))
     kept = {

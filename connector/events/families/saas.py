@@ -8,7 +8,7 @@ that may name people, so mail addresses and the event's own users are taken out 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +18,7 @@ from connector.events.canonical import text_of
 from connector.events.declared import declared
 from connector.events.family import Family, Node
 from connector.events.masks import lower
-from connector.events.paths import Read, address, first, put
+from connector.events.paths import Read, address, copier, first, put
 from connector.events.scrub import LONGEST, scrubbed
 from connector.types import Document, Json
 
@@ -53,21 +53,30 @@ _OUTCOMES: Final[Mapping[str, str]] = {
 
 
 class Product(NamedTuple):
-    """One row: its dataset, the keys that its records alone have, and (ECS path, reader) of each field."""
+    """One row: its dataset, the keys that its records alone have, and how its fields are read.
+
+    ``copy`` writes what goes as it is; ``converted`` are addresses and outcomes, ``texts`` what people write.
+    """
 
     dataset: str
     keys: frozenset[str]
     constants: tuple[tuple[str, str], ...]
-    fields: tuple[tuple[str, Read], ...]
+    copy: Callable[[Document, Node], None]
+    converted: tuple[tuple[str, Read], ...]
+    texts: tuple[tuple[str, Read], ...]
 
 
 def _product(dataset: str, row: Mapping[str, Any]) -> Product:
-    fields = ((name, first([paths] if isinstance(paths, str) else paths)) for name, paths in row["fields"].items())
+    fields = {place: [paths] if isinstance(paths, str) else paths for place, paths in row["fields"].items()}
+    texts = {place for place in fields if place.startswith(_SCRUBBED)}
+    converted = {place for place in fields if place.endswith(".ip") or place == "event.outcome"}
     return Product(
         dataset=dataset,
         keys=frozenset(row.get("keys", ())),
         constants=tuple(row.get("constants", {}).items()),
-        fields=tuple(fields),
+        copy=copier({place: paths for place, paths in fields.items() if place not in texts | converted}),
+        converted=tuple((place, first(fields[place])) for place in fields if place in converted),
+        texts=tuple((place, first(fields[place])) for place in fields if place in texts),
     )
 
 
@@ -101,28 +110,15 @@ def read(record: Document) -> Node | None:
     put(document, "@timestamp", _TIME(record))
     for where, value in product.constants:
         put(document, where, value)
-    texts: list[tuple[str, Json]] = []
-    for where, get in product.fields:
+    product.copy(record, document)
+    for place, get in product.converted:
         value = get(record)
-        if value is not None and where.startswith(_SCRUBBED):
-            texts.append((where, value))
-        else:
-            put(document, where, _written(where, value))
+        put(document, place, outcome(value) if place == "event.outcome" else address(value))
     names = _names(document)
-    for where, value in texts:
-        put(document, where, scrubbed(value, names))
+    for place, get in product.texts:
+        put(document, place, scrubbed(get(record), names))
     document["event"].setdefault("kind", "event")
     return document
-
-
-def _written(where: str, value: Json) -> Json:
-    if value is None:
-        return None
-    if where.endswith(".ip"):
-        return address(value)
-    if where == "event.outcome":
-        return outcome(value)
-    return value
 
 
 def outcome(value: Json) -> str | None:
