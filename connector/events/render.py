@@ -36,7 +36,8 @@ _ENCODED: Final = frozenset(
         *_COMMANDS,
         *("service.name", "service.file", "registry.data", "registry.new_value", "task.command", "task.arguments"),
         *("wmi.query", "wmi.destination", "message", "process.args", "url.query", "http.body", "data.value"),
-        *(name for name in TABLE.fields if name.startswith("powershell.")),
+        *("defender.command_line", "defender.parent_command_line", "task.action", "bits.url"),
+        *(name for name in TABLE.fields if name.startswith(("powershell.", "wmi_activity."))),
     }
 )
 

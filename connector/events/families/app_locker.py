@@ -30,6 +30,6 @@ _STREAMS: Final = ("exe_and_dll", "msi_and_script", "packaged_app_deployment", "
 
 FAMILY: Final = Family(
     "app-locker",
-    logs=(channel_log("applocker", "applocker.event", _GROUPS, _RULES, default=("process", "info")),),
+    logs=(channel_log("applocker", "applocker.event", _GROUPS, _RULES, default=("process", "info"), user_data=True),),
     datasets=frozenset(f"windows.applocker_{stream}" for stream in _STREAMS),
 )

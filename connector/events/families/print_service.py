@@ -29,5 +29,5 @@ FAMILY: Final = Family(
         ),
         "print-808": Meta("plug-in-load-failed", "library", "start", _PLUGIN, user_data=True),
     },
-    logs=(channel_log("print", "print.event", _GROUPS, (), prefix="", default=("host", "info")),),
+    logs=(channel_log("print", "print.event", _GROUPS, (), prefix="", default=("host", "info"), user_data=True),),
 )

@@ -43,8 +43,12 @@ FAMILY: Final = Family(
         )
     },
     logs=(
-        channel_log("rdp-session", "rdp_session.event", _SESSIONS, _SESSION, default=("session", "info")),
-        channel_log("rdp-connection", "rdp_connection.event", _CONNECTIONS, (), default=("network", "info")),
-        channel_log("rdp-core", "rdp_core.event", _PROTOCOL, _CORE, default=("network", "info")),
+        channel_log(
+            "rdp-session", "rdp_session.event", _SESSIONS, _SESSION, default=("session", "info"), user_data=True
+        ),
+        channel_log(
+            "rdp-connection", "rdp_connection.event", _CONNECTIONS, (), default=("network", "info"), user_data=True
+        ),
+        channel_log("rdp-core", "rdp_core.event", _PROTOCOL, _CORE, default=("network", "info"), user_data=True),
     ),
 )

@@ -28,7 +28,7 @@ _ASKED: Final = {
 FAMILY: Final = Family(
     "smb",
     logs=(
-        channel_log("smb-server", "smb_server.event", _SERVED, _SERVER, default=("network", "info")),
-        channel_log("smb-client", "smb_client.event", _ASKED, _CLIENT, default=("network", "info")),
+        channel_log("smb-server", "smb_server.event", _SERVED, _SERVER, default=("network", "info"), user_data=True),
+        channel_log("smb-client", "smb_client.event", _ASKED, _CLIENT, default=("network", "info"), user_data=True),
     ),
 )

@@ -31,5 +31,5 @@ FAMILY: Final = Family(
         f"wmi-{code}": Meta(f"wmi-{action_of('wmi_activity.event', code)}", category, kind, rules, user_data=True)
         for code, (category, kind, rules) in _TYPES.items()
     },
-    logs=(channel_log("wmi", "wmi_activity.event", {}, _USER, default=("process", "info")),),
+    logs=(channel_log("wmi", "wmi_activity.event", {}, _USER, default=("process", "info"), user_data=True),),
 )
