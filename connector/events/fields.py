@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from connector.types import Document, Json
 
@@ -40,13 +40,22 @@ def _as_is(node: Node, leaf: str, value: Json) -> None:
     node.setdefault(leaf, value)
 
 
+def _is_decimal(value: Json) -> TypeGuard[str]:
+    return (
+        type(value) is str
+        and len(value) < 20
+        and value.isascii()
+        and value.isdigit()
+        and (value[0] != "0" or value == "0")
+    )
+
+
 def _decimal(node: Node, leaf: str, value: Json) -> None:
     """Decimal text as an integer, where the same text would come of it again."""
     if type(value) is int:
         node.setdefault(leaf, value)
-    elif type(value) is str and len(value) < 20:
-        if value.isascii() and value.isdigit() and (value[0] != "0" or value == "0"):
-            node.setdefault(leaf, int(value))
+    elif _is_decimal(value):
+        node.setdefault(leaf, int(value))
 
 
 def _number(node: Node, leaf: str, value: Json) -> None:

@@ -51,7 +51,7 @@ _FILTER: Final[Rules] = (
     rule("SourceAddress", "source.ip"),
     rule("SourcePort", "source.port", "number"),
     rule("DestAddress", "destination.ip"),
-    rule("DestPort", "destination.port", "number"),
+    rule("DestPort", "destination.port", "decimal"),
     rule("Protocol", "network.iana_number"),
 )
 _SHARE: Final[Rules] = (*_SUBJECT, *_FROM)

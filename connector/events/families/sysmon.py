@@ -32,7 +32,7 @@ _NETWORK: Final[Rules] = (
     rule("SourceIp", "source.ip"),
     rule("SourcePort", "source.port", "number"),
     rule("DestinationIp", "destination.ip"),
-    rule("DestinationPort", "destination.port", "number"),
+    rule("DestinationPort", "destination.port", "decimal"),
     rule("DestinationHostname", "destination.domain"),
     rule("Protocol", "network.transport"),
 )
