@@ -37,8 +37,9 @@ def _neutral(raw: Any) -> doors.Neutral | None:
         return doors.from_evtx(raw)
     if isinstance(raw, dict) and "EventID" in raw:
         return doors.from_flat(raw)
-    if isinstance(raw, dict) and isinstance(raw.get("result"), dict) and "_raw" in raw["result"]:
-        return doors.from_evtx(json.loads(json.dumps(decode(raw["result"]["_raw"]))))
+    if isinstance(raw, dict) and isinstance(raw.get("result"), dict) and raw["result"].get("_raw", "")[:6] == "<Event":
+        carried = json.loads(json.dumps(decode(raw["result"]["_raw"])))
+        return doors.from_evtx(carried) if "Event" in carried else None
     return None
 
 
