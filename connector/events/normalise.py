@@ -92,7 +92,8 @@ def _inner(row: Document) -> Document | None:
     event = row.get("event")
     if "sourcetype" in row and type(event) is dict and "ecs" not in row:
         return event
-    body = event if "sourcetype" in row else row.get("body") if "mime" in row and "normalized" in row else None
+    enveloped = len(row) == 1 or ("mime" in row and "normalized" in row)
+    body = event if "sourcetype" in row else row.get("body") if enveloped else None
     return _carried(body) if type(body) is str and body.strip() else None
 
 

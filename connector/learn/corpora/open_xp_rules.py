@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 import yaml
@@ -40,13 +39,13 @@ def samples(corpora: Corpora) -> Iterator[Sample]:
 
 
 def events(path: str, content: bytes) -> Iterator[tuple[Document | bytes, str]]:
-    """Every event of one file of rule tests with its line, in the host's own form; a file of anything else has none."""
+    """Every event of one file of rule tests with its line, in the collector's envelope; a file of anything else has none."""
     folder, _, name = path.rpartition("/")
     if not (name.startswith("raw_events") and folder.endswith("/tests")):
         return
     for number, line in enumerate(content.splitlines(), 1):
         if line.strip():
-            yield _event(line) or _text(line) or line, str(number)
+            yield line, str(number)
 
 
 def _techniques(content: bytes) -> tuple[str, ...]:
@@ -57,30 +56,9 @@ def _techniques(content: bytes) -> tuple[str, ...]:
 
 
 def _event(line: bytes) -> Document | None:
-    """The host's own event inside the collector's envelope; lists of named values become the object that EVTX readers give."""
+    """The host's own event inside the collector's envelope."""
     try:
         body = msgspec.json.decode(msgspec.json.decode(line)["body"])
     except (msgspec.DecodeError, KeyError, TypeError):
         return None
-    if not isinstance(body, dict):
-        return None
-    event = body.get("Event")
-    if not isinstance(event, dict):
-        return body
-    data = event.get("EventData")
-    if isinstance(data, dict) and isinstance(data.get("Data"), list):
-        named: dict[str, Any] = {
-            str(item["Name"]): item.get("text") for item in data["Data"] if isinstance(item, dict) and "Name" in item
-        }
-        if named:
-            event = {**event, "EventData": named}
-    return {"Event": event}
-
-
-def _text(line: bytes) -> Document | None:
-    """A log line inside the collector's envelope."""
-    try:
-        body = msgspec.json.decode(line)["body"]
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return None
-    return {"message": body} if isinstance(body, str) and body else None
+    return body if isinstance(body, dict) else None
