@@ -21,7 +21,7 @@ OTHERS: Final = "(others)"
 PLACES: Final = 3
 """Places that are named of each reason."""
 
-_NUMBERS: Final = re.compile(r"\b[0-9A-F]*[0-9][0-9A-Fa-f]*\b")
+_NUMBERS: Final = re.compile(r"\[[^\[\]]*\]|\b[0-9A-F]*[0-9][0-9A-Fa-f]*\b")
 _LONGEST: Final = 200
 _KEYS: Final = 12
 
@@ -35,7 +35,7 @@ GIVES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True):
-    """Why records could not be read. Numbers in a reason are ``#``, so that the like count together."""
+    """Why records could not be read. Numbers and lists in a reason are ``#``, so that the like count together."""
 
     reason: str
     events: int

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import Final, NamedTuple, TypeAlias
 
 from connector.errors import ConfigError
-from connector.learn.corpora import open_xp_rules
+from connector.learn.corpora import open_xp_rules, panther
 from connector.learn.corpora.source import Corpora, Source, pinned
 from connector.siem.formats import Limits, records, sniff
 from connector.siem.formats.archives import Member, tar_members, zip_members
@@ -38,7 +38,10 @@ class Own(NamedTuple):
     read: Read
 
 
-OWN: Final[Mapping[str, Own]] = {open_xp_rules.NAME: Own((".json",), open_xp_rules.events)}
+OWN: Final[Mapping[str, Own]] = {
+    open_xp_rules.NAME: Own((".json",), open_xp_rules.events),
+    panther.NAME: Own((".yml",), panther.events),
+}
 
 _PACKED: Final = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 

@@ -23,9 +23,19 @@ _MOCKS: Final = frozenset({"Mocks", "p_mocks"})
 def samples(corpora: Corpora) -> Iterator[Sample]:
     """The test events of each rule and policy; groups are rules. A correlation rule's tests hold no event."""
     for path, content in corpora.files(NAME, ".yml"):
-        rule = yaml.load(content, Loader=yaml.CSafeLoader)
-        if isinstance(rule, dict) and isinstance(rule.get("Tests"), list):
-            yield from _tests(rule, path)
+        yield from _of_file(path, content)
+
+
+def events(path: str, content: bytes) -> Iterator[tuple[Document | str, str]]:
+    """The test events of one rule's or policy's file, each with the rule and the test's number."""
+    for sample in _of_file(path, content):
+        yield sample.data, sample.record
+
+
+def _of_file(path: str, content: bytes) -> Iterator[Sample]:
+    rule = yaml.load(content, Loader=yaml.CSafeLoader)
+    if isinstance(rule, dict) and isinstance(rule.get("Tests"), list):
+        yield from _tests(rule, path)
 
 
 def _tests(rule: dict[str, Any], path: str) -> Iterator[Sample]:
