@@ -106,6 +106,16 @@ def _account(node: Node, leaf: str, value: Json) -> None:
             user.setdefault("domain", domain)
 
 
+def _principal(node: Node, leaf: str, value: Json) -> None:
+    r"""``DOMAIN\name`` as ``_account`` writes it, a SID as ``user.id``: some logs write either."""
+    if type(value) is not str or value[:4] not in {"S-1-", "s-1-"}:
+        return _account(node, leaf, value)
+    user = node.setdefault(leaf, {})
+    if type(user) is dict:
+        user.setdefault("id", value)
+    return None
+
+
 def _hashes(node: Node, leaf: str, value: Json) -> None:
     """``SHA1=…,MD5=…,IMPHASH=…``, as Sysmon lists them."""
     if type(value) is not str or leaf in node or "=" not in value:
@@ -120,6 +130,7 @@ _WRITERS: Final = {
     "decimal": _decimal,
     "address": _address,
     "account": _account,
+    "principal": _principal,
     "endpoint": _endpoint,
     "resource": _resource,
     "hashes": _hashes,

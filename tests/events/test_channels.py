@@ -215,3 +215,17 @@ def test_the_peer_is_read_out_of_an_address_with_its_port() -> None:
         origin = "Microsoft-Windows-RemoteDesktopServices-RdpCoreTS"
         row = {"Channel": f"{origin}/Operational", "SourceName": origin, "EventID": 131, "ClientIP": peer}
         assert to_ecs(row)[1].get("source", {}).get("ip") == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "user"),
+    [
+        ("CORP\\bob", {"name": "bob", "domain": "CORP"}),
+        ("S-1-5-21-1-2-3-1104", {"id": "S-1-5-21-1-2-3-1104"}),
+    ],
+)
+def test_who_registered_a_task_is_an_account_or_a_sid(name: str, user: dict[str, str]) -> None:
+    origin = "Microsoft-Windows-TaskScheduler"
+    row = {"Channel": f"{origin}/Operational", "SourceName": origin, "EventID": 106, "TaskName": "\\a", "UserContext": name}
+    assert to_ecs(row)[1]["user"] == user
+    assert _form(row) == (("kind", "task-106"), ("task.name", "\\a"), ("task.user_class", "<user>"))

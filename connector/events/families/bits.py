@@ -12,7 +12,7 @@ from connector.events.family import Family
 from connector.events.fields import Rules, rule
 
 _RULES: Final[Rules] = (
-    *(rule(name, "user", "account") for name in ("jobOwner", "User", "string2")),
+    *(rule(name, "user", "principal") for name in ("jobOwner", "User", "string2")),
     *(rule(name, "process.executable") for name in ("processPath", "string3")),
     rule("processId", "process.pid", "number"),
     *(rule(name, "url.full") for name in ("url", "RemoteName")),

@@ -16,7 +16,7 @@ _RULES: Final[Rules] = (
     *(rule(name, "process.command_line") for name in ("Target Commandline", "Target_Commandline")),
     *(rule(name, "process.parent.command_line") for name in ("Parent Commandline", "Parent_Commandline")),
     *(rule(name, "rule.name") for name in ("Threat Name", "Threat_Name", "ThreatName")),
-    *(rule(name, "user", "account") for name in ("Detection User", "Detection_User", "User")),
+    *(rule(name, "user", "principal") for name in ("Detection User", "Detection_User", "User")),
     rule("Path", "file.path", "resource"),
     rule("Destination", "destination.domain"),
     rule("Sha256", "file.hash.sha256"),

@@ -12,7 +12,7 @@ from connector.events.family import Family
 from connector.events.fields import Meta, Rules, rule
 
 _RULES: Final[Rules] = (
-    *(rule(name, "user", "account") for name in ("UserContext", "UserName", "User")),
+    *(rule(name, "user", "principal") for name in ("UserContext", "UserName", "User")),
     rule("Path", "process.executable"),
     rule("ProcessID", "process.pid", "number"),
 )

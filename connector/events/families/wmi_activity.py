@@ -11,7 +11,7 @@ from connector.events.families.channel import action_of, channel_log
 from connector.events.family import Family
 from connector.events.fields import Meta, Rules, rule
 
-_USER: Final[Rules] = (rule("User", "user", "account"),)
+_USER: Final[Rules] = (rule("User", "user", "principal"),)
 _PROVIDER: Final[Rules] = (
     rule("ProviderPath", "dll.path"),
     rule("HostProcess", "process.name"),
