@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from connector.events.canonical import text_of
 from connector.events.masks import lower
 from connector.events.paths import Read, first, said
+from connector.events.times import iso
 from connector.types import Document, Json
 
 Node = dict[str, Any]
+
+_DATE_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?$")
+_MILLISECONDS: Final = 100_000_000_000
+"""A greater number is no second of our time, but a millisecond."""
+_NO_ZONE: Final = len("2024-03-05T10:11:12")
 
 _DEEPEST: Final = 32
 _MOST_LEAVES: Final = 96
@@ -45,6 +53,36 @@ def lift(document: Node, record: Document, rows: tuple[Lift, ...]) -> None:
         for folder in folders:
             node = node.setdefault(folder, {})
         node.setdefault(leaf, value)
+
+
+def timed(document: Node) -> Node:
+    """The document, with its ``@timestamp`` in ISO 8601: of epoch (milli)seconds, ``date time`` in UTC, or a web log's time."""
+    time = document.get("@timestamp")
+    if time is None:
+        return document
+    if type(time) is str and time[10:11] == "T":
+        written: str | None = time if len(time) > _NO_ZONE else f"{time}Z"
+    elif type(time) is int and _MILLISECONDS < time < _MILLISECONDS * 1000:
+        written = iso(time / 1000)
+    elif type(time) is str and _DATE_TIME.match(time):
+        written = f"{time[:10]}T{time[11:23]}Z"
+    elif type(time) is str and "/" in time:
+        written = _web_time(time)
+    else:
+        written = iso(time)
+    if written is None:
+        del document["@timestamp"]
+    else:
+        document["@timestamp"] = written
+    return document
+
+
+def _web_time(time: str) -> str | None:
+    """``06/Feb/2024:00:00:38 +0000``; None for what is none."""
+    try:
+        return datetime.strptime(time[:32], "%d/%b/%Y:%H:%M:%S %z").isoformat()
+    except ValueError:
+        return None
 
 
 def is_address(value: Json) -> bool:

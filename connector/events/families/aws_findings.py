@@ -10,7 +10,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.lift import lift, lifts
+from connector.events.lift import lift, lifts, timed
 from connector.events.paths import inner, put
 from connector.types import Document, Json
 
@@ -145,14 +145,14 @@ def _guardduty(record: Document) -> Node:
             put(document, "source.ip", inner(found, "remote_ip_details").get("ip_address_v4"))
     names: Json = inner(inner(record, "service"), "additionalInfo").get("threatListName")
     put(document, f"{_D}.service.additional_info.threatListName", names)
-    return document
+    return timed(document)
 
 
 def _hub(record: Document) -> Node:
     document = _document("aws.securityhub_findings")
     lift(document, record, _HUB)
     lift(document, record, _HUB_SOURCE)
-    return document
+    return timed(document)
 
 
 FAMILY: Final = Family("aws-findings", datasets=frozenset({"aws.guardduty", "aws.securityhub_findings"}), read=read)

@@ -11,7 +11,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.lift import is_address, lift, lifts
+from connector.events.lift import is_address, lift, lifts, timed
 from connector.events.paths import inner, put
 from connector.types import Document, Json
 
@@ -106,7 +106,7 @@ def _flow(record: Document) -> Node:
     if type(action) is str:
         put(document, "event.action", action.lower())
         put(document, "event.outcome", "success" if action == "ACCEPT" else "failure")
-    return document
+    return timed(document)
 
 
 def _query(record: Document) -> Node:
@@ -120,7 +120,7 @@ def _query(record: Document) -> Node:
     found = [_answer(each) for each in rows if type(each) is dict]
     put(document, "dns.answers", found or None)
     put(document, "dns.resolved_ip", [each["data"] for each in found if is_address(each.get("data"))] or None)
-    return document
+    return timed(document)
 
 
 def _answer(answer: Mapping[str, Json]) -> Node:

@@ -9,7 +9,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.lift import leaves, lift, lifts
+from connector.events.lift import leaves, lift, lifts, timed
 from connector.events.masks import lower
 from connector.events.paths import inner, put
 from connector.types import Document, Json
@@ -92,7 +92,7 @@ def read(record: Document) -> Node | None:
         if name[:2] != "p_" and not (name in _POLICIES and type(value) is str)
     }
     put(document, "aws.resource.settings", leaves(told, _SILENT) or None)
-    return document
+    return timed(document)
 
 
 def _type_of(record: Document) -> str:

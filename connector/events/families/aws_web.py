@@ -11,7 +11,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.lift import is_address, lift, lifts
+from connector.events.lift import is_address, lift, lifts, timed
 from connector.events.masks import lower
 from connector.events.paths import inner, put
 from connector.types import Document, Json
@@ -102,7 +102,7 @@ def _waf(record: Document) -> Node:
     action = record.get("action")
     if type(action) is str:
         put(document, "event.outcome", "success" if action == "ALLOW" else "failure")
-    return document
+    return timed(document)
 
 
 def _headers(value: Json) -> dict[str, str]:
@@ -136,7 +136,7 @@ def _s3(record: Document) -> Node:
         document["http"]["response"]["status_code"] = status = int(status)
     if type(status) is int:
         document["event"]["outcome"] = "success" if status < 400 else "failure"
-    return document
+    return timed(document)
 
 
 FAMILY: Final = Family("aws-web", datasets=frozenset({"aws.waf", "aws.s3access"}), read=read, read_text=read_text)

@@ -12,7 +12,7 @@ from typing import Final
 from connector.events.canonical import text_of
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.lift import is_address, lift, lifts, pruned
+from connector.events.lift import is_address, lift, lifts, pruned, timed
 from connector.events.paths import address, inner, path, put
 from connector.types import Document
 
@@ -96,7 +96,7 @@ def read(record: Document) -> Node | None:
     if is_address(source):
         put(document, "source.ip", source)
     put(document, "event.outcome", _outcome(record))
-    return document
+    return timed(document)
 
 
 def _outcome(record: Document) -> str | None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.lift import is_address, java_text, lift, lifts, pruned
+from connector.events.lift import is_address, java_text, lift, lifts, pruned, timed
 from connector.events.paths import inner
 from connector.types import Document, Json
 
@@ -95,7 +95,7 @@ def read(record: Document) -> Node | None:
     if is_address(source.get("address")):
         source["ip"] = source["address"]
     _describe(document["event"], trail)
-    return document
+    return timed(document)
 
 
 def _keep_objects(trail: Node, record: Document) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from connector.events.canonical import text_of
 from connector.events.family import Family, Node
-from connector.events.lift import is_address, lift, lifts, pruned
+from connector.events.lift import is_address, lift, lifts, pruned, timed
 from connector.events.paths import address, inner, put
 from connector.types import Document, Json
 
@@ -125,7 +125,7 @@ def _document(dataset: str, category: str, record: Document, flat: Document) -> 
     if is_address(source):
         put(document, "source.ip", source)
     put(document, "azure.tenant_id", record.get("tenantId") or record.get("tenantid"))
-    return document
+    return timed(document)
 
 
 def _sign_in(record: Document, flat: Document) -> Node:
@@ -135,7 +135,7 @@ def _sign_in(record: Document, flat: Document) -> Node:
     put(document, "event.action", "Sign-in activity")
     code = inner(flat, "status").get("errorCode", record.get("resultType", record.get("resulttype")))
     put(document, "event.outcome", "success" if text_of(code).lower() in {"0", "success"} else "failure")
-    return document
+    return timed(document)
 
 
 def _audit(record: Document, flat: Document) -> Node:
@@ -148,7 +148,7 @@ def _audit(record: Document, flat: Document) -> Node:
     result = flat.get("result")
     if type(result) is str and result:
         put(document, "event.outcome", "success" if result.lower() == "success" else "failure")
-    return document
+    return timed(document)
 
 
 def _target(target: Document) -> Json:

@@ -12,7 +12,7 @@ from connector.events.canonical import text_of
 from connector.events.declared import declared
 from connector.events.families.kubernetes import add_pod
 from connector.events.family import Family, Node
-from connector.events.lift import is_address, lift, lifts, pruned
+from connector.events.lift import is_address, lift, lifts, pruned, timed
 from connector.events.paths import first, inner, put
 from connector.types import Document, Json
 
@@ -27,7 +27,6 @@ _ENTRY: Final = lifts(
         "log.level": "severity",
         "log.logger": "logName",
         "cloud.project.id": "resource.labels.project_id",
-        "gcp.audit.resource.type": "resource.type",
     }
 )
 _PAYLOAD: Final = lifts(
@@ -67,7 +66,7 @@ def read(record: Document) -> Node | None:
     _add_objects(document["gcp"]["audit"], payload)
     _describe(document, payload)
     add_pod(document, inner(payload, "request"))
-    return document
+    return timed(document)
 
 
 def _add_provider(document: Node) -> None:
@@ -82,9 +81,7 @@ def _add_objects(audit: Node, payload: Document) -> None:
         value: Json = pruned(inner(payload, name))
         if type(value) is dict:
             audit[name] = value
-    infos = payload.get("authorizationInfo")
-    granted = [each for each in (infos[:_MOST] if type(infos) is list else ()) if type(each) is dict]
-    put(audit, "permissions", [each["permission"] for each in granted if type(each.get("permission")) is str] or None)
+    put(audit, "authorization_info", pruned(payload.get("authorizationInfo")))
     data = inner(payload, "serviceData")
     deltas = inner(data, "policyDelta").get("bindingDeltas") or inner(inner(data, "policyDelta"), "auditConfigDeltas")
     found = [_delta(each) for each in (deltas[:_MOST] if type(deltas) is list else ()) if type(each) is dict]

@@ -12,7 +12,7 @@ from connector.errors import PermanentError
 from connector.events.declared import declared
 from connector.events.decode import decode
 from connector.events.family import Family, Node
-from connector.events.lift import is_address, lift, lifts, pruned
+from connector.events.lift import is_address, lift, lifts, pruned, timed
 from connector.events.paths import inner, put
 from connector.types import Document, Json
 
@@ -76,7 +76,7 @@ def read(record: Document) -> Node | None:
     verb = event.get("action")
     event["type"] = [_TYPES.get(verb, "access") if type(verb) is str else "access"]
     add_pod(document, inner(record, "requestObject"))
-    return document
+    return timed(document)
 
 
 def _is_audit(record: Document) -> bool:

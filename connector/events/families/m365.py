@@ -15,7 +15,7 @@ from connector.events.canonical import text_of
 from connector.events.declared import declared
 from connector.events.decode import decode
 from connector.events.family import Family, Node
-from connector.events.lift import is_address, lift, lifts, pruned
+from connector.events.lift import is_address, lift, lifts, pruned, timed
 from connector.events.masks import lower
 from connector.events.paths import address, first, put
 from connector.types import Document, Json
@@ -80,7 +80,7 @@ def read(record: Document) -> Node | None:
     }
     lift(document, said, _TABLE)
     _describe(document, said)
-    return document
+    return timed(document)
 
 
 def _of_export(record: Document) -> Document:
