@@ -172,6 +172,7 @@ class Table:
     def __init__(self, source: Mapping[str, Any]) -> None:
         self.labels: Mapping[str, str] = source["labels"]
         self.codes: Mapping[str, Mapping[str, str]] = source["codes"]
+        self.logs: Mapping[str, Mapping[str, list[str]]] = source["logs"]
         self._source = source
         self._masks = {
             name: compile_mask(row["verb"], row["cut"], row.get("map")) for name, row in source["masks"].items()

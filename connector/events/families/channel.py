@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
-from connector.events.canonical import TABLE, tables
+from connector.events.canonical import TABLE
 from connector.events.family import Log
 from connector.events.fields import Meta, Rules
 
 Groups = Mapping[str, tuple[str, str]]
 """``event.category`` and ``event.type`` by event codes that share them, separated by spaces."""
-
-_LOGS: Final = tables()["logs"]
 
 
 def action_of(field: str, code: str) -> str:
@@ -43,5 +40,5 @@ def channel_log(
         code: Meta(before + action_of(field, code), *known.get(code, default), rules, user_data)
         for code in TABLE.codes[field]
     }
-    row = _LOGS[name]
+    row = TABLE.logs[name]
     return Log(frozenset(row["providers"]), frozenset(row["channels"]), events)
