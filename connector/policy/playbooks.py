@@ -45,7 +45,10 @@ def _place(error: msgspec.DecodeError, data: bytes) -> str:
     message = str(error)
     if "$.workflow[...]" not in message:
         return message
-    steps = msgspec.json.decode(data, type=dict[str, Json])["workflow"]
+    try:
+        steps = msgspec.json.decode(data, type=dict[str, Json])["workflow"]
+    except msgspec.DecodeError:
+        return message  # broken further on, too
     faults = []
     for key, step in steps.items() if isinstance(steps, dict) else ():
         try:

@@ -314,6 +314,12 @@ def test_the_guide_names_every_playbook_activity_and_variable() -> None:
     assert {name for name in named if name.startswith("__")} == set(SOURCES)
 
 
+def test_a_playbook_that_is_wrong_in_a_step_and_torn_behind_it_is_refused() -> None:
+    wrong = edited(step(type="nothing"))
+    with pytest.raises(ConfigError, match="playbook torn"):
+        read_playbook(wrong[: wrong.rindex(b"}")], "torn")
+
+
 @pytest.mark.parametrize(
     "data",
     [
