@@ -26,6 +26,8 @@ def read(record: Document) -> Node | None:
     Where that event's dataset has no kind of its own, or a threshold was crossed by many, the dataset becomes
     ``elastic.alert``; what it was stands in ``kibana.alert.original_event.dataset``.
     """
+    if not any(key in record for key in _KEYS):
+        return None
     document = _nested(record)
     name = _RULE_NAME(document)
     if name is None:
