@@ -7,7 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from connector.events.canonical import part_of
 from connector.events.masks import lower
+from connector.events.times import iso
 from connector.types import Document, Json
 
 Node = dict[str, Any]
@@ -15,6 +17,9 @@ Read = Callable[[Document], Json]
 """What stands at a path; None where nothing does."""
 
 _MOST: Final = 16
+_MILLISECONDS: Final = 100_000_000_000
+"""A greater number counts milliseconds: as seconds it would be the year 5138."""
+
 _SILENT: Final = ("", "-")
 _LONGEST_JSON: Final = 65536
 _JSON = msgspec.json.Decoder()
@@ -35,17 +40,34 @@ def scalars(value: Json) -> Json:
 
 
 class _Path(NamedTuple):
-    """A dotted path: its first key, the keys below it, each also in lower case, and the whole as one key."""
+    """A dotted path: its first key, the keys below it, each also in lower case, and the whole as one key.
+
+    ``marks``: what comes before and after the part that counts; None where all does.
+    """
 
     head: str
     folded: str
     below: tuple[tuple[str, str], ...]
     whole: str | None
+    marks: tuple[str, str] | None
 
 
 def _path(text: str) -> _Path:
-    head, *below = text.split(".")
-    return _Path(head, lower(head), tuple((key, lower(key)) for key in below), text if below else None)
+    where, cut, marks = text.partition("|")
+    start, _, stop = marks.partition("|")
+    head, *below = where.split(".")
+    keys = tuple((key, lower(key)) for key in below)
+    return _Path(head, lower(head), keys, where if below else None, (start, stop) if cut else None)
+
+
+def _of(record: Document, paths: Iterable[_Path]) -> Json:
+    for head, folded, below, whole, marks in paths:
+        value = _value(record, head, folded, below, whole)
+        if marks is not None:
+            value = part_of(value, *marks)
+        if value is not None:
+            return value
+    return None
 
 
 def _value(record: Document, head: str, folded: str, below: tuple[tuple[str, str], ...], whole: str | None) -> Json:
@@ -79,7 +101,8 @@ def path(text: str) -> Read:
     """A reader of one dotted path.
 
     A key is looked up as it is, then in lower case (collectors fold them); a list on the way stands for its first element,
-    JSON in a text for what it holds; a record that was flattened has the whole path as one key.
+    JSON in a text for what it holds; a record that was flattened has the whole path as one key. ``path|start|stop`` takes
+    what stands between two marks, as in the canonical table.
     """
     return first((text,))
 
@@ -98,14 +121,7 @@ def first(paths: Iterable[str]) -> Read:
     """A reader of the first of several paths that says something."""
     found = tuple(_path(text) for text in paths)
 
-    def read(record: Document) -> Json:
-        for head, folded, below, whole in found:
-            value = _value(record, head, folded, below, whole)
-            if value is not None:
-                return value
-        return None
-
-    return read
+    return lambda record: _of(record, found)
 
 
 def copier(table: Mapping[str, str | Iterable[str]]) -> Callable[[Document, Node], None]:
@@ -117,11 +133,9 @@ def copier(table: Mapping[str, str | Iterable[str]]) -> Callable[[Document, Node
 
     def copy(record: Document, document: Node) -> None:
         for paths, place in rows:
-            for head, folded, below, whole in paths:
-                value = _value(record, head, folded, below, whole)
-                if value is not None:
-                    _put(document, place, value)
-                    break
+            value = _of(record, paths)
+            if value is not None:
+                _put(document, place, value)
 
     return copy
 
@@ -153,6 +167,13 @@ def _put(document: Node, place: tuple[str, ...], value: Json) -> None:
             return
         node = inner_node
     node.setdefault(place[-1], value)
+
+
+def moment(value: Json) -> Json:
+    """A time in ISO 8601, from seconds or milliseconds since 1970; text that is no number as it is."""
+    if type(value) is str and len(value) == 13 and value.isascii() and value.isdigit():
+        value = int(value)
+    return iso(value / 1000 if type(value) is int and value > _MILLISECONDS else value)
 
 
 def address(value: Json) -> str | None:

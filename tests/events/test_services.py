@@ -12,7 +12,7 @@ from connector.events import canonical, render
 from connector.events.canonical import TABLE
 from connector.events.families import family_of, okta, saas
 from connector.events.normalise import to_ecs
-from connector.events.paths import address, first, path
+from connector.events.paths import address, first, moment, path
 from connector.learn.corpora import panther
 from connector.learn.corpora.source import Corpora
 from connector.types import Document
@@ -153,6 +153,35 @@ def test_an_address_is_found_with_and_without_its_port(value: Any, wanted: str |
 def test_a_path_goes_through_objects_lists_and_json_in_text(record: Document, wanted: Any) -> None:
     assert path("a.B")(record) == wanted
     assert first(["no", "a.B"])(record) == wanted
+
+
+def test_a_path_may_take_what_stands_between_two_marks() -> None:
+    record = {"a": {"id": "role-owner__org-1"}}
+    assert path("a.id|role-|__")(record) == "owner"
+    assert path("a.id|group-|__")(record) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (1709629964, "2024-03-05T09:12:44.000Z"),
+        (1709629964120, "2024-03-05T09:12:44.120Z"),
+        ("1709629964120", "2024-03-05T09:12:44.120Z"),
+        ("2024-03-05 09:12:44", "2024-03-05 09:12:44"),
+        (10**30, None),
+        ([1], None),
+        (None, None),
+    ],
+)
+def test_a_time_is_read_from_seconds_milliseconds_and_text(value: Any, wanted: str | None) -> None:
+    assert moment(value) == wanted
+
+
+def test_a_products_code_is_told_in_words() -> None:
+    record = {"p_log_type": "OneLogin.Events", "event_type_id": 6, "user_id": 7}
+    _, ecs = to_ecs(record)
+    assert (ecs["event"]["action"], ecs["event"]["code"]) == ("login failed", 6)
+    assert to_ecs({**record, "event_type_id": 7777})[1]["event"]["action"] == 7777
 
 
 def test_every_product_has_a_kind_and_every_kind_of_product_a_product() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.paths import address, copier, first, inner, put, said, scalars
+from connector.events.paths import address, copier, first, inner, moment, put, said, scalars
 from connector.types import Document, Json
 
 _DATASET: Final = "crowdstrike.fdr"
@@ -22,11 +22,10 @@ _DECLARED: Final = frozenset(
         *("crowdstrike.detectionsummary", "crowdstrike.unknown", "crowdstrike.events.sensor", _DATASET),
     }
 )
-_HINTS: Final = frozenset({"aid", "eid", "event", "event_simpleName", "unknown_payload"})
+_HINTS: Final = frozenset({"AgentIdString", "aid", "cid", "eid", "event", "event_simpleName", "unknown_payload"})
 _SIGNS: Final = frozenset({"event_simpleName", "aid"})
 
 _FIELDS: Final = {
-    "@timestamp": ("timestamp", "UTCTimestamp"),
     "event.id": ("id",),
     "host.id": ("aid", "AgentIdString"),
     "host.name": ("ComputerName", "Hostname", "HostnameField"),
@@ -61,6 +60,7 @@ _FIELDS: Final = {
     "crowdstrike.IntegrityLevel": ("IntegrityLevel",),
 }
 _copy: Final = copier(_FIELDS)
+_time: Final = first(("timestamp", "UTCTimestamp"))
 _ADDRESSES: Final = {
     "source.ip": first(["LocalAddressIP4", "LocalAddressIP6", "LocalIP", "LocalAddress"]),
     "destination.ip": first(["RemoteAddressIP4", "RemoteAddressIP6", "RemoteAddress"]),
@@ -106,6 +106,7 @@ def read(record: Document) -> Node | None:
     document: Node = {"event": {"kind": "event", "dataset": _DATASET}}
     put(document, "event.action", action)
     _describe(document, action)
+    put(document, "@timestamp", moment(_time(fields)))
     _copy(fields, document)
     for where, get in _ADDRESSES.items():
         put(document, where, address(get(fields)))

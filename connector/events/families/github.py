@@ -10,7 +10,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.paths import address, copier, first, put
+from connector.events.paths import address, copier, first, moment, put
 from connector.types import Document
 
 _AUDIT: Final = "github.audit"
@@ -18,7 +18,6 @@ _DECLARED: Final = frozenset(
     {"github.audit", "github.enterprise.audit", "github.cloud.audit", "github.organization.audit"}
 )
 _FIELDS: Final = {
-    "@timestamp": ("@timestamp", "at_sign_timestamp", "created_at"),
     "event.action": ("action",),
     "event.id": ("_document_id",),
     "user.name": ("actor",),
@@ -39,6 +38,7 @@ _FIELDS: Final = {
     "github.ruleset_enforcement": ("ruleset_enforcement",),
 }
 _copy: Final = copier(_FIELDS)
+_time: Final = first(("@timestamp", "at_sign_timestamp", "created_at"))
 _IP: Final = first(["actor_ip"])
 _IAM: Final = frozenset({"team", "org"})
 
@@ -49,6 +49,7 @@ def read(record: Document) -> Node | None:
     if type(action) is not str or not action or not _is_audit(record, action):
         return None
     document: Node = {"event": {"kind": "event", "dataset": _AUDIT}}
+    put(document, "@timestamp", moment(_time(record)))
     _copy(record, document)
     ip = address(_IP(record))
     put(document, "github.actor_ip", ip)

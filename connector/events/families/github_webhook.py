@@ -12,7 +12,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.paths import copier, inner, path, put, said, scalars
+from connector.events.paths import copier, first, inner, moment, path, put, said, scalars
 from connector.events.scrub import scrubbed
 from connector.types import Document, Json
 
@@ -37,7 +37,6 @@ _EVENTS: Final = {
     "key": "deploy_key",
 }
 _FIELDS: Final = {
-    "@timestamp": ("workflow_job.completed_at", "workflow_run.updated_at", "head_commit.timestamp", "p_event_time"),
     "user.name": ("sender.login", "pusher.name"),
     "user.email": ("pusher.email",),
     "user.target.name": ("member.login", "invitation.login", "membership.user.login"),
@@ -55,6 +54,7 @@ _FIELDS: Final = {
     "github.forced": ("forced",),
 }
 _copy: Final = copier(_FIELDS)
+_time: Final = first(("workflow_job.completed_at", "workflow_run.updated_at", "head_commit.timestamp", "p_event_time"))
 _TEXTS: Final = tuple(
     path(text)
     for text in (
@@ -76,6 +76,7 @@ def read(record: Document) -> Node | None:
     if not _is_webhook(record):
         return None
     document: Node = {"event": {"kind": "event", "dataset": _DATASET, "action": _action(record)}}
+    put(document, "@timestamp", moment(_time(record)))
     _copy(record, document)
     conclusion = document.get("github", {}).get("conclusion")
     put(document, "event.outcome", _OUTCOMES.get(conclusion) if type(conclusion) is str else None)

@@ -13,14 +13,13 @@ from connector.events.canonical import text_of
 from connector.events.declared import declared
 from connector.events.family import Family, Node
 from connector.events.masks import lower
-from connector.events.paths import address, copier, first, inner, put, scalars
+from connector.events.paths import address, copier, first, inner, moment, put, scalars
 from connector.types import Document, Json
 
 _DATASET: Final = "okta.system"
 _DECLARED: Final = frozenset({"okta.systemlog", "oktaim2.log", "okta.im", _DATASET})
 
 _FIELDS: Final = {
-    "@timestamp": ("published", "p_event_time"),
     "event.action": ("eventType",),
     "event.id": ("uuid",),
     "user.full_name": ("actor.displayName",),
@@ -50,6 +49,7 @@ _FIELDS: Final = {
     "client.geo.country_name": ("client.geographicalContext.country",),
 }
 _copy: Final = copier(_FIELDS)
+_time: Final = first(("published", "p_event_time"))
 _ACTOR: Final = first(["actor.alternateId"])
 _RESULT: Final = first(["outcome.result"])
 _IP: Final = first(["client.ipAddress", "request.ipChain.ip"])
@@ -78,6 +78,7 @@ def read(record: Document) -> Node | None:
     if type(kind) is not str or not _is_okta(record):
         return None
     document: Node = {"event": {"kind": "event", "dataset": _DATASET}}
+    put(document, "@timestamp", moment(_time(record)))
     _copy(record, document)
     document["event"]["outcome"] = _OUTCOMES.get(lower(text_of(_RESULT(record))), "unknown")
     document["event"]["category"] = list(next((names for start, names in _CATEGORIES if kind.startswith(start)), ()))

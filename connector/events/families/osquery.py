@@ -12,7 +12,7 @@ from typing import Final
 
 from connector.events.declared import declared
 from connector.events.family import Family, Node
-from connector.events.paths import address, copier, first, inner, put, scalars
+from connector.events.paths import address, copier, first, inner, moment, put, scalars
 from connector.types import Document
 
 _DATASET: Final = "osquery.result"
@@ -41,7 +41,7 @@ def read(record: Document) -> Node | None:
     if type(columns) is not dict or not _is_result(record):
         return None
     document: Node = {"event": {"kind": "event", "dataset": _DATASET}}
-    put(document, "@timestamp", scalars(record.get("unixTime", record.get("calendarTime"))))
+    put(document, "@timestamp", moment(record.get("unixTime", record.get("calendarTime"))))
     put(document, "event.action", scalars(record.get("action")))
     put(document, "rule.name", scalars(record.get("name")))
     put(document, "osquery.result.name", scalars(record.get("name")))

@@ -18,7 +18,7 @@ from connector.events.canonical import text_of
 from connector.events.declared import declared
 from connector.events.family import Family, Node
 from connector.events.masks import lower
-from connector.events.paths import Read, address, copier, first, put
+from connector.events.paths import Read, address, copier, first, moment, put
 from connector.events.scrub import LONGEST, scrubbed
 from connector.types import Document, Json
 
@@ -31,6 +31,7 @@ _NAMED: Final = (
     "user.target.name",
     "user.target.email",
     "user.target.full_name",
+    "host.name",
 )
 _SCRUBBED: Final = ("event.reason", "error.message", "rule.name", "rule.description", "email.subject", "saas.")
 _TIME: Final = first(
@@ -55,7 +56,8 @@ _OUTCOMES: Final[Mapping[str, str]] = {
 class Product(NamedTuple):
     """One row: its dataset, the keys that its records alone have, and how its fields are read.
 
-    ``copy`` writes what goes as it is; ``converted`` are addresses and outcomes, ``texts`` what people write.
+    ``copy`` writes what goes as it is; ``converted`` are addresses, outcomes and codes, ``words`` what a field's codes mean,
+    ``texts`` what people write.
     """
 
     dataset: str
@@ -64,12 +66,14 @@ class Product(NamedTuple):
     copy: Callable[[Document, Node], None]
     converted: tuple[tuple[str, Read], ...]
     texts: tuple[tuple[str, Read], ...]
+    words: Mapping[str, Mapping[str, str]]
 
 
 def _product(dataset: str, row: Mapping[str, Any]) -> Product:
     fields = {place: [paths] if isinstance(paths, str) else paths for place, paths in row["fields"].items()}
     texts = {place for place in fields if place.startswith(_SCRUBBED)}
-    converted = {place for place in fields if place.endswith(".ip") or place == "event.outcome"}
+    words = row.get("words", {})
+    converted = {place for place in fields if place.endswith(".ip") or place == "event.outcome" or place in words}
     return Product(
         dataset=dataset,
         keys=frozenset(row.get("keys", ())),
@@ -77,6 +81,7 @@ def _product(dataset: str, row: Mapping[str, Any]) -> Product:
         copy=copier({place: paths for place, paths in fields.items() if place not in texts | converted}),
         converted=tuple((place, first(fields[place])) for place in fields if place in converted),
         texts=tuple((place, first(fields[place])) for place in fields if place in texts),
+        words=words,
     )
 
 
@@ -107,18 +112,23 @@ def read(record: Document) -> Node | None:
     if product is None:
         return None
     document: Node = {"event": {"dataset": product.dataset, "original": _ENCODER.encode(record).decode()}}
-    put(document, "@timestamp", _TIME(record))
+    put(document, "@timestamp", moment(_TIME(record)))
     for where, value in product.constants:
         put(document, where, value)
     product.copy(record, document)
     for place, get in product.converted:
-        value = get(record)
-        put(document, place, outcome(value) if place == "event.outcome" else address(value))
+        put(document, place, _converted(product, place, get(record)))
     names = _names(document)
     for place, get in product.texts:
         put(document, place, scrubbed(get(record), names))
     document["event"].setdefault("kind", "event")
     return document
+
+
+def _converted(product: Product, place: str, value: Json) -> Json:
+    if place in product.words:
+        return product.words[place].get(text_of(value), value)
+    return outcome(value) if place == "event.outcome" else address(value)
 
 
 def outcome(value: Json) -> str | None:
