@@ -204,9 +204,8 @@ class Table:
         """The kind of a document in ECS: by channel or provider and event code, else by dataset."""
         code = text_of(self._selectors["code"](document, _NO_DATA))
         channel = self._selectors["channel"](document, _NO_DATA)
-        provider = self._selectors["provider"](document, _NO_DATA)
         log = self._channels.get(lower(channel)) if type(channel) is str else None
-        if log is None and type(provider) is str:
+        if log is None and type(provider := self._selectors["provider"](document, _NO_DATA)) is str:
             log = self._providers.get(lower(provider))
         if log is not None and code:
             kind = f"{log}-{code}"

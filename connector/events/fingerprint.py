@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 from connector.events.masks import units
@@ -10,10 +11,14 @@ from connector.types import Pairs
 
 def serialise(pairs: Pairs) -> str:
     """The pairs as one string: each field and value after its length in UTF-16 units and a colon."""
-    parts = []
-    for field, value in pairs:
-        parts.append(f"{len(field)}:{field}{len(value) if value.isascii() else units(value)}:{value}")
-    return "".join(parts)
+    return "".join(
+        [f"{_prefixed(field)}{len(value) if value.isascii() else units(value)}:{value}" for field, value in pairs]
+    )
+
+
+@lru_cache(maxsize=4096)
+def _prefixed(field: str) -> str:
+    return f"{len(field)}:{field}"
 
 
 def fingerprint(pairs: Pairs) -> str:
