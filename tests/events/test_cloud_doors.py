@@ -137,6 +137,7 @@ def test_normalising_a_cloud_event_again_changes_nothing(name: str) -> None:
         ("aws-cloudtrail", "aws.cidr", "<any>/0"),
         ("aws-cloudtrail", "aws.from_port", "22"),
         ("aws-cloudtrail-key", "aws.acts_on_itself", "false"),
+        ("aws-cloudtrail-table", "aws.anonymous", "anonymous"),
         ("aws-cloudtrail-login", "aws.login", "failure"),
         ("kubernetes-audit", "k8s.privileged", "true"),
         ("kubernetes-audit", "k8s.host_paths", "/"),

@@ -24,6 +24,7 @@ _SERVICES: Final = frozenset(
 )
 _SHAPES: Final = (
     (("TrailARN", "IsMultiRegionTrail"), "aws.cloudtrail"),
+    (("WebACLArn", "WebACLArn"), "aws.waf.webacl"),
     (("CredentialReport", "CredentialReport"), "aws.iam.user"),
     (("IpPermissions", "GroupId"), "aws.ec2.securitygroup"),
     (("AssumeRolePolicyDocument", "RoleId"), "aws.iam.role"),

@@ -56,6 +56,19 @@ _OBJECTS: Final = (
     ("additionalEventData", "additional_eventdata"),
     ("serviceEventDetails", "service_event_details"),
 )
+_HEADINGS: Final = {
+    "Event Type": "eventType",
+    "Event Name": "eventName",
+    "Event ID": "eventID",
+    "Event DateTime": "eventTime",
+    "Request ID": "requestID",
+    "User ID": "userIdentity",
+    "Request Parameters": "requestParameters",
+    "Source IP": "sourceIPAddress",
+    "Request User Agent": "userAgent",
+}
+_PAIR: Final = re.compile("'([^']*)': '([^']*)'")
+_LONGEST_CELL: Final = 16384
 _LONGEST_OBJECT: Final = 32766
 _CATEGORIES: Final = {
     "iam.amazonaws.com": "iam",
@@ -76,10 +89,12 @@ _TYPES: Final = {
 
 
 def read(record: Document) -> Node | None:
-    """A CloudTrail record in ECS; a ``Records`` list of one is its record."""
+    """A CloudTrail record in ECS; a ``Records`` list of one is its record, a row of a table with headings too."""
     records = record.get("Records")
     if type(records) is list and len(records) == 1 and type(records[0]) is dict:
         record = records[0]
+    elif "Event Name" in record and "Request Parameters" in record:
+        record = _of_row(record)
     named = ("eventSource" in record and "eventName" in record) or ("eventsource" in record and "eventname" in record)
     if not named and (declared(record) not in _DECLARED or "TrailARN" in record):
         return None
@@ -96,6 +111,16 @@ def read(record: Document) -> Node | None:
         source["ip"] = source["address"]
     _describe(document["event"], trail)
     return timed(document)
+
+
+def _of_row(row: Document) -> Document:
+    """The record that a row of a table tells (a bucket watcher's export); its objects are written as Python writes them."""
+    record: Node = {name: row.get(heading) for heading, name in _HEADINGS.items()}
+    for name in ("userIdentity", "requestParameters"):
+        told = record[name]
+        record[name] = dict(_PAIR.findall(told[:_LONGEST_CELL])) if type(told) is str else {}
+    record["eventSource"] = "s3.amazonaws.com" if "bucketName" in record["requestParameters"] else None
+    return record
 
 
 def _keep_objects(trail: Node, record: Document) -> None:
