@@ -160,3 +160,42 @@ def test_an_audit_event_that_syslog_carries_reads_as_itself() -> None:
     line = RAW["auditd-login"]
     assert form(f"<13>Mar  5 10:11:12 web-7 audispd: {line}") == form(line)
     assert form(f"node=web-7 {line}") == form(line)
+
+
+@pytest.mark.parametrize("name", ["auditd", "suricata", "splunk-notable", "elastic-alert"])
+def test_a_technique_that_a_rule_was_annotated_with_reaches_no_model(name: str) -> None:
+    assert "T1" in json.dumps(RAW[name])
+    assert not [value for _, value in form(RAW[name]) if "t1059" in value.lower() or "t1071" in value.lower()]
+
+
+@pytest.mark.parametrize("name", [name for name in RAW if name.startswith(("auditd", "linux-auth", "zeek", "cim"))])
+def test_no_name_of_a_person_or_host_reaches_a_model(name: str) -> None:
+    shown = " ".join(value for _, value in form(RAW[name])).lower()
+    assert not [word for word in ("bob", "mallory", "web-7", "ws1", "203.0.113", "10.1.2") if word in shown]
+
+
+def test_an_alert_s_event_keeps_the_form_that_it_has_without_the_alert() -> None:
+    alert = RAW["sysmon-1-alert"]["_source"]
+    event = {key: value for key, value in alert.items() if not key.startswith("kibana.")}
+    assert form(alert) == form(event)
+    assert to_ecs(alert)[1]["rule"]["name"] == "Whoami"
+
+
+def test_text_that_is_no_syslog_stays_a_line_of_text() -> None:
+    for line in (
+        "Mar 5th is a date",
+        "2024-01-01 10:00:00 something: happened",
+        "May the force: be with you",
+        "<x> y: z",
+    ):
+        assert to_ecs(line)[0] == "generic", line
+
+
+def test_records_of_another_event_do_not_join_the_first() -> None:
+    first, other = RAW["auditd-connect"], RAW["auditd-sudo"]
+    assert form(f"{first}\n{other}") == form(first)
+
+
+def test_the_pieces_of_a_long_argument_are_joined() -> None:
+    line = 'type=EXECVE msg=audit(1.2:3): argc=3 a0="sh" a1="-c" a2_len=22 a2[0]=636174202F a2[1]=6574632F706173737764'
+    assert to_ecs(line)[1]["process"]["args"] == ["sh", "-c", "cat /etc/passwd"]
