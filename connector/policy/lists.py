@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -83,59 +84,85 @@ class Lists:
     def __init__(self, entries: Iterable[Listed] = ()) -> None:
         every = tuple(entries)
         self.size = len(every)
-        self._indexes: dict[ListName, dict[Kind, _Index]] = {"block": {}, "allow": {}}
-        for entry in every:
-            self._indexes[entry.list].setdefault(entry.kind, _Index()).add(entry)  # type: ignore[arg-type]
+        self._indexes = tuple(
+            _Index(kind, of_kind) for kind in FIELDS if (of_kind := [e for e in every if e.kind == kind])
+        )
+        self._names: tuple[ListName, ...] = ("block", "allow")
+        self._sizes = {name: sum(entry.list == name for entry in every) for name in self._names}
         self._ends = {
             name: sorted(entry.expires for entry in every if entry.list == name and entry.expires is not None)
-            for name in self._indexes
+            for name in self._names
         }
-        self._sizes = {name: sum(entry.list == name for entry in every) for name in self._indexes}
 
     def counts(self, now: datetime) -> Mapping[ListName, tuple[int, int]]:
         """(in force, expired) of each list."""
         expired = {name: bisect_right(ends, now) for name, ends in self._ends.items()}
-        return {name: (self._sizes[name] - expired[name], expired[name]) for name in self._indexes}
+        return {name: (self._sizes[name] - expired[name], expired[name]) for name in self._names}
 
     def match(self, ecs: Document, now: datetime) -> Listed | None:
         """The entry that decides of an event: of several the first block entry, else the first allow entry."""
-        for name, indexes in self._indexes.items():
-            for kind, index in indexes.items():
-                for value in _values(ecs, kind, name):
-                    for entry in index.find(_NORMAL[kind](value)):
-                        if entry.expires is None or now < entry.expires:
-                            return entry
-        return None
+        allowed: Listed | None = None
+        for index in self._indexes:
+            for value, whole in index.values(ecs):
+                for entry in index.find(value):
+                    if entry.expires is not None and entry.expires <= now:
+                        continue
+                    if entry.list == "block":
+                        return entry
+                    if whole:
+                        allowed = allowed or entry
+        return allowed
 
 
 class _Index:
-    """The entries of one list and kind."""
+    """The entries of one kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind, entries: Iterable[Listed]) -> None:
+        self._kind = kind
+        self._normal = _NORMAL[kind]
         self._entries: dict[str, list[Listed]] = {}
-        self._networks: list[tuple[Any, Listed]] = []
-        self._compiled: Networks[Listed] | None = None
-        self._kind = ""
-
-    def add(self, entry: Listed) -> None:
-        self._kind = entry.kind
-        if entry.kind == "address":
-            self._networks.append((network(entry.value), entry))
-        else:
+        for entry in entries:
             self._entries.setdefault(entry.value, []).append(entry)
+        self._networks = Networks(
+            (network(value), entry)
+            for value, of_value in self._entries.items()
+            for entry in of_value
+            if kind == "address"
+        )
+        blocks = any(entry.list == "block" for of_value in self._entries.values() for entry in of_value)
+        only_blocked = ONLY_BLOCKED.get(kind, ()) if blocks else ()
+        self._paths = tuple(
+            (path, tuple(path.split(".")), path in FIELDS[kind]) for path in (*FIELDS[kind], *only_blocked)
+        )
 
-    def find(self, value: str) -> Iterator[Listed]:
+    def find(self, value: str) -> Iterable[Listed]:
+        """The entries that a value of an event may fall under."""
         if self._kind == "address":
-            self._compiled = self._compiled or Networks(self._networks)
-            yield from self._compiled.find(value)
-        elif self._kind == "domain":
-            for name in _with_parents(value):
-                yield from self._entries.get(name, ())
-        elif self._kind == "host":
-            for name in dict.fromkeys((value, value.partition(".")[0])):
-                yield from self._entries.get(name, ())
-        else:
-            yield from self._entries.get(value, ())
+            return self._networks.find(value)
+        value = self._normal(value)
+        if self._kind == "domain":
+            return [entry for name in _with_parents(value) for entry in self._entries.get(name, ())]
+        if self._kind == "host" and "." in value:
+            return [*self._entries.get(value, ()), *self._entries.get(value.partition(".")[0], ())]
+        return self._entries.get(value, ())
+
+    def values(self, ecs: Document) -> Iterator[tuple[str, bool]]:
+        """The texts of an event that an entry may name, and whether an allow entry may."""
+        for path, keys, may_allow in self._paths:
+            node: Json = ecs
+            for key in keys:
+                node = node.get(key) if isinstance(node, dict) else None
+            if node is None:
+                node = ecs.get(path)
+            if isinstance(node, str):
+                if 0 < len(node) <= _LONGEST:
+                    yield node, may_allow
+            elif node:
+                yield from _texts(node, may_allow=may_allow)
+        if self._kind == "user":
+            user = ecs.get("user")
+            if isinstance(user, dict) and isinstance(user.get("domain"), str) and isinstance(user.get("name"), str):
+                yield f"{user['domain']}\\{user['name']}"[:_LONGEST], True
 
 
 def read_lists(paths: Iterable[Path]) -> Iterator[Listed]:
@@ -196,33 +223,10 @@ def _with_parents(name: str) -> Iterator[str]:
             return
 
 
-def _values(ecs: Document, kind: Kind, name: ListName) -> Iterator[str]:
-    """The texts of an event that an entry of this kind may name."""
-    for path in FIELDS[kind]:
-        yield from _texts(_at(ecs, path), every=name == "block")
-    if kind == "user":
-        user = ecs.get("user")
-        if isinstance(user, dict) and isinstance(user.get("domain"), str) and isinstance(user.get("name"), str):
-            yield f"{user['domain']}\\{user['name']}"[:_LONGEST]
-    if name == "block":
-        for path in ONLY_BLOCKED.get(kind, ()):
-            yield from _texts(_at(ecs, path), every=True)
-
-
-def _texts(value: Json, *, every: bool) -> Iterator[str]:
-    """The texts in a value; of a longer list only where ``every`` element counts. An object is one of digests."""
-    if isinstance(value, dict):
-        value, every = list(value.values()), True
-    if isinstance(value, list):
-        for item in value[:_MOST] if every or len(value) == 1 else ():
-            if isinstance(item, str) and 0 < len(item) <= _LONGEST:
-                yield item
-    elif isinstance(value, str) and 0 < len(value) <= _LONGEST:
-        yield value
-
-
-def _at(ecs: Document, path: str) -> Json:
-    node: Json = ecs
-    for key in path.split("."):
-        node = node.get(key) if isinstance(node, dict) else None
-    return ecs.get(path) if node is None else node
+def _texts(value: Json, *, may_allow: bool) -> Iterator[tuple[str, bool]]:
+    """The texts in a list, of which one alone is the whole, or in an object of digests, each of which is."""
+    whole = isinstance(value, dict) or (isinstance(value, list) and len(value) == 1)
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in islice(items, _MOST):
+        if isinstance(item, str) and 0 < len(item) <= _LONGEST:
+            yield item, may_allow and whole

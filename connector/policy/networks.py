@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Generic, TypeAlias, TypeVar
 
 from connector.policy.entity import as_address
@@ -13,6 +14,9 @@ T = TypeVar("T")
 
 _LONGEST = 64
 """A longer text is no address; what is read here may be megabytes of anything."""
+
+_REMEMBERED = 1 << 14
+"""Addresses whose networks are remembered: events repeat theirs, and reading one costs more than looking it up."""
 
 
 class Networks(Generic[T]):
@@ -26,19 +30,27 @@ class Networks(Generic[T]):
                 int(network.network_address) >> (network.max_prefixlen - network.prefixlen), []
             ).append(value)
         self._tables = sorted(found.items())
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._look_up)
 
     def __bool__(self) -> bool:
         return bool(self._tables)
 
-    def find(self, text: str) -> Iterator[T]:
+    def find(self, text: str) -> tuple[T, ...]:
         """What is known of the networks that an address lies in, the narrowest first; nothing for any other text."""
-        address = as_address(text) if len(text) <= _LONGEST else None
+        return self._remembered(text) if self._tables and len(text) <= _LONGEST else ()
+
+    def _look_up(self, text: str) -> tuple[T, ...]:
+        address = as_address(text)
         if address is None:
-            return
+            return ()
         number = int(address)
-        for (version, bits), by_prefix in self._tables:
-            if version == address.version:
-                yield from by_prefix.get(number >> bits, ())
+        tables = (
+            table
+            for (version, bits), by_prefix in self._tables
+            if version == address.version
+            if (table := by_prefix.get(number >> bits))
+        )
+        return tuple(value for values in tables for value in values)
 
 
 def network(text: str) -> Network:
