@@ -119,7 +119,7 @@ def read(record: Document) -> Node | None:
 
 def _is_sensor_event(record: Document) -> bool:
     if _HINTS.isdisjoint(record):
-        return False
+        return "p_log_type" in record and declared(record) in _DECLARED
     if record.keys() >= _SIGNS or declared(record) in _DECLARED:
         return True
     event = record.get("event")
