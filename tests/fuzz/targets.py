@@ -39,6 +39,9 @@ from tests.policy import cases
 from tests.siem.packing import FORMS
 
 SHIPPED = Path(__file__).parents[2] / "model_store"
+_JUDGED = 3
+"""Records of a file that go the whole way; other targets do that faster."""
+
 LIMITS = Limits(max_event=1 << 16, max_unpacked=1 << 20)
 _NAMES = (
     *("a.json", "a.jsonl", "a.log", "a.csv", "a.tsv", "a.xml", "audit.log", "a.tar", "a.json.gz", "a", "a.csv.gz", "a.txt"),
@@ -145,14 +148,16 @@ def _payload(data: bytes) -> None:
 
 
 def _read(data: bytes, name: str) -> None:
-    """Reads a file, and takes each of its records the whole way."""
-    total = 0
+    """Reads a file, and takes the first of its records the whole way."""
+    total = judging = 0
     for content, place, error in records(io.BufferedReader(io.BytesIO(data), PIECE), name, LIMITS):
         assert place.startswith(name)
         assert content or error
         total += len(content) if isinstance(content, bytes) else sum(map(len, map(str, content.values())))
         assert total <= 8 * LIMITS.max_unpacked, "more came out than the budget allows"
-        judged(content, error)
+        if judging < _JUDGED:
+            judging += 1
+            judged(content, error)
 
 
 def _files(data: bytes) -> None:

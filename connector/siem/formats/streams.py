@@ -228,12 +228,17 @@ def unpacked(packed: BinaryIO, codec: str, budget: Budget) -> io.BufferedReader:
 def transcoded(stream: BinaryIO, encoding: str, budget: Budget) -> io.BufferedReader:
     """A UTF-16 stream as UTF-8; what is not text becomes U+FFFD."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
+    ready = b""
 
     def read(size: int) -> bytes:
-        while data := stream.read(size // 2):
-            if text := decoder.decode(data):
-                return text.encode()
-        return decoder.decode(b"", final=True).encode()
+        nonlocal ready
+        while not ready:  # two bytes may become three, so what is ready may be more than was asked for
+            data = stream.read(size)
+            ready = decoder.decode(data, final=not data).encode()
+            if not data and not ready:
+                return b""
+        piece, ready = ready[:size], ready[size:]
+        return piece
 
     return buffered(read, budget)
 
