@@ -28,7 +28,16 @@ _KEYS: Final = 12
 GIVES: Final[Mapping[str, tuple[str, ...]]] = {
     "command_line": ("process.command_line",),
     "hash": ("process.hash", "file.hash", "dll.hash", "related.hash"),
-    "user": ("user.name", "user.id", "user.email", "user.full_name", "user.target.name", "client.user.name"),
+    "user": (
+        "user.name",
+        "user.id",
+        "user.email",
+        "user.full_name",
+        "user.target.name",
+        "client.user.email",
+        "client.user.id",
+        "client.user.name",
+    ),
     "address": ("source.ip", "destination.ip", "client.ip", "server.ip"),
 }
 """What an analyst looks for in an event, and where ECS has it."""
