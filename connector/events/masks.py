@@ -163,8 +163,7 @@ def is_payload(token: str) -> bool:
 
 
 _NAME = r"""(?:[^\\"/:*?<>|,;'()]{1,64}(?=[\\/])|[^\\"/:*?<>|,;'()\ ]++)"""
-_TOKEN = re.compile(
-    rf"""
+_TOKENS = rf"""
     (?<![0-9a-z])(?:
         (?P<guid>[0-9a-f]{{8}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{12}})(?![0-9a-z])
       | s-1-(?P<sid>[0-9][0-9-]*+)
@@ -177,8 +176,10 @@ _TOKEN = re.compile(
     )
     | (?P<volume>\\device\\harddiskvolume[0-9]++)(?:\\users\\(?P<volume_profile>{_NAME}))?
     | (?P<users>[:$](?:\\users\\|\\\\users\\\\|/users/|\\documents\ and\ settings\\)|/home/)(?P<profile>{_NAME})
-    """,
-    re.VERBOSE,
+    """
+_TOKEN = re.compile(_TOKENS, re.VERBOSE)
+_UNIX_TOKEN = re.compile(
+    rf"""(?P<unix_users>(?<![^\ "'=(,;])/users/)(?P<unix_profile>{_NAME}) | {_TOKENS}""", re.VERBOSE
 )
 _PUBLIC_PROFILES = frozenset({"public", "default", "default user", "all users", "defaultaccount", "defaultapppool"})
 _NO_HOSTS = frozenset({".", "localhost", "127.0.0.1"})
@@ -236,6 +237,8 @@ def _replace(match: re.Match[str]) -> str:
     kind = match.lastgroup or ""
     if kind == "profile":
         return match["users"] + _profile(match[kind])
+    if kind == "unix_profile":
+        return match["unix_users"] + (match[kind] if match[kind] == "shared" else _profile(match[kind]))
     if kind == "volume":
         return "<volume>"
     if kind == "volume_profile":
@@ -243,19 +246,24 @@ def _replace(match: re.Match[str]) -> str:
     return _ON_TOKEN[kind](match[kind])
 
 
-def text_mask(text: str) -> str:
+def text_mask(text: str, tokens: re.Pattern[str] = _TOKEN) -> str:
     """Masks running text: case, profiles, GUIDs, SIDs, hosts, addresses, long numbers; payload tokens stay verbatim."""
     if len(text) < PAYLOAD_LENGTH:
-        return _TOKEN.sub(_replace, lower(text))
+        return tokens.sub(_replace, lower(text))
     parts = []
     done = 0
     for match in _PAYLOAD.finditer(text):
         if is_payload(match[0]):
-            parts.append(_TOKEN.sub(_replace, lower(text[done : match.start()])))
+            parts.append(tokens.sub(_replace, lower(text[done : match.start()])))
             parts.append(match[0])
             done = match.end()
-    parts.append(_TOKEN.sub(_replace, lower(text[done:])))
+    parts.append(tokens.sub(_replace, lower(text[done:])))
     return "".join(parts)
+
+
+def unix_mask(text: str) -> str:
+    """Running text of a Mac: a person's folder is ``/Users/<name>``, with nothing before it."""
+    return text_mask(text, _UNIX_TOKEN)
 
 
 def stack(text: str) -> str:
@@ -277,6 +285,7 @@ VERBS: Mapping[str, Mask] = {
     "keep": verbatim,
     "fold": lower,
     "text": text_mask,
+    "unix": unix_mask,
     "user": user,
     "address": address,
     "domain": domain,

@@ -37,6 +37,7 @@ _ENCODED: Final = frozenset(
         *("service.name", "service.file", "registry.data", "registry.new_value", "task.command", "task.arguments"),
         *("wmi.query", "wmi.destination", "message", "process.args", "url.query", "http.body", "data.value"),
         *("defender.command_line", "defender.parent_command_line", "task.action", "bits.url"),
+        *("macos.command_line", "audit.command", "sudo.command", "k8s.command"),
         *(name for name in TABLE.fields if name.startswith(("powershell.", "wmi_activity."))),
     }
 )

@@ -6,6 +6,7 @@ Slow and simple on purpose; the product's implementation is held against it, as 
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -167,7 +168,7 @@ def payload(bare: str) -> bool:
     return few and mixed
 
 
-def running(text: str) -> str:
+def running(text: str, unix: bool = False) -> str:
     out, stretch, i = "", "", 0
     while i < len(text):
         j = i
@@ -177,13 +178,13 @@ def running(text: str) -> str:
             k = j
             while k < len(text) and k < j + 2 and text[k] == "=":
                 k += 1
-            out += scan(lower(stretch)) + text[i:k]
+            out += scan(lower(stretch), unix) + text[i:k]
             stretch, i = "", k
         elif j > i:
             stretch, i = stretch + text[i:j], j
         else:
             stretch, i = stretch + text[i], i + 1
-    return out + scan(lower(stretch))
+    return out + scan(lower(stretch), unix)
 
 
 def run(text: str, i: int, chars: str) -> int:
@@ -305,6 +306,15 @@ def word_start(text: str, i: int) -> tuple[str, int] | None:  # noqa: PLR0911
     return None
 
 
+def unix_users(text: str, i: int) -> tuple[str, int] | None:
+    start = i + len("/users/")
+    if text[i:start] == "/users/" and (i == 0 or text[i - 1] in " \"'=(,;") and name(text, start) > 0:
+        stop = name(text, start)
+        found = text[start:stop]
+        return "/users/" + (found if found == "shared" else profile(found)), stop
+    return None
+
+
 def anywhere(text: str, i: int) -> tuple[str, int] | None:
     volume = "\\device\\harddiskvolume"
     if text[i : i + len(volume)] == volume and at(text, i + len(volume), DIGITS):
@@ -325,11 +335,11 @@ def anywhere(text: str, i: int) -> tuple[str, int] | None:
     return None
 
 
-def scan(text: str) -> str:
+def scan(text: str, unix: bool) -> str:
     out, i = "", 0
     while i < len(text):
         found = None if at(text, i - 1, WORD) else word_start(text, i)
-        found = found or anywhere(text, i)
+        found = found or (unix_users(text, i) if unix else None) or anywhere(text, i)
         if found is None:
             found = text[i], i + 1
         out += found[0]
@@ -347,6 +357,7 @@ def mask(which: str, value: str) -> str:
     if row["verb"] == "map":
         return row["map"].get(lower(text), "")
     verbs = {"user": user, "address": address, "domain": domain, "stack": stack, "text": running, "fold": lower}
+    verbs["unix"] = partial(running, unix=True)
     return verbs[row["verb"]](text) if row["verb"] in verbs else text
 
 

@@ -210,3 +210,13 @@ def test_rules_that_are_code_change_every_digest() -> None:
 
 def test_a_well_known_account_has_its_class_in_every_spelling() -> None:
     assert {user(name) for name in ("NT AUTHORITY\\SYSTEM", "SYSTEM", "S-1-5-18", "LocalSystem")} == {"<system>"}
+
+
+def test_a_persons_folder_on_a_mac_is_masked_and_shared_folders_and_addresses_stay():
+    masked = compile_mask("unix", 512)
+    assert (
+        masked("/Users/ana/x -o='/Users/bo b/y' /Users/Shared/z")
+        == "/users/<user>/x -o='/users/<user>/y' /users/shared/z"
+    )
+    assert masked("https://host.example/users/ana") == "https://host.example/users/ana"
+    assert masked(masked("open /Users/ana")) == "open /users/<user>"
