@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from io import BufferedReader
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Self
 
@@ -35,7 +34,7 @@ from connector.siem.tail import Content, Finder
 from connector.siem.tail.contents import tail_of
 from connector.siem.tail.memory import Memory
 from connector.siem.tail.packed import lines_in
-from connector.siem.tail.rows import Place, Reading, RowReader, container_events
+from connector.siem.tail.rows import Place, Reading, RowReader, container_events, portion
 from connector.telemetry import Signal, emit
 from connector.types import Batch, Cursor, Position, RawEvent, SourceRef, Span
 
@@ -264,12 +263,12 @@ class FilesSource:
         with opened(file.path) as stream:
             rows = RowReader(stream, file, self._reading, whole=self._follow)
             rows.enter(wanted)
-            items = rows.take(span.stop, limit)
+            items, ended = rows.take(span.stop, limit)
             if not self._is_still(stream, file):
                 self._reached.pop(file.identity, None)
                 return None
         self._reached[file.identity] = rows.place
-        return _batch(file, span, items, rows.place, self._finder.end_of(file.identity), ended=len(items) < limit)
+        return _batch(file, span, items, rows.place, self._finder.end_of(file.identity), ended=ended)
 
     def _read_packed(self, file: FoundFile, span: Span, wanted: Place, limit: int) -> Batch[RawEvent] | None:
         if _modified(file) != file.modified_ns:
@@ -281,9 +280,9 @@ class FilesSource:
             unpacked = lines_in(file, self._reading.limits.max_unpacked)
             rows = RowReader(unpacked, file, self._reading, whole=False)
             rows.enter(wanted)
-        items = rows.take(span.stop, limit)
+        items, ended = rows.take(span.stop, limit)
         self._keep(file, _Stream(rows.place.offset, file.version, iter(()), rows))
-        return _batch(file, span, items, rows.place, file.size, ended=len(items) < limit)
+        return _batch(file, span, items, rows.place, file.size, ended=ended)
 
     def _keep(self, file: FoundFile, stream: _Stream) -> None:
         self._open[file.identity] = stream
@@ -309,9 +308,8 @@ class FilesSource:
             if now is None or now.identity != file.identity:
                 return None
             stream = _Stream(first, file.version, container_events(file, self._reading, first))
-        items = tuple(islice(stream.events, wanted))
+        items, ended = portion(stream.events, wanted)
         reached = first + len(items)
-        ended = len(items) < wanted
         if not ended:
             self._keep(file, stream._replace(place=reached))
         return Batch(

@@ -11,15 +11,20 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from connector.siem.files import FilesSource, FilesSourceConfig
 from connector.siem.formats import Limits, records
 from connector.siem.formats.reader import Item
 from connector.siem.formats.streams import PIECE
+from connector.siem.tail import rows
+from connector.testing import ManualClock
+from connector.types import Span
 from tests import growth
 from tests.fuzz.targets import TARGETS
 from tests.siem.packing import JSONL, tarred, zipped
@@ -202,3 +207,31 @@ def test_utf_16_that_is_longer_in_utf_8_is_read_whole(encoding: str) -> None:
     assert [
         content.decode() for content, _, _ in read(packed, "wide.json.gz") if isinstance(content, bytes)
     ] == text.splitlines()
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.zip", "a.json"])
+def test_a_read_gives_no_more_bytes_than_a_portion_and_one_event(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "PORTION", 1000)
+    line = b'{"a": "' + b"x" * 400 + b'"}'
+    plain = b"\n".join([line] * 20) + b"\n"
+    content = {
+        "gz": gzip.compress(plain),
+        "zip": zipped({"a.jsonl": plain}),
+        "json": b"[" + b",\n".join([line] * 20) + b"]",
+    }
+    (tmp_path / name).write_bytes(content.get(name.rpartition(".")[2], plain))
+    config = FilesSourceConfig(deployment="d", paths=(str(tmp_path / name),), settle=timedelta(0))
+    source = FilesSource("files", config, ManualClock(datetime.now(UTC) + timedelta(days=1)))
+    (head,) = source.heads()
+    span = Span(partition=head.partition, start=0, stop=head.offset)
+    sizes, cursor, done = [], None, False
+    while not done:
+        batch = source.read(span, cursor, 1000)
+        assert batch.complete
+        sizes.append(len(batch.items))
+        cursor, done = batch.cursor, batch.done
+    assert sum(sizes) == 20
+    assert max(sizes) == 3
+    source.close()

@@ -14,6 +14,9 @@ from connector.siem.formats.lines import reads, skip_line
 from connector.siem.formats.streams import PIECE, opened
 from connector.types import Position, RawEvent, SourceRef
 
+PORTION = 32 << 20
+"""Bytes of a file that one read gives at most, beyond its first event: a batch of the largest events is a short one."""
+
 
 class Reading(NamedTuple):
     """What every reader of a file needs to know."""
@@ -66,16 +69,18 @@ class RowReader:
         else:
             self._start(self._line_behind(wanted))
 
-    def take(self, stop: int, limit: int) -> tuple[RawEvent, ...]:
-        """At most ``limit`` events of those that start before ``stop``."""
+    def take(self, stop: int, limit: int) -> tuple[tuple[RawEvent, ...], bool]:
+        """At most ``limit`` events, and ``PORTION`` bytes, of those that start before ``stop``; whether that was all."""
         found: list[RawEvent] = []
-        while len(found) < limit and (row := self._next()) is not None:
+        size = 0
+        while len(found) < limit and size < PORTION and (row := self._next()) is not None:
             if row[0] >= stop:
                 self._ahead = row
                 break
             self._stand_behind(row)
             found.append(self._event(row))
-        return tuple(found)
+            size += row[1] - row[0]
+        return tuple(found), len(found) < limit and size < PORTION
 
     def events(self) -> Iterator[RawEvent]:
         """All that is left."""
@@ -143,6 +148,19 @@ class RowReader:
             place=f"{path}:{number}" if self.place.line is not None else f"{path}@{start}",
             error=error,
         )
+
+
+def portion(events: Iterator[RawEvent], limit: int) -> tuple[tuple[RawEvent, ...], bool]:
+    """At most ``limit`` of the events, and ``PORTION`` bytes; whether that was all."""
+    found: list[RawEvent] = []
+    size = 0
+    for event in islice(events, limit):
+        found.append(event)
+        data = event.data
+        size += len(data) if isinstance(data, bytes | str) else sum(map(len, map(str, data.values())))
+        if size >= PORTION:
+            break
+    return tuple(found), len(found) < limit and size < PORTION
 
 
 def container_events(file: FoundFile, reading: Reading, skip: int) -> Iterator[RawEvent]:
