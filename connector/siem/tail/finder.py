@@ -12,9 +12,9 @@ from typing import NamedTuple
 import msgspec
 
 from connector.siem.formats.found import CODECS, LINES, FoundFile, expand, look
-from connector.siem.tail.contents import TOLD, Content, digest, sort
+from connector.siem.tail.contents import TOLD, Content, digest, holds, sort
 from connector.siem.tail.memory import Memory
-from connector.siem.tail.packed import as_lines, inspect
+from connector.siem.tail.packed import Unpacked, as_lines, inspect
 
 _RACY_NS = 2_000_000_000
 """A file that was written to so shortly before a look may have been written to again within the same tick of its clock."""
@@ -172,19 +172,20 @@ class Finder:
         """A compressed file is the content that it holds, unless a plain one still does; or a container of its own."""
         mark = f"{file.inode:x}-{file.head}-{file.size}-{file.modified_ns}"
         known = self._memory.packed(mark)
-        if known is None or (known[0] and known[0] not in contents):
-            inspected = inspect(file, contents.values(), self._max_unpacked)
-            if inspected is None and now.timestamp() - file.modified_ns / 1e9 < _GIVEN_UP:
+        if known is None or (known.identity and known.identity not in contents):
+            known = inspect(file, contents.values(), self._max_unpacked)
+            if known is None and now.timestamp() - file.modified_ns / 1e9 < _GIVEN_UP:
                 return
-            known = (inspected.identity, inspected.size) if inspected is not None else ("", 0)
-            self._memory.put_packed(mark, *known)
-        identity, size = known
-        if not identity:
+            known = known or Unpacked("")
+            self._memory.put_packed(mark, known)
+        holder = found.get(known.identity)
+        if known.identity and holder is None:
+            content = contents[known.identity]
+            found[known.identity] = as_lines(file, content, known.size)
+            contents[known.identity] = msgspec.structs.replace(content, lost=0, end=known.size, tail=known.tail)
+        elif holder is None or holder.codec or not holds(holder, known.size, known.tail):
+            self._memory.put_packed(mark, Unpacked(""))  # it only begins like the content that another file holds
             found.setdefault(file.identity, file)
-        elif identity not in found:
-            found[identity] = as_lines(file, contents[identity], size)
-            if contents[identity].lost:
-                contents[identity] = msgspec.structs.replace(contents[identity], lost=0)
 
     def _lose(self, found: Mapping[str, FoundFile], contents: dict[str, Content], now: datetime) -> None:
         at = round(now.timestamp() * 1e6)

@@ -16,12 +16,13 @@ import msgspec
 
 from connector.errors import TransientError
 from connector.siem.tail.contents import Content
+from connector.siem.tail.packed import Unpacked
 
 _WAIT_SECONDS = 30.0
 _COLUMNS = Content.__struct_fields__
 _TABLES = (
     f"CREATE TABLE IF NOT EXISTS contents ({', '.join(_COLUMNS)}, PRIMARY KEY (identity)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS packed (mark TEXT PRIMARY KEY, identity TEXT, size INTEGER) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS packed (mark TEXT PRIMARY KEY, identity TEXT, size INTEGER, tail TEXT) WITHOUT ROWID",
 )
 _PUT = f"INSERT OR REPLACE INTO contents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own
 _GET = f"SELECT {', '.join(_COLUMNS)} FROM contents"  # noqa: S608 - names of our own
@@ -59,14 +60,15 @@ class Memory:
         except sqlite3.Error as error:
             raise TransientError(f"remembering files in {self._path}: {error}") from error
 
-    def packed(self, mark: str) -> tuple[str, int] | None:
-        """Whose content a compressed file holds ("": its own), and how many bytes; None where it was not looked into."""
-        row = self._opened().execute("SELECT identity, size FROM packed WHERE mark = ?", (mark,)).fetchone()
-        return None if row is None else (row[0], row[1])
+    def packed(self, mark: str) -> Unpacked | None:
+        """What a compressed file holds; None where it was not looked into."""
+        row = self._opened().execute("SELECT identity, size, tail FROM packed WHERE mark = ?", (mark,)).fetchone()
+        return None if row is None else Unpacked(*row)
 
-    def put_packed(self, mark: str, identity: str, size: int) -> None:
+    def put_packed(self, mark: str, found: Unpacked) -> None:
         """Remembers what a compressed file holds; inside a turn."""
-        self._opened().execute("INSERT OR REPLACE INTO packed VALUES (?, ?, ?)", (mark, identity, size))
+        row = (mark, *msgspec.structs.astuple(found))
+        self._opened().execute("INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?)", row)
 
     def close(self) -> None:
         """Closes the database; it is opened again when it is needed."""

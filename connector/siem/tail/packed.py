@@ -20,10 +20,11 @@ _SUFFIX = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 
 
 class Unpacked(msgspec.Struct, frozen=True):
-    """What was found inside: whose content it is ("": nobody's), and how many bytes."""
+    """What was found inside: whose content it is ("": nobody's), how many bytes, and the digest of the last of them."""
 
     identity: str
-    size: int
+    size: int = 0
+    tail: str = ""
 
 
 class _Owning(BufferedReader):
@@ -61,9 +62,9 @@ def inspect(file: FoundFile, contents: Iterable[Content], limit: int) -> Unpacke
         with lines_in(file, limit) as stream:
             started = _head(stream.peek(PIECE), file.path)
             mine = [content for content in contents if content.head == started]
-            return _compared(stream, mine) if started and mine else Unpacked("", 0)
+            return _compared(stream, mine) if started and mine else Unpacked("")
     except DamagedError:
-        return None if mine else Unpacked("", 0)
+        return None if mine else Unpacked("")
 
 
 def _head(head: bytes, path: str) -> str:
@@ -92,4 +93,4 @@ def _compared(stream: BufferedReader, contents: list[Content]) -> Unpacked:
             stop = content.end - before
             if digest(window[max(0, stop - REACH) : stop]) == content.tail:
                 best = content.identity
-    return Unpacked(best, at)
+    return Unpacked(best, at, digest(window[-REACH:]))
