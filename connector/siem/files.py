@@ -57,7 +57,11 @@ class FilesSourceConfig(SourceSettings):
     follow: bool = Field(True, description="files still grow: a last line without its end is not there yet")
     lookback: timedelta = Field(timedelta(0), ge=timedelta(0), le=timedelta(0), description="files have none")
     start: Literal["now", "beginning"] = "beginning"
-    max_event_bytes: int = Field(16 << 20, ge=1024, description="a longer line or event becomes a dead letter")
+    max_event_bytes: int = Field(
+        16 << 20,
+        ge=1024,
+        description="a longer line or event becomes a dead letter; one event may take 64 times this in memory",
+    )
     max_unpacked_bytes: int = Field(32 << 30, ge=1024, description="what one compressed file may unpack to")
     memory: Path | None = Field(None, description="where it is remembered what files held; absent: in data_dir")
 
