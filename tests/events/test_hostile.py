@@ -12,8 +12,10 @@ from hypothesis import given, settings, strategies as st
 
 from connector.errors import PermanentError
 from connector.events import decode, normalise
+from connector.events.decode import checked
 from connector.events.families import FAMILIES
 from connector.events.family import Family
+from connector.events.masks import scrub
 from connector.types import RawEvent
 from tests import growth
 from tests.fuzz import shapes, vocabulary
@@ -57,6 +59,10 @@ def _with(record: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 def _read_without_trace(family: Family, record: dict[str, Any]) -> None:
     assert family.read is not None
+    try:
+        record = dict(checked(record))
+    except PermanentError:
+        return  # too deep, or with too long a number: no family is asked
     before = repr(record)
     found = family.read(record)
     assert found is None or type(found) is dict
@@ -83,7 +89,7 @@ def test_a_family_reads_any_object_at_length(family: Family, recipe: bytes) -> N
 @given(text=RECIPES.map(lambda recipe: shapes.line(Draw(recipe))) | st.text())
 def test_a_family_reads_any_text_or_leaves_it(family: Family, text: str) -> None:
     assert family.read_text is not None
-    found = family.read_text(text)
+    found = family.read_text(scrub(text))
     assert found is None or type(found) is dict
 
 

@@ -15,9 +15,10 @@ import msgspec
 from connector.errors import ConfigError, PermanentError
 from connector.events import decode
 from connector.events.canonical import canonical, kind_of
+from connector.events.decode import checked
 from connector.events.families import FAMILIES
 from connector.events.fingerprint import fingerprint
-from connector.events.masks import LIMIT
+from connector.events.masks import LIMIT, scrub
 from connector.events.normalise import to_ecs
 from connector.events.payload import MAX_DECODED, reveal
 from connector.events.render import MAX_TEXT, render
@@ -100,13 +101,16 @@ def _families(data: bytes) -> None:
     draw = Draw(data)
     family = draw.one(_READING)
     if family.read is not None:
-        record = shapes.record(draw)
+        try:
+            record = dict(checked(shapes.record(draw)))
+        except PermanentError:
+            return  # too deep or with too long a number: no family is asked
         before = repr(record)
         found = family.read(record)
         assert found is None or type(found) is dict
         assert repr(record) == before, "the record was changed"
     if family.read_text is not None:
-        found = family.read_text(shapes.line(draw))
+        found = family.read_text(scrub(shapes.line(draw)))
         assert found is None or type(found) is dict
 
 
