@@ -25,7 +25,7 @@ _NOT_EVENTS = frozenset({
     ".cfg", ".css", ".db", ".dll", ".exe", ".gif", ".htm", ".html", ".jpeg", ".jpg", ".js", ".md", ".pcap", ".pcapng",
     ".pdf", ".png", ".ps1", ".py", ".rst", ".sh", ".sqlite", ".svg", ".toml", ".yaml", ".yml",
 })  # fmt: skip
-_PAPERS = frozenset({"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "CHANGELOG", "CONTRIBUTING"})
+_PAPERS = frozenset({"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "CHANGELOG", "CONTRIBUTING", "AUTHORS"})
 _PAPER_SUFFIXES = frozenset({"", ".txt", ".adoc"})
 
 
