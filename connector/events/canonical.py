@@ -206,7 +206,7 @@ class Table:
         channel = self._selectors["channel"](document, _NO_DATA)
         log = self._channels.get(lower(channel)) if type(channel) is str else None
         if log is None and type(provider := self._selectors["provider"](document, _NO_DATA)) is str:
-            log = self._providers.get(lower(provider))
+            log = self._providers.get(lower(provider).partition("$")[0])
         if log is not None and code:
             kind = f"{log}-{code}"
             if kind in self.kinds:

@@ -413,7 +413,8 @@ def kind_of(document: Any) -> str:
     found = {name: read(document, paths) for name, paths in TABLE["selectors"].items()}
     code = "" if found["code"] is None else text_of(found["code"])
     log = None
-    for value, names in ((found["channel"], "channels"), (found["provider"], "providers")):
+    provider = found["provider"].split("$")[0] if isinstance(found["provider"], str) else None
+    for value, names in ((found["channel"], "channels"), (provider, "providers")):
         for candidate, row in TABLE["logs"].items():
             if log is None and isinstance(value, str) and lower(value) in row[names]:
                 log = candidate

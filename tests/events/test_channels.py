@@ -226,6 +226,12 @@ def test_the_peer_is_read_out_of_an_address_with_its_port() -> None:
 )
 def test_who_registered_a_task_is_an_account_or_a_sid(name: str, user: dict[str, str]) -> None:
     origin = "Microsoft-Windows-TaskScheduler"
-    row = {"Channel": f"{origin}/Operational", "SourceName": origin, "EventID": 106, "TaskName": "\\a", "UserContext": name}
+    row = {
+        "Channel": f"{origin}/Operational",
+        "SourceName": origin,
+        "EventID": 106,
+        "TaskName": "\\a",
+        "UserContext": name,
+    }
     assert to_ecs(row)[1]["user"] == user
     assert _form(row) == (("kind", "task-106"), ("task.name", "\\a"), ("task.user_class", "<user>"))

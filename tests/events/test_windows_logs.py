@@ -102,7 +102,7 @@ def test_a_row_adds_fields_and_leaves_the_canonical_form(family: str) -> None:
 def test_an_instance_of_sql_server_is_sql_server() -> None:
     row = {"EventID": 33205, "SourceName": "MSSQL$PAYROLL", "Channel": "Application", "Message": "audit"}
     kind, ecs = to_ecs(row)
-    assert (kind, ecs["event"]["action"], family_of(kind, ecs)) == ("windows", "database-audit", "application-log")
+    assert (kind, ecs["event"]["action"], family_of(kind, ecs)) == ("mssql-33205", "database-audit", "mssql")
 
 
 @pytest.mark.parametrize(
