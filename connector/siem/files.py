@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -39,6 +40,9 @@ from connector.telemetry import Signal, emit
 from connector.types import Batch, Cursor, Position, RawEvent, SourceRef, Span
 
 _COUNTED_AT_ONCE = 10_000
+_TOKEN = re.compile(r"([0-9]{1,18})(?::([0-9]{0,18}))?")
+"""Our own cursors. Of another the span is read from its start: what was read before is known by its id."""
+
 _OPEN_STREAMS = 4
 """Compressed files and containers that stay open between two reads, so that the next need not unpack from the start."""
 
@@ -296,14 +300,13 @@ class FilesSource:
     def _wanted(self, span: Span, after: Cursor | None) -> Place:
         """The place behind the last record that was read of the span."""
         wanted = Place(span.start, None if span.start else 0)
-        if after is not None:
-            offset, _, line = after.token.partition(":")
-            wanted = Place(int(offset), int(line) if line else None)
+        if after is not None and (told := _TOKEN.fullmatch(after.token)):
+            wanted = Place(int(told[1]), int(told[2]) if told[2] else None)
         reached = self._reached.get(span.partition)
         return reached if reached is not None and reached.offset == wanted.offset else wanted
 
     def _read_container(self, file: FoundFile, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent] | None:
-        first = int(after.token) if after is not None else span.start
+        first = self._wanted(span, after).offset
         wanted = max(0, min(limit, span.stop - first))
         stream = self._open.pop(file.identity, None)
         if stream is None or (stream.place, stream.version) != (first, file.version):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -138,6 +139,9 @@ def _sync_folder(path: Path) -> None:
         os.close(folder)
 
 
+_OFFSET = re.compile(r"[0-9]{1,18}")
+
+
 class FilesHistoryConfig(HistorySettings):
     """Where dispositions are read."""
 
@@ -196,7 +200,8 @@ class FilesHistory:
         if file is None:
             return Batch(items=(), cursor=after, done=True)
         identity, _, offset = after.token.partition(":") if after is not None else ("", "", "")
-        reached = int(offset) if identity == file.identity and int(offset) <= file.size else 0
+        ours = identity == file.identity and _OFFSET.fullmatch(offset) is not None
+        reached = int(offset) if ours and int(offset) <= file.size else 0
         stream.seek(reached)
         items: list[DispositionChange] = []
         reason = ""

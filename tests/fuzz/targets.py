@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -30,8 +33,11 @@ from connector.policy.document import document
 from connector.policy.playbooks import read_playbook
 from connector.policy.render import render as render_playbook
 from connector.policy.variables import SOURCES, TYPES, substitute, values
+from connector.siem.files import FilesSource, FilesSourceConfig
 from connector.siem.formats import Limits, records
 from connector.siem.formats.streams import PIECE
+from connector.siem.jsonl import FilesHistory, FilesHistoryConfig
+from connector.types import Cursor, Span
 from tests.events import reference
 from tests.fuzz import shapes, vocabulary
 from tests.fuzz.contract import allowed, judged
@@ -257,6 +263,47 @@ def _manifest_seeds() -> Iterator[bytes]:
     yield from (path.read_bytes()[: 1 << 16] for path in sorted(SHIPPED.rglob(manifest.MANIFEST)))
 
 
+def _cursor(data: bytes) -> None:
+    """A token that nobody of ours wrote, at a file of lines, a container and a file of dispositions."""
+    draw = Draw(data)
+    cursor = Cursor(token=shapes.text(draw))
+    for source in _sources():
+        for head in source.heads():
+            start = draw.below(3)
+            token = Cursor(token=draw.one((cursor.token, f"{draw.below(99)}:{cursor.token}")))
+            source.read(Span(partition=head.partition, start=start, stop=head.offset), token, draw.below(4) + 1)
+    history = _history()
+    identity = (history.dispositions(None, 1).cursor or cursor).token.partition(":")[0]
+    history.dispositions(Cursor(token=draw.one((cursor.token, f"{identity}:{cursor.token}"))), 2)
+
+
+@cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "a.jsonl").write_bytes(b'{"a": 1}\n' * 5)
+    (folder / "a.json").write_bytes(b'[{"a": 1}, {"a": 2}]')
+    (folder / "a.csv").write_bytes(b"_time,_raw\n1,2\n3,4\n")
+    line = b'{"alert_id": "1", "status": "open", "changed_at": "2026-01-01T00:00:00Z"}\n'
+    (folder / "history").write_bytes(line * 3)
+    return folder
+
+
+@cache
+def _sources() -> tuple[FilesSource, ...]:
+    config = FilesSourceConfig(deployment="d", paths=(str(_folder() / "a.*"),), settle=timedelta(0))
+    return (FilesSource("files", config, _clock),)
+
+
+@cache
+def _history() -> FilesHistory:
+    return FilesHistory("history", FilesHistoryConfig(path=_folder() / "history"), _clock)
+
+
+def _clock() -> datetime:
+    return cases.NOW
+
+
 @cache
 def _compiled() -> dict[str, Callable[[str], str]]:
     from connector.events.masks import compile_mask
@@ -278,6 +325,7 @@ TARGETS: dict[str, Target] = {
     "masks": Target(_masks, _nothing, 256),
     "payload": Target(_payload, _golden_bytes),
     "files": Target(_files, _file_seeds, 1 << 15),
+    "cursor": Target(_cursor, _nothing, 128),
     "policy": Target(_policy, _nothing, 256),
     "policy-toml": Target(_policy_toml, _policy_seeds),
     "playbook": Target(_playbook, _playbook_seeds, 1 << 13),

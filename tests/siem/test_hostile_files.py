@@ -24,7 +24,7 @@ from connector.siem.formats.reader import Item
 from connector.siem.formats.streams import PIECE
 from connector.siem.tail import rows
 from connector.testing import ManualClock
-from connector.types import Span
+from connector.types import Cursor, Span
 from tests import growth
 from tests.fuzz.targets import TARGETS
 from tests.siem.packing import JSONL, tarred, zipped
@@ -234,4 +234,22 @@ def test_a_read_gives_no_more_bytes_than_a_portion_and_one_event(
         cursor, done = batch.cursor, batch.done
     assert sum(sizes) == 20
     assert max(sizes) == 3
+    source.close()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=80))
+def test_a_cursor_of_nobody_is_read_from_somewhere(recipe: bytes) -> None:
+    TARGETS["cursor"].run(recipe)
+
+
+@pytest.mark.parametrize("token", ["", "x", "-1", "9" * 400, "5:x", "٣:1", "1_0"])
+def test_a_span_is_read_from_its_start_after_a_cursor_of_nobody(token: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"n": 0}\n' * 3)
+    source = FilesSource(
+        "files", FilesSourceConfig(deployment="d", paths=(str(tmp_path),)), ManualClock(datetime.now(UTC))
+    )
+    (head,) = source.heads()
+    batch = source.read(Span(partition=head.partition, start=9, stop=head.offset), Cursor(token=token), 10)
+    assert [raw.position.offset for raw in batch.items if raw.position] == [9, 18]
     source.close()
