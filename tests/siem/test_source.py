@@ -410,3 +410,29 @@ def test_a_file_whose_reader_is_not_installed_keeps_no_other_from_being_read(
     assert len(files.heads()) == 1
     assert len(told) == 1
     assert "evtx" in told[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_wide_file_is_followed_by_whole_lines(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('\ufeff{"n": 1}\n'.encode(encoding) + b"{")
+    files = source(path)
+    (first,) = spans(files)
+    assert numbers(drain(files, first)) == [1]
+    path.write_bytes('\ufeff{"n": 1}\n{"n": 2}\r\n'.encode(encoding))
+    (second,) = files.heads()
+    fresh = drain(files, Span(partition=first.partition, start=first.stop, stop=second.offset))
+    assert numbers(fresh) == [2]
+
+
+def test_nuls_that_a_truncation_left_before_the_content_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        file.seek(3_000_000)
+        file.write(b'{"n": 1}\n{"n": 2}\n')
+    files = source(path)
+    assert [(raw.position.offset, raw.place) for raw in everything(files) if raw.position] == [
+        (3_000_000, f"{path}:1"),
+        (3_000_009, f"{path}:2"),
+    ]
+    assert numbers(everything(source(path))) == [1, 2]
