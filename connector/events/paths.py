@@ -21,6 +21,7 @@ _MILLISECONDS: Final = 100_000_000_000
 """A greater number counts milliseconds: as seconds it would be the year 5138."""
 
 _SILENT: Final = ("", "-")
+_DEEPEST: Final = 12
 _LONGEST_JSON: Final = 65536
 _JSON = msgspec.json.Decoder()
 
@@ -152,9 +153,12 @@ def inner(record: Document, *names: str) -> Document:
 
 
 def put(document: Node, where: str, value: Json) -> None:
-    """Puts a value at a dotted path, unless it is None or something stands there or in the way."""
+    """Puts a value at a dotted path, unless it is None or something stands there or in the way.
+
+    A path may end in a name that the record brought: an endless one gives no endless nest.
+    """
     if value is not None:
-        _put(document, tuple(where.split(".")), value)
+        _put(document, tuple(where.split(".", _DEEPEST)), value)
 
 
 def _put(document: Node, place: tuple[str, ...], value: Json) -> None:
