@@ -47,7 +47,7 @@ def _place(error: msgspec.DecodeError, data: bytes) -> str:
         return message
     try:
         steps = msgspec.json.decode(data, type=dict[str, Json])["workflow"]
-    except msgspec.DecodeError:
+    except (RecursionError, UnicodeDecodeError, msgspec.DecodeError):
         return message  # broken further on, too
     faults = []
     for key, step in steps.items() if isinstance(steps, dict) else ():

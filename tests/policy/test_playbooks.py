@@ -316,8 +316,9 @@ def test_the_guide_names_every_playbook_activity_and_variable() -> None:
 
 def test_a_playbook_that_is_wrong_in_a_step_and_torn_behind_it_is_refused() -> None:
     wrong = edited(step(type="nothing"))
-    with pytest.raises(ConfigError, match="playbook torn"):
-        read_playbook(wrong[: wrong.rindex(b"}")], "torn")
+    for torn in (wrong[: wrong.rindex(b"}")], wrong[:-1] + b', "x": "\xff"}', wrong[:-1] + b', "x": ' + b"[" * 10**5):
+        with pytest.raises(ConfigError, match="playbook torn"):
+            read_playbook(torn, "torn")
 
 
 @pytest.mark.parametrize(
