@@ -14,6 +14,10 @@ from connector.telemetry import Signal, emit
 from connector.types import Event, RawEvent
 
 
+LONGEST_REASON = 1000
+"""Characters of a dead letter's reason: it may quote the event, which may be of any length."""
+
+
 class Prepared(msgspec.Struct, frozen=True):
     """A batch after normalisation. ``own`` are ids of records that are ours; ``dead`` could not be read."""
 
@@ -69,7 +73,7 @@ def _is_own(source: str, event: Event, origin_key: bytes) -> bool:
 
 
 def _dead(source: str, raw: RawEvent, reason: str, error: Exception | None = None) -> DeadLetter:
-    reason = kept.scrub(reason)
+    reason = kept.scrub(reason)[:LONGEST_REASON]
     emit(Signal.DEAD_LETTER, source, error=error, place=raw.place, reason=reason)
     return DeadLetter(
         subject=identity.event_id(raw.deployment, raw.native_id),

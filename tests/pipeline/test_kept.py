@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from connector.pipeline.kept import LIMIT, preserved, restored, scrubbed
+from connector.pipeline.prepare import LONGEST_REASON, prepare
 from connector.types import Position, RawEvent, SourceRef
 
 data = st.one_of(st.binary(), st.text(), st.dictionaries(st.text(), st.integers() | st.text()))
@@ -86,3 +87,16 @@ def test_only_an_event_that_was_kept_whole_and_was_readable_may_be_pushed_again(
 def test_texts_that_can_be_stored_are_left_alone():
     raw = RawEvent(deployment="d", native_id="n", ref=SourceRef(siem="s", index="i", id="é"), data={}, place="ü:1")
     assert scrubbed(raw) == raw
+
+
+def test_a_dead_letters_reason_is_short_whatever_its_event_holds():
+    endless = RawEvent(
+        deployment="d",
+        native_id="1",
+        ref=SourceRef(siem="s", index="i", id="1"),
+        data=b"{",
+        error="wrong: " + "x" * 10**6,
+    )
+    (letter,) = prepare("source", [endless], b"k" * 32).dead
+    assert len(letter.reason) == LONGEST_REASON
+    assert len(letter.payload) <= LIMIT
