@@ -13,7 +13,6 @@ from connector.pipeline import kept, own
 from connector.telemetry import Signal, emit
 from connector.types import Event, RawEvent
 
-
 LONGEST_REASON = 1000
 """Characters of a dead letter's reason: it may quote the event, which may be of any length."""
 
