@@ -106,37 +106,45 @@ def address(text: str) -> str:
     return _ipv6(bare) if ":" in bare and _HEX_COLON.issuperset(bare) else "<name>"
 
 
-_SYSTEM = frozenset({"system", "localsystem", "local system", "s-1-5-18"})
-_SERVICE = frozenset(
-    {"local service", "localservice", "network service", "networkservice", "defaultapppool", "s-1-5-19", "s-1-5-20"}
+_SYSTEM = ("system", "localsystem", "local system", "s-1-5-18")
+_SERVICE = (
+    *("local service", "localservice", "network service", "networkservice"),
+    *("defaultapppool", "s-1-5-19", "s-1-5-20"),
 )
-_ANONYMOUS = frozenset({"anonymous logon", "s-1-5-7", "s-1-0-0", "guest", "s-1-1-0"})
-_SERVICE_SIDS = ("s-1-5-80-", "s-1-5-82-", "s-1-5-83-", "s-1-5-90-", "s-1-5-96-")
-_SERVICE_NAMES = ("dwm-", "umfd-")
+_ANONYMOUS = ("anonymous logon", "s-1-5-7", "s-1-0-0", "guest", "s-1-1-0")
+
+ACCOUNTS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(_SYSTEM, "<system>"),
+    **dict.fromkeys(_SERVICE, "<service>"),
+    **dict.fromkeys(_ANONYMOUS, "<anonymous>"),
+    "krbtgt": "<krbtgt>",
+}
+"""The accounts that every Windows has, with their class."""
+
+SERVICE_STARTS: Final = ("s-1-5-80-", "s-1-5-82-", "s-1-5-83-", "s-1-5-90-", "s-1-5-96-", "dwm-", "umfd-")
+"""What the names and SIDs of service accounts begin with."""
 
 
 def user(text: str) -> str:
     r"""The class of an account, given as ``DOMAIN\name``, ``name``, ``name@domain`` or a SID."""
     text = lower(text)
     name = text.rpartition("\\")[2].partition("@")[0]
-    if name in _SYSTEM:
-        return "<system>"
-    if name in _SERVICE or name.startswith(_SERVICE_SIDS + _SERVICE_NAMES):
+    known = ACCOUNTS.get(name)
+    if known is not None:
+        return known
+    if name.startswith(SERVICE_STARTS):
         return "<service>"
-    if name in _ANONYMOUS:
-        return "<anonymous>"
-    if name == "krbtgt":
-        return "<krbtgt>"
     return "<machine>" if name.endswith("$") else "<user>"
 
 
-_LOCAL_ENDS = (".local", ".lan", ".internal", ".corp", ".home", ".localdomain", ".intranet", ".private", ".test")
+LOCAL_ENDS: Final = (".local", ".lan", ".internal", ".corp", ".home", ".localdomain", ".intranet", ".private", ".test")
+"""Private suffixes: what stands under one is a host."""
 
 
 def domain(text: str) -> str:
     """A public domain name stays; a name without a dot, and one under a private suffix, is a host."""
     text = lower(text).rstrip(".")
-    return "<host>" if "." not in text or text.endswith(_LOCAL_ENDS) else text_mask(text)
+    return "<host>" if "." not in text or text.endswith(LOCAL_ENDS) else text_mask(text)
 
 
 PAYLOAD_LENGTH: Final = 32

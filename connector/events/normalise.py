@@ -31,7 +31,7 @@ _OWN_FOLDERS: Final = frozenset(
 
 _MAX_WRAPPERS: Final = 4
 
-_ECS_ALONE: Final = frozenset({"ecs", "ecs.version", "data_stream", "data_stream.dataset", "event.dataset", "winlog"})
+ECS_ALONE: Final = frozenset({"ecs", "ecs.version", "data_stream", "data_stream.dataset", "event.dataset", "winlog"})
 """Names that no vendor's own schema has; `user`, `event`, `source`, `http` and others are vendors' words too."""
 
 
@@ -124,7 +124,7 @@ def _shape(row: Document) -> Node:
 
 def _is_surely_ecs(row: Document) -> bool:
     event = row.get("event")
-    return not _ECS_ALONE.isdisjoint(row) or (type(event) is dict and "dataset" in event)
+    return not ECS_ALONE.isdisjoint(row) or (type(event) is dict and "dataset" in event)
 
 
 def _with_params(document: Node) -> Node:
