@@ -41,6 +41,7 @@ def judged(data: Any, error: str | None = None) -> Event | None:
         event = normalise(raw)
     except PermanentError as refused:
         _check(str(refused))
+        assert not str(refused).startswith("no JSON event"), f"a reader failed: {refused.__cause__!r}"
         kept.preserved(raw)
         return None
     assert type(event.ecs) is dict

@@ -115,7 +115,7 @@ def read(record: Document) -> Node | None:
 
 def _outcome(document: Node, record: Document) -> None:
     action = inner(record, "alert").get("action")
-    if action in {"allowed", "blocked"}:
+    if type(action) is str and action in {"allowed", "blocked"}:
         put(document, "event.action", action)
         document["event"]["type"] = ["allowed" if action == "allowed" else "denied"]
 

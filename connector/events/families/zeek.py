@@ -110,8 +110,10 @@ def _finish(document: Node, name: str) -> None:
         answers = zeek["dns"].pop("answers")
         if type(answers) is list:
             document.setdefault("dns", {})["answers"] = [{"data": item} for item in answers if type(item) is str]
-    elif name == "conn" and zeek.get("connection", {}).get("state") in _STATES:
-        document["event"]["outcome"] = _STATES[zeek["connection"]["state"]]
+    elif name == "conn":
+        state = zeek.get("connection", {}).get("state")
+        if type(state) is str and state in _STATES:
+            document["event"]["outcome"] = _STATES[state]
 
 
 FAMILY: Final = Family("zeek", datasets=frozenset(log.dataset for log in _LOGS.values()), read=read)
