@@ -253,3 +253,10 @@ def test_a_span_is_read_from_its_start_after_a_cursor_of_nobody(token: str, tmp_
     batch = source.read(Span(partition=head.partition, start=9, stop=head.offset), Cursor(token=token), 10)
     assert [raw.position.offset for raw in batch.items if raw.position] == [9, 18]
     source.close()
+
+
+def test_a_table_row_without_any_cell_is_passed_over_as_a_blank_line_is() -> None:
+    items = read(b'_time,_raw,host\n1,x,h\n,,\n"","",""\n2,y,h\n', "a.csv")
+    assert [content for content, _, _ in items] == [
+        {"_time": n, "_raw": raw, "host": "h"} for n, raw in (("1", "x"), ("2", "y"))
+    ]

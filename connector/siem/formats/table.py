@@ -71,7 +71,8 @@ class TableRows:
                 continue
             elif not self._is_header(text.lstrip(b"\x00")):
                 document, wrong = self._document(text)
-                yield start, behind, first, text[:_SHOWN] if document is None else document, wrong
+                if document != {}:  # a row without any cell says as little as a blank line
+                    yield start, behind, first, text[:_SHOWN] if document is None else document, wrong
 
     def _is_header(self, text: bytes) -> bool:
         if self._columns and not _starts_with(text, self._columns[0]):
