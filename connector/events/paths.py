@@ -18,6 +18,7 @@ Read = Callable[[Document], Json]
 
 _MOST: Final = 16
 _MILLISECONDS: Final = 100_000_000_000
+_ENDLESS: Final = 1 << 63
 """A greater number counts milliseconds: as seconds it would be the year 5138."""
 
 _SILENT: Final = ("", "-")
@@ -177,7 +178,7 @@ def moment(value: Json) -> Json:
     """A time in ISO 8601, from seconds or milliseconds since 1970; text that is no number as it is."""
     if type(value) is str and len(value) == 13 and value.isascii() and value.isdigit():
         value = int(value)
-    return iso(value / 1000 if type(value) is int and value > _MILLISECONDS else value)
+    return iso(value / 1000 if type(value) is int and _MILLISECONDS < value < _ENDLESS else value)
 
 
 def address(value: Json) -> str | None:

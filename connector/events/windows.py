@@ -120,7 +120,7 @@ def from_flat(row: Mapping[str, Json]) -> Node:
     data: Node = {key: value for key, value in row.items() if key not in FLAT_META}
     if "_time" in data or "_raw" in data:
         data = {key: value for key, value in data.items() if key[:1] != "_"}
-    if row.get("EventType") in _NXLOG_TYPES:
+    if _text(row.get("EventType")) in _NXLOG_TYPES:
         del data["EventType"]
     if "AccountType" in data:
         del data["AccountType"]

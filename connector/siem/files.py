@@ -302,6 +302,8 @@ class FilesSource:
         wanted = Place(span.start, None if span.start else 0)
         if after is not None and (told := _TOKEN.fullmatch(after.token)):
             wanted = Place(int(told[1]), int(told[2]) if told[2] else None)
+            if wanted.offset > span.stop:
+                wanted = Place(span.stop)  # behind it nothing is wanted, and a file system may know no place so far
         reached = self._reached.get(span.partition)
         return reached if reached is not None and reached.offset == wanted.offset else wanted
 

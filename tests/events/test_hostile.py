@@ -362,6 +362,21 @@ def test_no_piece_repeated_in_any_field_makes_reading_it_slow(name: str) -> None
             assert growth.ratio(make, judged, 20_000) < growth.LINEAR, (place, piece)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"EventID": 1, "Channel": "Security", "EventType": []},
+        {"EventID": 1, "Channel": "Security", "EventType": {"a": 1}, "Keywords": []},
+        {"event_type": "alert", "alert": {"action": []}, "flow_id": 1},
+        {"_path": "conn", "conn_state": ["S0"], "uid": "C1", "id.orig_h": "10.0.0.1"},
+        {**RECORDS["github.raw.json"], "@timestamp": 10**4000},
+    ],
+    ids=["NXLog list", "NXLog object", "Suricata", "Zeek", "endless time"],
+)
+def test_a_value_of_another_type_costs_no_event(record: dict[str, Any]) -> None:
+    assert judged(record) is not None
+
+
 def test_a_name_full_of_dots_that_a_family_takes_over_gives_no_endless_nest() -> None:
     parameters = [{"name": "a." * 20_000, "value": "x"}]
     record = json.loads(json.dumps(RECORDS["google_workspace-admin.raw.json"]))

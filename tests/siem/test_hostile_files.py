@@ -255,6 +255,17 @@ def test_a_span_is_read_from_its_start_after_a_cursor_of_nobody(token: str, tmp_
     source.close()
 
 
+def test_a_cursor_behind_its_span_has_nothing_left(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"n": 0}\n' * 3)
+    source = FilesSource(
+        "files", FilesSourceConfig(deployment="d", paths=(str(tmp_path),)), ManualClock(datetime.now(UTC))
+    )
+    (head,) = source.heads()
+    batch = source.read(Span(partition=head.partition, start=0, stop=head.offset), Cursor(token="9" * 18), 10)
+    assert (batch.items, batch.done) == ((), True)
+    source.close()
+
+
 def test_a_table_row_without_any_cell_is_passed_over_as_a_blank_line_is() -> None:
     items = read(b'_time,_raw,host\n1,x,h\n,,\n"","",""\n2,y,h\n', "a.csv")
     assert [content for content, _, _ in items] == [
