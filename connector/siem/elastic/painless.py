@@ -1,0 +1,101 @@
+"""The fingerprint at ingest: the readable Painless of ``elastic_ingest/painless`` and the canonical table as its ``params``.
+
+The script is the second implementation of ``connector/events/CANONICAL.md``. It holds no field, no kind and no account:
+all of them come from :func:`connector.events.canonical.tables`, so that the two can only differ where they read by code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from connector.events import CANONICAL_VERSIONS
+from connector.events.canonical import tables
+from connector.events.families import FAMILIES
+from connector.events.masks import ACCOUNTS, LOCAL_ENDS, SERVICE_STARTS
+from connector.events.normalise import ECS_ALONE
+from connector.resources import shipped
+
+FINGERPRINT: Final = ("values", "text", "masks", "fingerprint")
+"""The files of the script that computes the fingerprint, in order."""
+
+LOOKUP_TABLE: Final = ("lookup_table",)
+LOOKUP_ENTRY: Final = ("lookup_entry",)
+
+MAX_SOURCE_BYTES: Final = 65_535
+"""What a server takes of one script unless ``script.max_size_in_bytes`` says otherwise."""
+
+WORK: Final = 262_144
+"""UTF-16 units of one event that are read at ingest at most: an event with more is left to the daemon."""
+
+NOT_AT_INGEST: Final = frozenset({"elastic-alert"})
+"""Kinds whose canonical form ``normalise`` does not take from the document as it stands; tests hold the list."""
+
+_STRANGE: Final = (
+    *("_raw", "_source", "result", "sourcetype", "body"),
+    *("Event", "EventID", "EventCode", "log_name"),
+)
+"""Root keys of documents that ``normalise`` unwraps or reads by another layout, though they may look like ECS."""
+
+_VERBS: Final = {
+    **{"keep": 0, "same": 0, "fold": 1, "map": 2, "text": 3},
+    **{"user": 4, "address": 5, "domain": 6, "stack": 7, "unix": 8},
+}
+_DATA: Final = "winlog.event_data."
+
+
+def source(files: Iterable[str], folder: Path | None = None) -> str:
+    """The files of a script as one, without comment lines and blank ones: a server measures what it is sent."""
+    folder = folder or shipped("elastic_ingest") / "painless"
+    lines = (line for name in files for line in (folder / f"{name}.painless").read_text("utf-8").splitlines())
+    return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("//"))
+
+
+def fingerprint_params(*, enabled: bool = True) -> dict[str, Any]:
+    """The canonical table as the script reads it. ``enabled`` false is the kill switch: no event is touched."""
+    table = tables()
+    return {
+        "enabled": enabled,
+        "work": WORK,
+        "selectors": {name: [_path(path) for path in paths] for name, paths in table["selectors"].items()},
+        "channels": {key: log for log, row in table["logs"].items() for key in row["channels"]},
+        "providers": {key: log for log, row in table["logs"].items() for key in row["providers"]},
+        "datasets": table["datasets"],
+        "kinds": {
+            name: {"fields": row["fields"], "version": CANONICAL_VERSIONS[name]} for name, row in table["kinds"].items()
+        },
+        "masks": {name: _mask(row) for name, row in table["masks"].items()},
+        "fields": {name: _field(name, row) for name, row in table["fields"].items()},
+        "words": {"users": dict(ACCOUNTS), "services": list(SERVICE_STARTS), "private": list(LOCAL_ENDS)},
+        "ecs": dict.fromkeys(sorted(ECS_ALONE), True),
+        "strange": dict.fromkeys(sorted({*_STRANGE, *(key for family in FAMILIES for key in family.keys)}), True),
+        "untold": dict.fromkeys(sorted(NOT_AT_INGEST), True),
+    }
+
+
+def _mask(row: Mapping[str, Any]) -> dict[str, Any]:
+    mask = {"verb": _VERBS[row["verb"]], "cut": row["cut"]}
+    return mask | {"map": row["map"]} if "map" in row else mask
+
+
+def _field(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    field = {
+        "name": f"{len(name)}:{name}",
+        "mask": row["mask"],
+        "paths": [_path(path) for path in row["paths"]],
+    }
+    return field | {"other": [_path(path) for path in row["other"]]} if "other" in row else field
+
+
+def _path(path: str) -> dict[str, Any]:
+    """Nested keys, the same as one dotted key, and the marks between which a part stands."""
+    where, _, marks = path.partition("|")
+    start, _, stop = marks.partition("|")
+    keys = [*_DATA[:-1].split("."), where.removeprefix(_DATA)] if where.startswith(_DATA) else where.split(".")
+    found: dict[str, Any] = {"keys": keys, "whole": where}
+    if marks:
+        found["start"] = start
+        if stop:
+            found["stop"] = stop
+    return found
