@@ -194,7 +194,11 @@ class Entity(Noun, frozen=True):
 
 
 class Verdict(Noun, tag="verdict", frozen=True):
-    """The one contract: what Triaged says of an event. ``passed`` are the technique ids above their threshold."""
+    """The one contract: what Triaged says of an event. ``passed`` are the technique ids above their threshold.
+
+    ``at`` is when it was decided: what a target files it by, since ``timestamp`` is whatever the event says. None in
+    verdicts of ledgers that are older than the field.
+    """
 
     record_id: str
     event_id: str
@@ -209,6 +213,7 @@ class Verdict(Noun, tag="verdict", frozen=True):
     source: SourceRef
     origin: str | None
     timestamp: str | None = None
+    at: datetime | None = None
     kind: str = "generic"
     entity: Entity = Entity()
     scope: str = "event"

@@ -141,6 +141,7 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
         source=source_of(event),
         origin="" if context.origin_key is None else identity.origin_mark(context.origin_key, record_id),
         timestamp=timestamp_of(event.ecs.get("@timestamp")),
+        at=context.now,
         kind=event.kind,
         entity=entity,
         tags=tuple(sorted(context.tags)),

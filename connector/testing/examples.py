@@ -108,6 +108,7 @@ def verdict(number: int, *, revision: int = 1) -> Verdict:
         source=SourceRef(siem="example", index="events", id=str(number)),
         origin=identity.origin_mark(_KEY, record),
         timestamp=START.isoformat(),
+        at=START,
         kind="sysmon-1",
         entity=Entity(host="host-1", user="user1"),
         explanation=("process.command_line",),
