@@ -20,8 +20,8 @@ from connector.resources import shipped
 FINGERPRINT: Final = ("values", "text", "masks", "fingerprint")
 """The files of the script that computes the fingerprint, in order."""
 
-LOOKUP_TABLE: Final = ("lookup_table",)
-LOOKUP_ENTRY: Final = ("lookup_entry",)
+LOOKUP_TABLE: Final = ("stamp", "lookup_table")
+LOOKUP_ENTRY: Final = ("stamp", "lookup_entry")
 
 MAX_SOURCE_BYTES: Final = 65_535
 """What a server takes of one script unless ``script.max_size_in_bytes`` says otherwise."""
@@ -39,8 +39,16 @@ _STRANGE: Final = (
 """Root keys of documents that ``normalise`` unwraps or reads by another layout, though they may look like ECS."""
 
 _VERBS: Final = {
-    **{"keep": 0, "same": 0, "fold": 1, "map": 2, "text": 3},
-    **{"user": 4, "address": 5, "domain": 6, "stack": 7, "unix": 8},
+    "keep": 0,
+    "same": 0,
+    "fold": 1,
+    "map": 2,
+    "text": 3,
+    "user": 4,
+    "address": 5,
+    "domain": 6,
+    "stack": 7,
+    "unix": 8,
 }
 _DATA: Final = "winlog.event_data."
 

@@ -1,0 +1,114 @@
+"""What Triaged installs in Elasticsearch and OpenSearch: the files of ``elastic_ingest``, made whole for one server.
+
+The files hold what a person should read and change; scripts and the canonical table are put in where a string says
+``@name``, so that nothing is written twice. The order is the order of installation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from connector.resources import shipped
+from connector.siem.elastic import painless
+from connector.types import Json
+
+Flavour = Literal["elasticsearch", "opensearch"]
+LookupMode = Literal["table", "enrich"]
+
+VERSION: Final = 1
+"""Raised with every change of an asset's meaning; a server keeps it beside each."""
+
+LOOKUP_INDEX: Final = "triaged-lookup"
+LOOKUP_PIPELINE: Final = "triaged-lookup"
+ENRICH_POLICY: Final = "triaged-lookup"
+
+_PLACES: Final = {
+    "component template": "/_component_template/",
+    "index template": "/_index_template/",
+    "enrich policy": "/_enrich/policy/",
+    "pipeline": "/_ingest/pipeline/",
+}
+_LIFECYCLES: Final = {"elasticsearch": ("ilm", "/_ilm/policy/"), "opensearch": ("ism", "/_plugins/_ism/policies/")}
+_SOURCES: Final = {
+    "@fingerprint": painless.FINGERPRINT,
+    "@lookup_table": painless.LOOKUP_TABLE,
+    "@lookup_entry": painless.LOOKUP_ENTRY,
+}
+
+
+class Asset(NamedTuple):
+    """One thing to install: its kind, its name, where the server keeps it, and what it is.
+
+    ``optional``: the server may be without this feature. ``fixed``: it cannot be replaced, only made. ``published``: the
+    daemon replaces it as well, so what stands there is left if it is of this version.
+    """
+
+    kind: str
+    name: str
+    path: str
+    body: Mapping[str, Json]
+    optional: bool = False
+    fixed: bool = False
+    published: bool = False
+
+
+def assets(flavour: Flavour, lookup: LookupMode, *, enabled: bool = True) -> tuple[Asset, ...]:
+    """Everything that is installed, in order. ``enabled`` false installs pipelines that leave every event alone."""
+    folder = shipped("elastic_ingest")
+    made = [
+        _lifecycle(folder, flavour),
+        *(
+            _asset(folder, "component template", name, f"component_templates/{name}")
+            for name in ("triaged-verdict-mappings", "triaged-lookup-mappings", "triaged-stamp-mappings")
+        ),
+        *(
+            _asset(folder, "index template", name, f"index_templates/{name}")
+            for name in ("triaged-verdicts", "triaged-lookup")
+        ),
+        Asset("index", LOOKUP_INDEX, f"/{LOOKUP_INDEX}", {}, fixed=True),
+    ]
+    if lookup == "enrich":
+        made.append(_asset(folder, "enrich policy", ENRICH_POLICY, f"enrich_policies/{ENRICH_POLICY}", fixed=True))
+    made += [
+        pipeline(flavour, "triaged-fingerprint", enabled=enabled),
+        pipeline(flavour, LOOKUP_PIPELINE, f"triaged-lookup-{lookup}", enabled=enabled)._replace(published=True),
+        pipeline(flavour, "triaged-enrich"),
+    ]
+    return tuple(made)
+
+
+def pipeline(flavour: Flavour, name: str, file: str | None = None, *, enabled: bool = True) -> Asset:
+    """An ingest pipeline with its scripts in their places."""
+    folder = shipped("elastic_ingest")
+    made = _asset(folder, "pipeline", name, f"pipelines/{file or name}")
+    body = {**made.body, "version": VERSION, "processors": [_filled(row, enabled) for row in made.body["processors"]]}
+    if flavour == "opensearch":
+        del body["_meta"]  # OpenSearch knows no _meta of a pipeline and refuses it
+    return made._replace(body=body)
+
+
+def _asset(folder: Path, kind: str, name: str, file: str, **how: bool) -> Asset:
+    body = json.loads((folder / f"{file}.json").read_text("utf-8"))
+    if kind in {"component template", "index template"}:
+        body["version"] = VERSION
+    return Asset(kind, name, f"{_PLACES[kind]}{name}", body, **how)
+
+
+def _lifecycle(folder: Path, flavour: Flavour) -> Asset:
+    """A server without the feature (it is a plug-in, or left out of a build) is installed without it."""
+    short, place = _LIFECYCLES[flavour]
+    body = json.loads((folder / "lifecycle" / f"{short}-triaged-verdicts.json").read_text("utf-8"))
+    return Asset("lifecycle", "triaged-verdicts", f"{place}triaged-verdicts", body, optional=True)
+
+
+def _filled(processor: Mapping[str, Any], enabled: bool) -> dict[str, Any]:
+    script = processor.get("script")
+    if script is None:
+        return dict(processor)
+    params = script["params"]
+    params = painless.fingerprint_params() if params == "@fingerprint" else dict(params)
+    source = painless.source(_SOURCES[script["source"]])
+    return {"script": {**script, "source": source, "params": params | {"enabled": enabled}}}
