@@ -1,0 +1,1 @@
+"""Launchers of the real servers that tests, demonstrations and benchmarks run against; importable without pytest."""
