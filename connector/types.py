@@ -125,6 +125,7 @@ class DispositionChange(Noun, frozen=True):
     analyst: str | None = None
     comment: str = ""
     tags: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
     machine: bool = False
 
 
@@ -297,7 +298,10 @@ class ReviewRequest(Noun, tag="review_request", frozen=True):
 
 
 class LookupEntry(Noun, tag="lookup_entry", frozen=True):
-    """A text prediction published by fingerprint; it carries no policy and starts nothing."""
+    """A text prediction published by fingerprint; it carries no policy and starts nothing.
+
+    ``passed`` are the technique ids above their threshold, as a verdict has them.
+    """
 
     record_id: str
     fingerprint: str
@@ -306,6 +310,9 @@ class LookupEntry(Noun, tag="lookup_entry", frozen=True):
     p_malicious: float
     techniques: tuple[TechniqueScore, ...]
     expires_at: datetime
+    kind: str = "generic"
+    verdict: VerdictName = "abstain"
+    passed: tuple[str, ...] = ()
     origin: str | None = None
 
 

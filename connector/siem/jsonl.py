@@ -164,6 +164,7 @@ class _Change(msgspec.Struct, frozen=True, kw_only=True):
     analyst: str | None = None
     comment: str = ""
     tags: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
     machine: bool = False
 
 
@@ -172,9 +173,9 @@ class FilesHistory:
 
     A line is an object with ``alert_id``, ``status`` (``open``, ``acknowledged``, ``closed``, …) and ``changed_at``
     (RFC 3339, with its zone), and where they are known ``event_ids`` (ids of the events, as verdicts carry them),
-    ``disposition``, ``observed_at`` (absent: when it is read), ``analyst``, ``comment``, ``tags`` and ``machine``. The
-    cursor is the file's identity and a byte of it: a file that was replaced is read from its start. A line that is no
-    such object makes its batch incomplete, with the reason, and is passed over.
+    ``disposition``, ``observed_at`` (absent: when it is read), ``analyst``, ``comment``, ``tags``, ``assignees`` and
+    ``machine``. The cursor is the file's identity and a byte of it: a file that was replaced is read from its start. A
+    line that is no such object makes its batch incomplete, with the reason, and is passed over.
     """
 
     Config: ClassVar[type[HistorySettings]] = FilesHistoryConfig

@@ -74,6 +74,7 @@ def test_the_example_of_a_disposition_is_read(tmp_path: Path) -> None:
         "analyst",
         "comment",
         "tags",
+        "assignees",
     }
     assert fields | {"machine"} == {field.name for field in msgspec.structs.fields(change)}
     assert fields | {"machine"} <= set(first_cells("files.md"))
