@@ -47,7 +47,7 @@ def normalise(raw: RawEvent) -> Event:
         kind, ecs = to_ecs(raw.data)
         pairs = canonical(ecs, kind)
         digest = fingerprint(pairs)
-    except (RecursionError, TypeError, ValueError) as error:
+    except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
         raise PermanentError(f"no JSON event: {type(error).__name__}: {error}") from error
     return Event(
         id=event_id(raw.deployment, raw.native_id),
