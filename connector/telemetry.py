@@ -36,6 +36,8 @@ class Signal(Enum):
     OWN_RECORD = ("ingest.own_record", "debug")
     DELIVERY_RETRIED = ("deliver.retried", "warning")
     TARGET_PARKED = ("deliver.parked", "warning")
+    LOOKUP_PUBLISHED = ("deliver.lookup_published", "info")
+    LOOKUP_FAILED = ("deliver.lookup_failed", "warning")
     ACTION_RUN = ("action.run", "info")
     ACTION_WAITING = ("action.waiting", "info")
     ACTION_REFUSED = ("action.refused", "info")

@@ -36,8 +36,8 @@ class Reply(NamedTuple):
 class Server(Protocol):
     """What the installer needs of a connection: any request, with 4xx answers returned and not raised."""
 
-    def request(self, method: str, path: str, body: Mapping[str, Json] | None = None) -> Reply:
-        """Sends one request."""
+    def request(self, method: str, path: str, body: Json = None) -> Reply:
+        """Sends one request; a list is sent as lines of JSON."""
         ...
 
 
