@@ -38,12 +38,14 @@ class Signal(Enum):
     TARGET_PARKED = ("deliver.parked", "warning")
     LOOKUP_PUBLISHED = ("deliver.lookup_published", "info")
     LOOKUP_FAILED = ("deliver.lookup_failed", "warning")
+    SOURCE_NOT_UPDATED = ("deliver.source_not_updated", "warning")
     ACTION_RUN = ("action.run", "info")
     ACTION_WAITING = ("action.waiting", "info")
     ACTION_REFUSED = ("action.refused", "info")
     JOB_FAILED = ("job.failed", "error")
     RETENTION_DONE = ("retention.done", "info")
     DISPOSITIONS_READ = ("history.read", "debug")
+    ALERT_UNJOINED = ("history.unjoined", "warning")
 
 
 SIGNALS = Counter("signals", "What happened, by event name", ("event", "subject"), namespace=NAMESPACE)
