@@ -199,3 +199,40 @@ def test_records_of_another_event_do_not_join_the_first() -> None:
 def test_the_pieces_of_a_long_argument_are_joined() -> None:
     line = 'type=EXECVE msg=audit(1.2:3): argc=3 a0="sh" a1="-c" a2_len=22 a2[0]=636174202F a2[1]=6574632F706173737764'
     assert to_ecs(line)[1]["process"]["args"] == ["sh", "-c", "cat /etc/passwd"]
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "wanted"),
+    [
+        (
+            "sshd[1]: User bob from 203.0.113.9 not allowed because not listed in AllowUsers",
+            "event.action",
+            "ssh_denied",
+        ),
+        ("sshd[1]: Failed password for bob from ws1.example.org port 22 ssh2", "ssh.event", "failed"),
+        ("systemd-logind[700]: New session 12 of user bob.", "event.action", "session_opened"),
+        ("groupadd[12]: new group: name=bob, GID=1001", "event.action", "added-group-account"),
+        ("usermod[12]: add 'bob' to group 'sudo'", "linux.group", "sudo"),
+        (
+            "sshd[1]: pam_unix(sshd:auth): authentication failure; uid=0 rhost=ws1.example.org  user=bob",
+            "event.action",
+            "pam",
+        ),
+    ],
+)
+def test_a_line_that_names_a_person_tells_what_happened_and_not_to_whom(line: str, field: str, wanted: str) -> None:
+    kind, ecs = to_ecs(f"Mar  5 10:11:12 web-7 {line}")
+    pairs = canonical(ecs, kind)
+    assert (field, wanted) in pairs
+    assert not [value for _, value in pairs if "bob" in value or "ws1" in value or "web-7" in value]
+
+
+@pytest.mark.parametrize("told", ["ws1.example.org", "ws1"])
+@pytest.mark.parametrize(
+    "line",
+    ["Failed password for bob from {} port 22 ssh2", "pam_unix(sshd:auth): authentication failure; rhost={}  user=bob"],
+)
+def test_a_host_s_name_is_no_address(line: str, told: str) -> None:
+    _, ecs = to_ecs(f"Mar  5 10:11:12 web-7 sshd[1]: {line.format(told)}")
+    assert ecs["source"].get("ip") is None
+    assert ecs["source"]["domain"] == told

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from connector.events.family import Family
+from connector.events.lift import is_address
 from connector.events.paths import put
 
 Node = dict[str, Any]
@@ -54,13 +55,19 @@ def _says(document: Node, action: str, categories: list[str], type_: str, outcom
     return True
 
 
+def _source(told: str, document: Node) -> None:
+    """An address, or the name that sshd and PAM write where they look names up: ``source.ip`` takes no name."""
+    if is_address(told):
+        put(document, "source.ip", told)
+    elif told and told != "UNKNOWN":
+        put(document, "source.domain", told)
+
+
 def _from(message: str, document: Node) -> None:
     head, told, rest = message.rpartition(" port ")
     address = head.rpartition(" ")[2] if told else _after(message, " from ")
-    port = rest.partition(" ")[0]
-    if "." in address or ":" in address:
-        put(document, "source.ip", address)
-    port = port.partition(":")[0]
+    _source(address, document)
+    port = rest.partition(" ")[0].partition(":")[0]
     if port.isascii() and port.isdigit() and len(port) < 6:
         put(document, "source.port", int(port))
 
@@ -83,6 +90,11 @@ def _sshd(message: str, document: Node) -> bool:
         put(document, "system.auth.ssh.dropped_ip", _after(message, " from "))
         _from(message, document)
         return _says(document, "ssh_scan", ["network"], "connection", "failure")
+    if message.startswith("User ") and " not allowed because " in message:
+        name, _, told = message.removeprefix("User ").rpartition(" not allowed because ")[0].rpartition(" from ")
+        put(document, "user.name", name or None)
+        _source(told, document)
+        return _says(document, "ssh_denied", ["authentication"], "denied", "failure")
     for mark, action in _SSH_ENDS.items():
         if mark in message[:96]:
             _from(message, document)
@@ -145,15 +157,21 @@ def _cron(message: str, document: Node) -> bool:
     return _says(document, "cron", ["process"], "start")
 
 
+def _logind(message: str, document: Node) -> bool:
+    """What systemd-logind says of ``New session 12 of user alice``."""
+    if not message.startswith("New session ") or " of user " not in message:
+        return False
+    put(document, "user.name", _after(message, " of user ").rstrip("."))
+    return _says(document, "session_opened", ["session"], "start", "success")
+
+
 def _pam(message: str, document: Node) -> bool:
     """``pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)``."""
     where, _, rest = message.partition("): ")
     put(document, "system.auth.pam.service", where.partition("(")[2] or None)
     name = _after(rest, "for user ") or _after(rest, " user=")
     put(document, "user.name", name.partition("(")[0] or None)
-    remote = _after(rest, "rhost=")
-    if "." in remote or ":" in remote:
-        put(document, "source.ip", remote)
+    _source(_after(rest, "rhost="), document)
     if rest.startswith("session opened"):
         return _says(document, "session_opened", ["session"], "start", "success")
     if rest.startswith("session closed"):
@@ -197,6 +215,7 @@ _READERS: Final[Mapping[str, Callable[[str, Node], bool]]] = {
     "CRON": _cron,
     "CROND": _cron,
     "crond": _cron,
+    "systemd-logind": _logind,
 }
 
 FAMILY: Final = Family("linux_auth", datasets=frozenset({DATASET}))
