@@ -133,10 +133,18 @@ def process_start(image: str) -> dict[str, object]:
     }
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Waits for something to come true, and fails with its name where it does not."""
+def wait_until(
+    condition: Callable[[], bool], what: str, seconds: float = 60, *, of: subprocess.Popen[bytes] | None = None
+) -> None:
+    """Waits for something to come true, and fails with its name where it does not.
+
+    ``of``: the process that is to do it; where that ends first, its last words are the failure.
+    """
     end = time.monotonic() + seconds
     while not condition():
+        if of is not None and of.poll() is not None:
+            _, errors = of.communicate()
+            raise AssertionError(f"exit code {of.returncode} before {what}: {errors.decode()}")
         assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
         time.sleep(0.05)
 

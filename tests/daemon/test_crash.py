@@ -36,11 +36,11 @@ def test_killed_at_any_step_every_event_gets_one_verdict_and_every_action_one_ru
     site.events(EVENTS)
     for occurrence in (1, 2):
         daemon = site.start("-m", "tests.daemon.crash", str(site.config), step, str(occurrence))
-        daemon.communicate(timeout=60)
-        assert daemon.returncode == -signal.SIGKILL
+        _, errors = daemon.communicate(timeout=60)
+        assert daemon.returncode == -signal.SIGKILL, errors.decode()
     daemon = site.start()
     site.events(1, "proof-of-life.jsonl")  # all else may be done already, before this daemon listens to signals
-    wait_until(lambda: len(site.verdict_ids()) == len(site.runs()) == EVENTS + 1, "all is delivered")
+    wait_until(lambda: len(site.verdict_ids()) == len(site.runs()) == EVENTS + 1, "all is delivered", of=daemon)
     stop(daemon)
     assert set(site.verdict_ids().values()) == {1}
     assert set(site.runs().values()) == {1}
