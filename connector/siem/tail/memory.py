@@ -19,6 +19,8 @@ from connector.siem.tail.contents import Content
 from connector.siem.tail.packed import Unpacked
 
 _WAIT_SECONDS = 30.0
+_VERSION = 1
+"""Of the tables. Another version's memory, older or newer, is begun anew."""
 _COLUMNS = Content.__struct_fields__
 _TABLES = (
     f"CREATE TABLE IF NOT EXISTS contents ({', '.join(_COLUMNS)}, PRIMARY KEY (identity)) WITHOUT ROWID",
@@ -42,7 +44,7 @@ class Memory:
     def turn(self) -> Iterator[dict[str, Content]]:
         """All contents, to be changed in place; what changed is kept. Turns of other processes wait meanwhile.
 
-        Raises ``TransientError`` where the file cannot be read or written.
+        Raises ``TransientError`` where the file cannot be read or written. One that is damaged is begun anew by the next.
         """
         try:
             database = self._opened()
@@ -52,12 +54,16 @@ class Memory:
                 contents = dict(self.known)
                 yield contents
                 self._write(database, contents)
+                database.execute("COMMIT")
             except BaseException:
-                database.execute("ROLLBACK")
+                if database.in_transaction:  # a full disk may have ended it
+                    database.execute("ROLLBACK")
                 raise
-            database.execute("COMMIT")
             self.known = contents
         except sqlite3.Error as error:
+            if _is_damage(error):
+                self.close()
+                self._remove()
             raise TransientError(f"remembering files in {self._path}: {error}") from error
 
     def packed(self, mark: str) -> Unpacked | None:
@@ -96,12 +102,10 @@ class Memory:
         if self._database is None:
             try:
                 self._database = self._open()
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                for suffix in ("", "-wal", "-shm"):
-                    if self._path is not None:
-                        self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._remove()
                 self._database = self._open()
         return self._database
 
@@ -110,11 +114,38 @@ class Memory:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         where = ":memory:" if self._path is None else self._path
         database = sqlite3.connect(where, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")  # never older than the ledger, which relies on the identities
+            _lay(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _remove(self) -> None:
+        if self._path is not None:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+
+def _lay(database: sqlite3.Connection) -> None:
+    """Makes the tables, or makes another version's anew."""
+    if database.execute("PRAGMA user_version").fetchone() == (_VERSION,):
+        return
+    database.execute("BEGIN IMMEDIATE")
+    if database.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+        for name in ("contents", "packed"):
+            database.execute(f"DROP TABLE IF EXISTS {name}")
         for table in _TABLES:
             database.execute(table)
-        return database
+        database.execute(f"PRAGMA user_version = {_VERSION}")
+    database.execute("COMMIT")
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is at fault: not locked, full or refused, which pass, but torn, or not a database at all."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def _row(content: Content) -> tuple[Any, ...]:
