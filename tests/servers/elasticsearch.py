@@ -84,7 +84,7 @@ class SecuredElasticsearch(Elasticsearch):
     """
 
     scheme = "https"
-    password = "correct horse battery"  # noqa: S105 - of a server that lives as long as a test
+    password = "correct horse battery"
 
     def __init__(
         self,

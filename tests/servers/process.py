@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -128,10 +129,8 @@ class Server:
         if process is None:
             return
         for sent in (how, signal.SIGKILL):
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, sent)  # the launcher's session: it starts the server as a child
-            except ProcessLookupError:
-                pass
             try:
                 process.wait(_STOP_S)
             except subprocess.TimeoutExpired:

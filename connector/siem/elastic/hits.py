@@ -1,0 +1,75 @@
+"""The answer to a search, as far as a source reads it. A document stays the bytes that the server sent.
+
+One document that nothing can decode must not take the others of its page with it, and what normalises events decodes bytes
+as it decodes those of a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class Shards(msgspec.Struct, frozen=True):
+    """How many shards were asked, and what became of them."""
+
+    total: int = 0
+    successful: int = 0
+    skipped: int = 0
+    failed: int = 0
+    failures: tuple[Mapping[str, Any], ...] = ()
+
+
+class Hit(msgspec.Struct, frozen=True, rename={"index": "_index", "id": "_id", "source": "_source"}):
+    """One document; ``sort`` are the values that a search goes on after."""
+
+    index: str
+    id: str
+    sort: tuple[Any, ...] = ()
+    source: msgspec.Raw = msgspec.Raw()
+    fields: Mapping[str, tuple[Any, ...]] = {}
+
+
+class Total(msgspec.Struct, frozen=True):
+    """How many documents match."""
+
+    value: int = 0
+    relation: str = "eq"
+
+
+class Hits(msgspec.Struct, frozen=True):
+    """The documents of a page."""
+
+    hits: tuple[Hit, ...] = ()
+    total: Total | None = None
+
+
+class SearchReply(msgspec.Struct, frozen=True, rename={"shards": "_shards"}):
+    """A whole answer. ``pit_id`` is the newest name of the point in time, and the one to use from then on."""
+
+    took: int = 0
+    timed_out: bool = False
+    terminated_early: bool = False
+    shards: Shards = Shards()
+    hits: Hits = Hits()
+    pit_id: str | None = None
+    aggregations: Mapping[str, Any] = {}
+
+    def lacks(self) -> str:
+        """What keeps the answer from being all that the server has; empty where nothing does."""
+        if self.timed_out:
+            return "the search timed out on the server"
+        if self.shards.failed or self.shards.successful < self.shards.total:
+            return f"{self.shards.total - self.shards.successful} of {self.shards.total} shards failed{self._why()}"
+        if self.terminated_early:
+            return "the search was ended early on the server"
+        return ""
+
+    def _why(self) -> str:
+        for failure in self.shards.failures:
+            reason = failure.get("reason")
+            if isinstance(reason, Mapping):
+                return f": {reason.get('type')}: {str(reason.get('reason'))[:300]}"
+        return ""
