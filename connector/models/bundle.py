@@ -7,12 +7,13 @@ with keys come from their caches. A member that needs others is keyed by its own
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 
 from connector.models import fingerprints
 from connector.models.cache import Cache
-from connector.models.ensemble import Combiner, in_order
+from connector.models.ensemble import TEXT, Combiner, in_order
 from connector.models.manifest import Manifest, Thresholds
 from connector.models.memory import Memory, joined
 from connector.models.predictions import Predictor
@@ -91,6 +92,21 @@ class Bundle:
                 if (key := keys[place]) is not None:
                     self._predictions.put(key, prediction)
         return [found[place] if place in found else found[first[key]] for place, key in enumerate(keys)], changes
+
+    def text_alone(self, events: Sequence[Event]) -> list[Prediction]:
+        """What the text member alone says of each event: a function of the fingerprint, fit to be published by it.
+
+        A bundle without a text member, or one that needs others, abstains.
+        """
+        text = self.members.get(TEXT)
+        if text is None or text.needs:
+            silent = Prediction(p_malicious=math.nan, techniques=(), abstain="no text member stands alone")
+            return [silent] * len(events)
+        if len(self.members) == 1:
+            return self.predict(events, {})[0]
+        scores, _ = self._memories[TEXT].score(events, {}, {})
+        alone = Combiner((text,), self.manifest.labels, self.manifest.calibration).combine({TEXT: scores}, len(events))
+        return self._predictor.predict(alone, (TEXT,), scores.notes)
 
     def close(self) -> None:
         """Ends what the members hold open."""

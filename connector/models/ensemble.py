@@ -19,6 +19,9 @@ from connector.types import Scores
 
 META = "meta"
 
+TEXT = "text"
+"""The member whose scores depend on the canonical form alone."""
+
 
 class Combined:
     """What n events scored together. All arrays have one row an event; nan where nobody has a view.

@@ -20,6 +20,7 @@ from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ledger import Commit, Interval, Lease, Ledger, Reader
 from connector.models import Bundle
 from connector.pipeline import kept, spans, suspicion
+from connector.pipeline.lookup import Lookups
 from connector.pipeline.prepare import Prepared, prepare, quarantine
 from connector.pipeline.routes import Routes
 from connector.policy import Decision, DecisionContext, Enrichment, Policy, decide
@@ -82,6 +83,7 @@ class Ingest:
         self._policy = policy
         self._enrichment = enrichment or Enrichment()
         self._routes = routes
+        self._lookups = Lookups(routes, origin_key)
         self._origin_key = origin_key
         self._owner = owner
         self._lease_ttl = lease_ttl
@@ -284,6 +286,7 @@ class Ingest:
         fresh = list({e.id: e for e in reversed(prepared.events) if e.id not in known}.values())[::-1]
         bundle = self._bundle()
         decisions, state = self._judge(bundle, fresh)
+        lookups = self._lookups.made(self.name, fresh, bundle, self._clock())
         self._steps("ingest.scored")
         verdicts = [d.verdict for d in decisions]
         commit = Commit(
@@ -295,13 +298,14 @@ class Ingest:
             sightings=prepared.sightings,
             verdicts=verdicts,
             snapshots=dict(self._snapshots(fresh, verdicts)),
-            outbox=self._routes.rows(self.name, decisions),
+            outbox=[*self._routes.rows(self.name, decisions), *lookups.rows],
             dead=prepared.dead,
             own=prepared.own,
             state=state,
         )
         with self._timed("ingest.commit"):
             stored = self._ledger.commit(commit)
+        self._lookups.committed(lookups)
         self._steps("ingest.committed")
         outcome = Outcome(len(stored.inserted), len(stored.dead), len(prepared.events) - len(stored.inserted))
         EVENTS.labels(source=self.name, outcome="verdict").inc(outcome.verdicts)

@@ -73,6 +73,16 @@ class Routes:
         ]
         return self._fit(rows)
 
+    def caused(self, record: Record, cause: str, source: str) -> list[OutboxRow]:
+        """Rows for a record that hangs on a verdict of this source, to the writers that take both."""
+        payload = msgspec.json.encode(record)
+        return self._fit(
+            [
+                OutboxRow(record_id=record.record_id, target=target, cause=cause, payload=payload)
+                for target in self.writers_of(type(record), source)
+            ]
+        )
+
     def _fit(self, rows: list[OutboxRow]) -> list[OutboxRow]:
         """Parks what is beyond a target's limit: it becomes a dead letter, which `triaged replay` queues again."""
         fitted: list[OutboxRow] = []
