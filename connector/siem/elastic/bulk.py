@@ -14,17 +14,12 @@ import msgspec
 from connector.errors import PermanentError, TransientError
 from connector.types import Document, Json
 
-TOO_LARGE: Final = 413
-
 Item = Mapping[str, Json]
 """One item of the answer: ``status``, and ``error`` where it failed."""
 
 Send = Callable[[bytes], Sequence[Mapping[str, Item]]]
-"""Sends a body of lines and gives the answer's ``items``. Raises what :mod:`connector.errors` draws."""
-
-
-class TooLargeError(PermanentError):
-    """The server takes no request of this size (HTTP 413)."""
+"""Sends a body of lines and gives the answer's ``items``. Raises what :mod:`connector.errors` draws; a ``PermanentError``
+where the request is refused as a whole, for its size above all."""
 
 
 class Operation(NamedTuple):
@@ -84,9 +79,9 @@ def _parts(operations: Sequence[Operation], max_bytes: int) -> Iterator[Sequence
 def _answered(part: Sequence[Operation], send: Send) -> list[Item]:
     try:
         answer = send(b"".join(operation.lines for operation in part))
-    except TooLargeError as error:
+    except PermanentError as error:
         if len(part) == 1:
-            return [{"status": TOO_LARGE, "error": {"type": "too_large", "reason": str(error)}}]
+            return [{"status": 400, "error": {"type": "refused_alone", "reason": str(error)}}]
         half = len(part) // 2
         return _answered(part[:half], send) + _answered(part[half:], send)
     if len(answer) != len(part):
