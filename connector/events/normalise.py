@@ -87,6 +87,8 @@ def _inner(row: Document) -> Document | None:
             return _carried(text)
     if type(row.get("_source")) is dict:
         return dict(row["_source"])
+    if not ECS_ALONE.isdisjoint(row):
+        return None
     if type(row.get("result")) is dict and ("preview" in row or "offset" in row or len(row) == 1):
         return dict(row["result"])
     event = row.get("event")

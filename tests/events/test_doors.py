@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,13 @@ def test_a_classic_splunk_row_is_an_event_of_its_kind() -> None:
     form = dict(canonical(ecs, kind))
     assert (kind, form["process.command_line"]) == ("security-4688", "cmd /c whoami")
     assert (form["subject.class"], form["target.class"], form["target.is_subject"]) == ("<user>", "<machine>", "false")
+
+
+@pytest.mark.parametrize(
+    "more", [{"result": {"code": 1}, "offset": 4}, {"body": "{}"}, {"event": {"action": "a"}, "sourcetype": "x"}]
+)
+def test_a_document_in_ecs_is_never_taken_for_a_carrier(more: dict[str, Any]) -> None:
+    document = {"data_stream": {"dataset": "system.syslog"}, "process": {"name": "kernel"}, "message": "m", **more}
+    kind, ecs = to_ecs(document)
+    assert kind == "syslog"
+    assert canonical(ecs, kind) == canonical(document, kind)
