@@ -94,7 +94,7 @@ def _sshd(message: str, document: Node) -> bool:
         name, _, told = message.removeprefix("User ").rpartition(" not allowed because ")[0].rpartition(" from ")
         put(document, "user.name", name or None)
         _source(told, document)
-        return _says(document, "ssh_denied", ["authentication"], "denied", "failure")
+        return _says(document, "ssh_denied", ["authentication"], "info", "failure")
     for mark, action in _SSH_ENDS.items():
         if mark in message[:96]:
             _from(message, document)
