@@ -47,7 +47,10 @@ ONLY_BLOCKED: Final[Mapping[Kind, tuple[str, ...]]] = {
 """Where block entries are looked for as well."""
 
 _MOST: Final = 64
-"""Elements of a list, labels of a name, digests of a file that are looked at."""
+"""Elements of a list, digests of a file that are looked at."""
+
+_LABELS: Final = 128
+"""Labels at the end of a name that are looked at: DNS has no name with more."""
 
 _LONGEST: Final = 1 << 15
 """A longer text is in no list."""
@@ -215,8 +218,9 @@ _NORMAL: Final[Mapping[Kind, Callable[[str], str]]] = {
 
 
 def _with_parents(name: str) -> Iterator[str]:
-    """A domain and those above it."""
-    for _ in range(_MOST):
+    """A domain and those above it; of a name with more labels than DNS has, its end."""
+    name = ".".join(name.rsplit(".", _LABELS)[-_LABELS:])
+    for _ in range(_LABELS):
         yield name
         _, dot, name = name.partition(".")
         if not dot:

@@ -54,5 +54,9 @@ class Networks(Generic[T]):
 
 
 def network(text: str) -> Network:
-    """An address or a network, host bits ignored. Raises ``ValueError``."""
-    return ipaddress.ip_network(text, strict=False)
+    """An address or a network, host bits ignored; an IPv4 address inside an IPv6 one is itself. Raises ``ValueError``."""
+    found = ipaddress.ip_network(text, strict=False)
+    if isinstance(found, ipaddress.IPv6Network) and found.prefixlen >= 96:
+        inside = found.network_address.ipv4_mapped
+        return ipaddress.IPv4Network((int(inside), found.prefixlen - 96)) if inside else found
+    return found

@@ -121,6 +121,19 @@ def test_an_entry_matches_where_ecs_has_its_kind(list_: str, kind: str, value: s
     assert Lists([entry(list_, kind, other)]).match(ecs, NOW) is None
 
 
+def test_labels_before_a_blocked_domain_hide_it_from_nobody() -> None:
+    listed = Lists([entry("block", "domain", "evil.example")])
+    for labels in (1, 64, 124, 5000):
+        assert listed.match({"dns": {"question": {"name": "a." * labels + "evil.example"}}}, NOW), labels
+
+
+@pytest.mark.parametrize("value", ["::ffff:203.0.113.9", "::ffff:203.0.113.0/120", "203.0.113.0/24"])
+def test_an_entry_for_an_ipv4_address_inside_an_ipv6_one_means_the_ipv4_address(tmp_path: Path, value: str) -> None:
+    tables = enrichment(tmp_path, lists=f"block,address,{value},ticket 1,anna,never\n").lists
+    for address in ("203.0.113.9", "::ffff:203.0.113.9"):
+        assert tables.match({"source": {"ip": address}}, NOW), address
+
+
 def test_an_entry_does_not_match_what_only_looks_alike() -> None:
     lists = Lists([entry("block", "domain", "evil.example"), entry("block", "process", "x.exe")])
     for ecs in (
