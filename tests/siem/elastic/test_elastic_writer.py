@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from connector.errors import ConfigError, TransientError
 from connector.siem.elastic.records import UNDATED, index_of
 from connector.siem.elastic.writer import ElasticWriter, ElasticWriterConfig
-from connector.testing import START, examples
-from connector.types import AlertUpdate, Delivery, LookupEntry, Note, Record, SourceRef, Verdict
-from tests.servers.process import Server, free_port
-from tests.siem.elastic.asked import ask, held, put
+from connector.testing import examples
+from connector.testing.clock import START
+from connector.types import AlertUpdate, Delivery, LookupEntry, Record
+from tests.servers.process import Server
+from tests.siem.elastic.asked import ask, held
 
 DELIVERED = Delivery(outcome="delivered")
 
@@ -52,9 +52,7 @@ def test_each_record_stands_once_in_the_index_of_its_month_however_often_it_come
     assert index_of(prefix, records[0]) == f"{prefix}-verdicts-{START:%Y.%m}"
 
 
-def test_a_retry_after_the_month_changed_goes_to_the_index_of_the_first_try(
-    elasticsearch: Server, prefix: str
-) -> None:
+def test_a_retry_after_the_month_changed_goes_to_the_index_of_the_first_try(elasticsearch: Server, prefix: str) -> None:
     last = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
     (record,) = verdicts(1, at=last, timestamp="2019-01-01T00:00:00Z")
     april = datetime(2026, 4, 2, tzinfo=UTC)
@@ -92,7 +90,10 @@ def test_an_events_own_time_makes_no_index() -> None:
 def test_what_cannot_be_mapped_is_rejected_with_the_servers_reason_and_the_rest_is_written(
     elasticsearch: Server, prefix: str
 ) -> None:
-    template = {"index_patterns": [f"{prefix}-*"], "template": {"mappings": {"properties": {"@timestamp": {"type": "date"}}}}}
+    template = {
+        "index_patterns": [f"{prefix}-*"],
+        "template": {"mappings": {"properties": {"@timestamp": {"type": "date"}}}},
+    }
     ask(elasticsearch, "PUT", f"/_index_template/{prefix}", template)
     records = verdicts(500)
     records[250] = msgspec.structs.replace(records[250], timestamp="the day before yesterday")
@@ -103,23 +104,6 @@ def test_what_cannot_be_mapped_is_rejected_with_the_servers_reason_and_the_rest_
     assert "document_parsing_exception" in outcomes[250].reason
     assert "the day before yesterday" in outcomes[250].reason
     assert len(held(elasticsearch, f"{prefix}-*")) == 499
-
-
-def test_a_request_that_the_server_finds_too_large_is_halved(elasticsearch: Server, prefix: str) -> None:
-    """The server's limit is 100 MB; the writer's own is set above it on purpose, with records that add up to it."""
-    heavy = verdicts(6, explanation=("x" * (20 << 20),))
-    with writing(elasticsearch, prefix, max_bytes=100 << 20) as writer:
-        writer._max_bytes = 1 << 30
-        outcomes = writer.write(heavy)
-    assert [outcome.outcome for outcome in outcomes] == ["delivered"] * 6, outcomes
-
-
-def test_a_server_that_is_not_there_is_an_outage_and_nothing_was_sent(prefix: str) -> None:
-    table = {"hosts": [f"http://127.0.0.1:{free_port()}"], "index_prefix": prefix, "timeout": 1}
-    with closing(ElasticWriter("e", ElasticWriterConfig.model_validate(table), lambda: START)) as writer:
-        with pytest.raises(TransientError) as raised:
-            writer.write(verdicts(2))
-    assert not raised.value.sent
 
 
 def test_an_index_that_takes_no_writes_waits(elasticsearch: Server, prefix: str) -> None:
