@@ -10,6 +10,7 @@ its new name, as a copy and compressed. All others are read once they have been 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -32,6 +33,7 @@ from connector.siem.formats.framing import FRAMINGS
 from connector.siem.formats.streams import DamagedError, opened
 from connector.siem.jsonl import FilesHistory, FilesWriter
 from connector.siem.tail import Content, Finder
+from connector.siem.tail.answers import answer, no_answer
 from connector.siem.tail.contents import tail_of
 from connector.siem.tail.memory import Memory
 from connector.siem.tail.packed import lines_in
@@ -49,8 +51,12 @@ _OPEN_STREAMS = 4
 _LOOKS = 3
 """Looks at files that are being moved at this very moment, before that is called an outage."""
 
-_ASKED_US = 3_600_000_000
-"""How long it is told where a lost content ended: a reader that has not read up to there asks within it."""
+_ASKED_US = 7 * 86_400_000_000
+"""How long it is told where a lost content ended: a reader that has not read up to there asks within it, unless its targets
+were full or the daemon stood still for longer."""
+
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What keeps any file from being read: an outage of ours, and no fault of the file."""
 
 
 class FilesSourceConfig(SourceSettings):
@@ -159,8 +165,8 @@ class FilesSource:
     def read(self, span: Span, after: Cursor | None, limit: int) -> Batch[RawEvent]:
         """At most ``limit`` events of the span, by seeking to the byte or going on with the open container.
 
-        An event belongs to the span that its first byte or its ordinal lies in. Incomplete where the content is gone, or
-        shorter than the span.
+        An event belongs to the span that its first byte or its ordinal lies in. Incomplete where the content is gone,
+        shorter than the span, or cannot be read: that keeps no other file from being read, and is tried again.
         """
         with self._mutex:
             file = self._files.get(span.partition) or self._find().get(span.partition)
@@ -173,10 +179,12 @@ class FilesSource:
                 except FileNotFoundError:
                     pass  # it was moved since it was found: the next look finds it under its new name
                 except (OSError, DamagedError) as error:
-                    raise TransientError(f"reading {file.path}: {error}") from error
+                    if getattr(error, "errno", None) in _SCARCE:
+                        raise TransientError(f"reading {file.path}: {error}") from error
+                    return no_answer(after, f"{file.path} cannot be read: {error}")
                 file = self._find().get(span.partition)
             self._answered.add(span.partition)
-            return Batch(items=(), cursor=after, done=True, complete=False, reason=self._missing(span.partition))
+            return no_answer(after, self._missing(span.partition))
 
     def count(self, span: Span) -> int | None:
         """Events in the span; None where the file is gone."""
@@ -210,7 +218,7 @@ class FilesSource:
         return self._files
 
     def _still_lost(self) -> dict[str, Content]:
-        """Lost contents of which a read has not told yet, or that nobody asked for within an hour: nothing was missing."""
+        """Lost contents of which a read has not told yet, or that nobody asked for in long: nothing was missing."""
         now = round(self._clock().timestamp() * 1e6)
         done = {key for key, lost in self._finder.lost.items() if key in self._answered or now - lost.lost > _ASKED_US}
         if done:
@@ -276,7 +284,7 @@ class FilesSource:
                 self._reached.pop(file.identity, None)
                 return None
         self._reached[file.identity] = rows.place
-        return _batch(file, span, items, rows.place, self._finder.end_of(file.identity), ended=ended)
+        return answer(file, span, items, rows.place, self._finder.end_of(file.identity), ended=ended)
 
     def _read_packed(self, file: FoundFile, span: Span, wanted: Place, limit: int) -> Batch[RawEvent] | None:
         if _modified(file) != file.modified_ns:
@@ -290,7 +298,7 @@ class FilesSource:
             rows.enter(wanted)
         items, ended = rows.take(span.stop, limit)
         self._keep(file, _Stream(rows.place.offset, file.version, iter(()), rows))
-        return _batch(file, span, items, rows.place, file.size, ended=ended)
+        return answer(file, span, items, rows.place, file.size, ended=ended)
 
     def _keep(self, file: FoundFile, stream: _Stream) -> None:
         self._open[file.identity] = stream
@@ -328,24 +336,6 @@ class FilesSource:
             complete=not ended,
             reason=f"{file.path} holds fewer records than were to be read of it" if ended else "",
         )
-
-
-def _batch(
-    file: FoundFile, span: Span, items: tuple[RawEvent, ...], place: Place, end: int, *, ended: bool
-) -> Batch[RawEvent]:
-    reason = ""
-    offset = place.offset
-    if ended:
-        if max(offset, end) < span.stop:
-            reason = f"{file.path} is shorter than what was to be read of it"
-        offset = max(offset, span.stop)
-    return Batch(
-        items=items,
-        cursor=Cursor(token=f"{offset}:{'' if place.line is None else place.line}"),
-        done=offset >= span.stop,
-        complete=not reason,
-        reason=reason,
-    )
 
 
 def _modified(file: FoundFile) -> int:
