@@ -13,15 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pydantic
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from connector.errors import ConfigError
 from connector.siem.files import FilesSource, FilesSourceConfig, open_paths
-from connector.siem.formats import found
-from connector.siem.tail import finder
 from connector.testing import ManualClock
 from connector.types import Batch, Cursor, RawEvent, Span
 from tests.siem.packing import EVENTS, FORMS, JSONL
@@ -325,78 +322,12 @@ def test_threads_that_read_and_look_at_once_get_every_event(tmp_path: Path) -> N
     assert {len(look.result()) for look in looks} == {6}
 
 
-def test_an_identity_survives_a_device_that_gets_another_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a.jsonl").write_bytes(JSONL)
-    (before,) = source(tmp_path).heads()
-    _renumber(monkeypatch, lambda _: 4242)
-    assert source(tmp_path).heads() == [before]
-
-
-def test_two_files_on_two_devices_are_told_apart_though_inode_and_first_line_are_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b'{"n": 0}\n{"n": 1}\n')
-    (tmp_path / "b.jsonl").write_bytes(b'{"n": 0}\n{"n": 2}\n')
-    real = found.look
-
-    def look(stream: Any, path: str, *, follow: bool) -> found.FoundFile | None:
-        file = real(stream, path, follow=follow)
-        return None if file is None else msgspec.structs.replace(file, device=len(path), identity="7-same")
-
-    monkeypatch.setattr(finder, "look", look)
-    files = source(tmp_path)
-    assert sorted(numbers(everything(files))) == [0, 0, 1, 2]
-    assert sorted(head.partition for head in files.heads()) == ["7-same", "7-same.2"]
-
-
-def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(JSONL)
-    os.link(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
-    (tmp_path / "c.jsonl").symlink_to(tmp_path / "a.jsonl")
-    files = source(tmp_path)
-    for _ in range(2):
-        assert numbers(everything(files)) == [event["n"] for event in EVENTS]
-
-
-def _renumber(monkeypatch: pytest.MonkeyPatch, device: Any) -> None:
-    real = found.look
-
-    def look(stream: Any, path: str, *, follow: bool) -> found.FoundFile | None:
-        file = real(stream, path, follow=follow)
-        return None if file is None else msgspec.structs.replace(file, device=device(path))
-
-    fstat = os.fstat
-    monkeypatch.setattr(finder, "look", look)
-    monkeypatch.setattr(os, "fstat", lambda handle: _with_device(fstat(handle), 4242))
-
-
-def _with_device(status: os.stat_result, device: int) -> os.stat_result:
-    fields = list(status)
-    fields[2] = device
-    return os.stat_result(fields, {"st_mtime_ns": status.st_mtime_ns})
-
-
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Reasons of which the source told."""
     reasons: list[str] = []
     monkeypatch.setattr("connector.siem.files.emit", lambda _, __, reason: reasons.append(reason))
     return reasons
-
-
-def test_a_file_cut_under_the_same_first_line_is_read_from_its_start(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"time,host\n" + b"1,a\n" * 100)
-    files = source(path)
-    assert len(everything(files)) == 100
-    path.write_bytes(b"time,host\n2,b\n")
-    lost, fresh = sorted(files.heads(), key=lambda head: -head.offset)
-    assert lost.offset == 410
-    assert [raw.data for raw in drain(files, Span(partition=fresh.partition, start=0, stop=14))] == [
-        {"time": "2", "host": "b"}
-    ]
 
 
 def test_a_file_whose_reader_is_not_installed_keeps_no_other_from_being_read(

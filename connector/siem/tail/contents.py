@@ -124,7 +124,7 @@ def _hold(
     """Whether the file holds one of these contents; the one seen the furthest becomes its own where it is the first."""
     for content in sorted(candidates, key=lambda known: (known.lost != 0, -known.end)):
         if content.identity not in held and (
-            (sure(file) and not content.lost) or holds(file, content.end, content.tail)
+            (sure(file) and content.path == file.path and not content.lost) or holds(file, content.end, content.tail)
         ):
             held[content.identity] = file
             return True
@@ -136,7 +136,7 @@ def _without_copies(
 ) -> list[FoundFile]:
     """New files but for fresh ones that, so far, only repeat the beginning of another: a copy before a truncation."""
     by_head: dict[str, list[FoundFile]] = {}
-    for file in held:
+    for file in sorted(held, key=lambda file: file.modified_ns):  # what is copied was written to of late
         by_head.setdefault(file.head, []).append(file)
     kept: list[FoundFile] = []
     for file in new:

@@ -29,11 +29,15 @@ _GIVEN_UP = 3600.0
 
 
 class _Looked(NamedTuple):
-    """What changes when a file is written to or replaced, what it was then, and whether that can be relied on."""
+    """What changes when a file is written to or replaced, what it was then, and whether that can be relied on.
+
+    ``since``: when it was first seen so.
+    """
 
     mark: tuple[int, int, int, int]
     file: FoundFile | None
     settled: bool
+    since: float
 
 
 class Finder:
@@ -111,24 +115,29 @@ class Finder:
 
     def _look_at_all(self, before: Mapping[str, _Looked], now: datetime) -> Iterator[FoundFile]:
         for path in expand(self._paths, partial(self.tell, reason="names no file yet")):
-            file = self._look(path, before.get(path))
+            file = self._look(path, before.get(path), now.timestamp())
             if file is None:
                 continue
             if file.layout == "binary":
                 self.tell(path, "is binary and in no known format")
                 continue
-            age = now.timestamp() - file.modified_ns / 1e9
-            if file.layout in LINES or not self._follow or age >= self._quiet:
+            if file.layout in LINES or not self._follow or self._left_alone(file, now) >= self._quiet:
                 yield file
 
-    def _look(self, path: str, before: _Looked | None) -> FoundFile | None:
+    def _left_alone(self, file: FoundFile, now: datetime) -> float:
+        """For how many seconds nobody wrote to a file: by its own time, or by what was seen of it where that lies ahead."""
+        at = now.timestamp()
+        return max(at - file.modified_ns / 1e9, at - self._known[file.path].since)
+
+    def _look(self, path: str, before: _Looked | None, now: float) -> FoundFile | None:
         try:
             status = Path(path).stat()
             mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if before is None or before.mark != mark or not before.settled:
                 settled = status.st_mtime_ns + _RACY_NS < time.time_ns()
+                since = before.since if before is not None and before.mark == mark else now
                 with Path(path).open("rb", buffering=0) as stream:
-                    before = _Looked(mark, look(stream, path, follow=self._follow), settled)
+                    before = _Looked(mark, look(stream, path, follow=self._follow), settled, since)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -144,7 +153,7 @@ class Finder:
             return self._known[file.path] is before.get(file.path)
 
         def fresh(file: FoundFile) -> bool:
-            return self._follow and now.timestamp() - file.modified_ns / 1e9 < self._quiet
+            return self._follow and self._left_alone(file, now) < self._quiet
 
         plain = sort([file for file in files if file.layout in LINES], contents, sure=sure, fresh=fresh)
         found = {
@@ -174,7 +183,7 @@ class Finder:
         known = self._memory.packed(mark)
         if known is None or (known.identity and known.identity not in contents):
             known = inspect(file, contents.values(), self._max_unpacked)
-            if known is None and now.timestamp() - file.modified_ns / 1e9 < _GIVEN_UP:
+            if known is None and self._left_alone(file, now) < _GIVEN_UP:
                 return
             known = known or Unpacked("")
             self._memory.put_packed(mark, known)
