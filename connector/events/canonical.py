@@ -93,24 +93,40 @@ def _paths(paths: Iterable[str], *, dotted: bool) -> Iterator[_Path]:
 def _reader(paths: Iterable[_Path]) -> Get:
     """The first of the paths that says something. One call a field: this is the innermost loop of all."""
     steps = tuple(paths)
+    if any(step.below or step.marks for step in steps):
+        return _deep_reader(steps)
+    places = tuple((step.folder, step.leaf) for step in steps)
+
+    def get(document: Document, data: Data) -> Json:
+        for folder, leaf in places:
+            node: Json = data if folder is None else document.get(folder) if folder else document
+            if type(node) is dict:
+                value = node.get(leaf)
+                if type(value) is str:
+                    if value and value != "-":
+                        return value
+                elif value is not None:
+                    value = _single(value)
+                    if not absent(value):
+                        return value
+        return None
+
+    return get
+
+
+def _deep_reader(steps: tuple[_Path, ...]) -> Get:
+    """The same for paths that go further down, or take a part of a text."""
 
     def get(document: Document, data: Data) -> Json:
         for folder, leaf, below, marks in steps:
             node: Json = data if folder is None else document.get(folder) if folder else document
             for key in below:
                 node = node.get(key) if type(node) is dict else None
-            value = node.get(leaf) if type(node) is dict else None
-            if value is None or value in _SILENT:
-                continue
-            if type(value) is not str:
-                value = _single(value)
-                if absent(value):
-                    continue
+            value = _single(node.get(leaf)) if type(node) is dict else None
             if marks is not None:
                 value = part_of(value, *marks)
-                if value is None:
-                    continue
-            return value
+            if not absent(value):
+                return value
         return None
 
     return get
