@@ -47,6 +47,14 @@ class Server:
         self.log = self.folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @classmethod
+    def at(cls, address: str) -> Self:
+        """A server that somebody else has started, and will end: it can be asked, and nothing else."""
+        server = cls.__new__(cls)
+        server.port = int(address.rpartition(":")[2])
+        server.start = lambda: server
+        return server
+
     @property
     def url(self) -> str:
         """Where it answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 from typing import TypeVar
 
 from tests.servers.process import Server
@@ -13,8 +14,15 @@ _servers: dict[type[Server], Server] = {}
 
 
 def shared(kind: type[Kind]) -> Kind:
-    """The server of this kind, running. Raises ``Unavailable`` where it cannot be had, ``StartError`` where it fails."""
+    """The server of this kind, running. Raises ``Unavailable`` where it cannot be had, ``StartError`` where it fails.
+
+    ``$TRIAGED_TEST_ELASTICSEARCH`` and ``$TRIAGED_TEST_OPENSEARCH`` hold the address of one that runs already: its start
+    takes longer than most tests, and somebody who runs a few of them again and again need not wait for it.
+    """
     server = _servers.get(kind)
+    address = os.environ.get(f"TRIAGED_TEST_{kind.name.upper()}")
+    if server is None and address and kind.scheme == "http":
+        server = _servers[kind] = kind.at(address)
     if server is None:
         server = _servers[kind] = kind()
         atexit.register(server.close)

@@ -131,7 +131,9 @@ def _answered(error: ApiError, what: str) -> TriagedError:
     told = list(_told(error.body))
     found = next((TYPES[kind] for kind, _ in told if kind in TYPES), None)
     found = found or STATUSES.get(status) or Fault(TransientError if status >= 500 else ConfigError)
-    reason = "; ".join(dict.fromkeys(f"{kind}: {reason}" if reason else kind for kind, reason in told))
+    reason = "; ".join(
+        dict.fromkeys(f"{kind}: {' '.join(reason.split())}" if reason else kind for kind, reason in told)
+    )
     return _made(found, f"{what}: HTTP {status}{' ' if reason else ''}{_cut(reason)}", sent=True)
 
 

@@ -87,6 +87,8 @@ class Flavour(msgspec.Struct, frozen=True):
     pit_path: str
     pit_id: str
     pit_options: Mapping[str, str]
+    """So that a point in time is made of the shards that are there: one that is not there stops no other."""
+
     close_path: str
     has_enrich: bool
     lifecycle: str
@@ -104,7 +106,7 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         node_class=Node,
         pit_path="_pit",
         pit_id="id",
-        pit_options={},
+        pit_options={"allow_partial_search_results": "true"},
         close_path="/_pit",
         has_enrich=True,
         lifecycle="_ilm/policy",
@@ -115,7 +117,7 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         node_class=OpenSearchNode,
         pit_path="_search/point_in_time",
         pit_id="pit_id",
-        pit_options={"allow_partial_pit_creation": "false"},
+        pit_options={"allow_partial_pit_creation": "true"},
         close_path="/_search/point_in_time",
         has_enrich=False,
         lifecycle="_plugins/_ism/policies",

@@ -21,6 +21,11 @@ class Shards(msgspec.Struct, frozen=True):
     failed: int = 0
     failures: tuple[Mapping[str, Any], ...] = ()
 
+    def lacks(self) -> str:
+        """What did not answer. OpenSearch counts a shard that is nowhere as neither successful nor failed."""
+        missing = max(self.failed, self.total - self.successful)
+        return f"{missing} of {self.total} shards did not answer" if missing else ""
+
 
 class Hit(msgspec.Struct, frozen=True, rename={"index": "_index", "id": "_id", "source": "_source"}):
     """One document; ``sort`` are the values that a search goes on after."""
@@ -61,8 +66,8 @@ class SearchReply(msgspec.Struct, frozen=True, rename={"shards": "_shards"}):
         """What keeps the answer from being all that the server has; empty where nothing does."""
         if self.timed_out:
             return "the search timed out on the server"
-        if self.shards.failed or self.shards.successful < self.shards.total:
-            return f"{self.shards.total - self.shards.successful} of {self.shards.total} shards failed{self._why()}"
+        if missing := self.shards.lacks():
+            return missing + self._why()
         if self.terminated_early:
             return "the search was ended early on the server"
         return ""

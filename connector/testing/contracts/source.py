@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from connector.ports import EventSource, SiemPlugin
 from connector.testing import examples
 from connector.testing.contracts.rules import adapter, require, testbed
-from connector.types import Cursor, Position, RawEvent, Span
+from connector.types import Batch, Cursor, Position, RawEvent, Span
 
 _LIMITS = (1, 2, 3, 7, 1000)
 _FIRST, _SECOND = 17, 12
@@ -36,8 +36,9 @@ def check_source(plugin: SiemPlugin, directory: Path) -> None:
                 _whatever_the_cut(source, span)
                 _half_open(source, span)
                 _counted(source, span)
+            digest, begun = source.query_digest, [source.read(span, None, 2) for span in spans]
         with adapter(plugin.source, bed.source_config(), bed.clock) as other:
-            _after_a_restart(source, other, spans, found)
+            _after_a_restart(other, digest, dict(zip(spans, begun, strict=True)), found)
 
 
 def _pages(source: EventSource, span: Span, limit: int, after: Cursor | None = None) -> Iterator[Any]:
@@ -123,15 +124,16 @@ def _counted(source: EventSource, span: Span) -> None:
     require(counted in {None, held}, f"count gives the {held} events that a read gives, or None", counted)
 
 
-def _after_a_restart(source: EventSource, other: EventSource, spans: Sequence[Span], found: Sequence[RawEvent]) -> None:
+def _after_a_restart(
+    other: EventSource, digest: str, begun: Mapping[Span, Batch[RawEvent]], found: Sequence[RawEvent]
+) -> None:
     other.heads()
-    require(source.query_digest, "a source has a query digest")
-    require(source.query_digest == other.query_digest, "the same query has the same digest after a restart")
-    again = [raw for span in spans for raw in _all(other, span, 5)]
+    require(digest, "a source has a query digest")
+    require(digest == other.query_digest, "the same query has the same digest after a restart")
+    again = [raw for span in begun for raw in _all(other, span, 5)]
     require(_ids(again) == _ids(found), "a new process reads the same native ids, in the same order")
-    for span in spans:
+    for span, first in begun.items():
         whole = _ids(_all(other, span, 1000))
-        first = source.read(span, None, 2)
         if not first.done:
             rest = _ids(_all(other, span, 1000, first.cursor))
             require(rest == whole[len(first.items) :], "a cursor outlives the process that it was made in", rest)
