@@ -34,6 +34,10 @@ def _check(reason: str, longest: int = LONGEST_REASON) -> None:
     assert 0 < len(reason) <= longest, f"a reason of {len(reason)} characters"
 
 
+def _must_be_refused(refused: PermanentError) -> None:
+    assert not str(refused).startswith("no JSON event"), f"a reader failed: {refused.__cause__!r}"
+
+
 def judged(data: Any, error: str | None = None) -> Event | None:
     """Takes a raw event through every step that reads it before a model does; None where it was refused."""
     raw = RawEvent(deployment="fuzz", native_id="1", ref=REF, data=data, error=error)
@@ -41,7 +45,7 @@ def judged(data: Any, error: str | None = None) -> Event | None:
         event = normalise(raw)
     except PermanentError as refused:
         _check(str(refused))
-        assert not str(refused).startswith("no JSON event"), f"a reader failed: {refused.__cause__!r}"
+        _must_be_refused(refused)
         kept.preserved(raw)
         return None
     assert type(event.ecs) is dict
