@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import connector
-from connector.cli import actions, classify, config, coverage, daemon, demo, ledger, model, policy, train
+from connector.cli import actions, classify, config, coverage, daemon, demo, elastic, ledger, model, policy, train
 
 app = typer.Typer(
     name="triaged",
@@ -46,6 +46,7 @@ app.command("approve")(actions.approve)
 app.command("reject")(actions.reject)
 app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")
+app.add_typer(elastic.app, name="elastic")
 app.add_typer(model.app, name="model")
 app.add_typer(policy.app, name="policy")
 app.add_typer(train.app, name="train")

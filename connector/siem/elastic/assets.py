@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from connector.resources import shipped
 from connector.siem.elastic import painless
+from connector.siem.elastic.records import FAMILIES
 from connector.types import Json
 
 Flavour = Literal["elasticsearch", "opensearch"]
@@ -32,6 +33,10 @@ _PLACES: Final = {
     "pipeline": "/_ingest/pipeline/",
 }
 _LIFECYCLES: Final = {"elasticsearch": ("ilm", "/_ilm/policy/"), "opensearch": ("ism", "/_plugins/_ism/policies/")}
+_MAPPINGS: Final = (
+    *("triaged-verdict-mappings", "triaged-record-mappings"),
+    *("triaged-lookup-mappings", "triaged-stamp-mappings"),
+)
 _SOURCES: Final = {
     "@fingerprint": painless.FINGERPRINT,
     "@lookup_table": painless.LOOKUP_TABLE,
@@ -55,19 +60,17 @@ class Asset(NamedTuple):
     published: bool = False
 
 
-def assets(flavour: Flavour, lookup: LookupMode, *, enabled: bool = True) -> tuple[Asset, ...]:
-    """Everything that is installed, in order. ``enabled`` false installs pipelines that leave every event alone."""
+def assets(flavour: Flavour, lookup: LookupMode, *, prefix: str = "triaged", enabled: bool = True) -> tuple[Asset, ...]:
+    """Everything that is installed, in order. ``prefix`` begins the names of the indices that the writer writes to.
+
+    ``enabled`` false installs pipelines that leave every event alone.
+    """
     folder = shipped("elastic_ingest")
     made = [
         _lifecycle(folder, flavour),
-        *(
-            _asset(folder, "component template", name, f"component_templates/{name}")
-            for name in ("triaged-verdict-mappings", "triaged-lookup-mappings", "triaged-stamp-mappings")
-        ),
-        *(
-            _asset(folder, "index template", name, f"index_templates/{name}")
-            for name in ("triaged-verdicts", "triaged-lookup")
-        ),
+        *(_asset(folder, "component template", name, f"component_templates/{name}") for name in _MAPPINGS),
+        *(_records(folder, f"{prefix}-{family}", family) for family in FAMILIES.values()),
+        _asset(folder, "index template", LOOKUP_INDEX, f"index_templates/{LOOKUP_INDEX}"),
         Asset("index", LOOKUP_INDEX, f"/{LOOKUP_INDEX}", {}, fixed=True),
     ]
     if lookup == "enrich":
@@ -95,6 +98,14 @@ def _asset(folder: Path, kind: str, name: str, file: str, **how: bool) -> Asset:
     if kind in {"component template", "index template"}:
         body["version"] = VERSION
     return Asset(kind, name, f"{_PLACES[kind]}{name}", body, **how)
+
+
+def _records(folder: Path, alias: str, family: str) -> Asset:
+    """The index template of one kind of record: its months stand behind one alias."""
+    text = (folder / "index_templates" / "triaged-records.json").read_text("utf-8")
+    mappings = "triaged-verdict-mappings" if family == "verdicts" else "triaged-record-mappings"
+    body = json.loads(text.replace("@alias", alias).replace("@mappings", mappings))
+    return Asset("index template", alias, f"{_PLACES['index template']}{alias}", body | {"version": VERSION})
 
 
 def _lifecycle(folder: Path, flavour: Flavour) -> Asset:

@@ -68,10 +68,10 @@ def install(server: Server, changes: Iterable[Change]) -> list[Change]:
         if change.state in {"installed", "unavailable"} or (asset.fixed and change.state == "differs"):
             continue
         reply = server.request("PUT", asset.path, change.wanted or None)
-        _require(reply, f"installing the {asset.kind} {asset.name}")
+        require(reply, f"installing the {asset.kind} {asset.name}")
         if asset.kind == "enrich policy":
             # a pipeline that names the policy is refused until its index was made once
-            _require(server.request("POST", f"{asset.path}/_execute"), f"executing the enrich policy {asset.name}")
+            require(server.request("POST", f"{asset.path}/_execute"), f"executing the enrich policy {asset.name}")
         done.append(change)
     return done
 
@@ -90,7 +90,7 @@ def uninstall(server: Server, changes: Sequence[Change], *, data: bool = False) 
             continue
         reply = server.request("DELETE", asset.path)
         if reply.status not in _ABSENT:
-            _require(reply, f"removing the {asset.kind} {asset.name}")
+            require(reply, f"removing the {asset.kind} {asset.name}")
             gone.append(asset)
     return gone
 
@@ -101,7 +101,7 @@ def _change(server: Server, asset: Asset) -> Change:
         return Change(asset, "unavailable")
     if reply.status in _ABSENT:
         return Change(asset, "missing", None, asset.body)
-    _require(reply, f"reading the {asset.kind} {asset.name}")
+    require(reply, f"reading the {asset.kind} {asset.name}")
     deployed = _deployed(asset, reply.body)
     if deployed is None:
         return Change(asset, "missing", None, asset.body)
@@ -160,7 +160,8 @@ def _holds(deployed: Json, wanted: Json) -> bool:
     return bool(deployed == wanted)
 
 
-def _require(reply: Reply, doing: str) -> None:
+def require(reply: Reply, doing: str) -> None:
+    """Raises ``ConfigError`` with the server's reason where it refused. ``doing`` says what was tried."""
     if reply.status >= 300:
         raise ConfigError(f"{doing}: the server answered {reply.status}: {_reason(reply.body)}")
 

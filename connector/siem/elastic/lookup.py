@@ -70,7 +70,8 @@ class Lookup:
     def write(self, entries: Sequence[LookupEntry]) -> list[Delivery]:
         """Puts entries into the look-up index: one document a fingerprint, of which the one that lasts longest stays.
 
-        One outcome an entry, in order. Raises ``TransientError`` where the whole call failed.
+        One outcome an entry, in order. Where the whole call fails the entries wait, and nothing is raised: an entry
+        must never keep a verdict from being delivered.
         """
         if not entries:
             return []
@@ -79,7 +80,11 @@ class Lookup:
             version = (entry.expires_at - _EPOCH) // _MICROSECOND
             action = {"_id": entry.fingerprint, "version": version, "version_type": "external_gte"}
             lines += [{"index": action}, known(entry)]
-        reply = self._asked("POST", f"/{assets.LOOKUP_INDEX}/_bulk", lines)
+        try:
+            reply = self._asked("POST", f"/{assets.LOOKUP_INDEX}/_bulk", lines)
+        except (TransientError, ConfigError) as error:
+            emit(Signal.LOOKUP_FAILED, self._name, reason=str(error))
+            return [Delivery(outcome="retry", reason=str(error))] * len(entries)
         self._model = entries[-1].model
         self._stale = True
         return [delivery_of(item["index"]) for item in reply["items"]]
