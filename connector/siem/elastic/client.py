@@ -23,7 +23,7 @@ from connector.retries import retrying
 from connector.settings import Every
 from connector.siem.elastic.faults import UnsendableError, fault
 from connector.siem.elastic.flavour import FLAVOURS, HITS, FlavourName
-from connector.siem.elastic.hits import SearchReply
+from connector.siem.elastic.hits import decoded
 
 Reply = TypeVar("Reply")
 
@@ -204,6 +204,6 @@ class HitsJson(Json):
     def loads(self, data: bytes) -> Any:
         """A :class:`~connector.siem.elastic.hits.SearchReply`."""
         try:
-            return msgspec.json.decode(data, type=SearchReply)
-        except (ValueError, RecursionError) as error:
+            return decoded(data)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise SerializationError(f"the answer is no search reply: {error}") from error

@@ -27,6 +27,14 @@ class GoneError(TransientError):
     """The server has given up what an earlier call opened: a point in time that expired, or that a restart ended."""
 
 
+class MissingError(ConfigError):
+    """An index that was named is not there."""
+
+
+class UnreadableError(TransientError):
+    """The answer came whole, and is not what it should be: nothing decodes a document in it."""
+
+
 class UnsendableError(SerializationError):
     """What was to be sent cannot be written as JSON."""
 
@@ -41,7 +49,7 @@ class Fault(NamedTuple):
 TYPES: Final[Mapping[str, Fault]] = {
     "search_context_missing_exception": Fault(GoneError),
     "security_exception": Fault(ConfigError, "Check the credentials, and the privileges of their role"),
-    "index_not_found_exception": Fault(ConfigError, "Check the name; a pattern (`name-*`) may match nothing yet"),
+    "index_not_found_exception": Fault(MissingError, "Check the name; a pattern (`name-*`) may match nothing yet"),
     "index_closed_exception": Fault(ConfigError, "Open the index, or name others"),
     "cluster_block_exception": Fault(TransientError),
     "circuit_breaking_exception": Fault(TransientError),
@@ -96,7 +104,7 @@ _TRUST: Final = "Check `ca_certs` or `fingerprint`, and that the address stands 
 
 BREAKS: Final[tuple[Break, ...]] = (
     Break(UnsendableError, None, PermanentError),
-    Break(SerializationError, None, TransientError),
+    Break(SerializationError, None, UnreadableError),
     Break(TlsError, ssl.SSLCertVerificationError, ConfigError, advice=_TRUST),
     Break(TlsError, ssl.SSLEOFError, TransientError),
     Break(TlsError, ssl.SSLZeroReturnError, TransientError),

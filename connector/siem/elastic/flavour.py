@@ -90,6 +90,10 @@ class Flavour(msgspec.Struct, frozen=True):
     """So that a point in time is made of the shards that are there: one that is not there stops no other."""
 
     close_path: str
+    ties: tuple[str, ...]
+    """What tells documents of one time apart in a point in time. OpenSearch counts shards by index: `_shard_doc` alone is
+    the same for documents of two indices, and a page that ends between them would lose one."""
+
     has_enrich: bool
     lifecycle: str
     """The first part of the path of lifecycle policies: index lifecycle, or index state management."""
@@ -108,6 +112,7 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         pit_id="id",
         pit_options={"allow_partial_search_results": "true"},
         close_path="/_pit",
+        ties=("_shard_doc",),
         has_enrich=True,
         lifecycle="_ilm/policy",
     ),
@@ -119,6 +124,7 @@ FLAVOURS: Final[Mapping[FlavourName, Flavour]] = {
         pit_id="pit_id",
         pit_options={"allow_partial_pit_creation": "true"},
         close_path="/_search/point_in_time",
+        ties=("_index", "_shard_doc"),
         has_enrich=False,
         lifecycle="_plugins/_ism/policies",
     ),

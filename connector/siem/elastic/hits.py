@@ -6,6 +6,7 @@ as it decodes those of a file.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,14 +28,15 @@ class Shards(msgspec.Struct, frozen=True):
         return f"{missing} of {self.total} shards did not answer" if missing else ""
 
 
-class Hit(msgspec.Struct, frozen=True, rename={"index": "_index", "id": "_id", "source": "_source"}):
-    """One document; ``sort`` are the values that a search goes on after."""
+class Hit(msgspec.Struct, frozen=True, rename={"index": "_index", "id": "_id", "source": "_source", "fault": "_fault"}):
+    """One document; ``sort`` are the values that a search goes on after, ``fault`` is ours: why it is not here."""
 
     index: str
     id: str
     sort: tuple[Any, ...] = ()
     source: msgspec.Raw = msgspec.Raw()
     fields: Mapping[str, tuple[Any, ...]] = {}
+    fault: str = ""
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -78,3 +80,20 @@ class SearchReply(msgspec.Struct, frozen=True, rename={"shards": "_shards"}):
             if isinstance(reason, Mapping):
                 return f": {reason.get('type')}: {str(reason.get('reason'))[:300]}"
         return ""
+
+
+def decoded(data: bytes) -> SearchReply:
+    """The reply. Raises ``ValueError`` or ``RecursionError`` where it is none."""
+    try:
+        return msgspec.json.decode(data, type=SearchReply)
+    except msgspec.DecodeError:
+        return msgspec.convert(_leniently(data), SearchReply)
+
+
+def _leniently(data: bytes) -> Any:
+    """By the standard library, which reads lone surrogates; each document is written again, as what it was."""
+    reply = json.loads(data)
+    for hit in reply["hits"]["hits"]:
+        if "_source" in hit:
+            hit["_source"] = msgspec.Raw(json.dumps(hit["_source"]).encode())
+    return reply

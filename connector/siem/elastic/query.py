@@ -72,15 +72,15 @@ class Asked(msgspec.Struct, frozen=True):
             placed.append(without(self.time_field, {"range": {FALLBACK: _EVER}}))
         return self._matching({"bool": {"must_not": placed}})
 
-    def sort(self) -> list[Json]:
-        """By time, those with the time field first, then by place in the point in time."""
+    def sort(self, ties: Sequence[str]) -> list[Json]:
+        """By time, those with the time field first, then by what tells documents of one millisecond apart."""
         fields = (self.time_field, FALLBACK) if self.has_fallback else (self.time_field,)
         order = {"order": "asc", "missing": "_last", "unmapped_type": "date", "numeric_type": "date"}
-        return [*({field: order} for field in fields), {"_shard_doc": "asc"}]
+        return [*({field: order} for field in fields), *({tie: "asc"} for tie in ties)]
 
     def time_of(self, sort: Sequence[Any]) -> int | None:
         """A hit's time in milliseconds, from its sort values; None where it has none."""
-        for value in sort[:-1]:
+        for value in sort[: 2 if self.has_fallback else 1]:
             if isinstance(value, int) and value != MISSING:
                 return value
         return None

@@ -11,9 +11,9 @@ import msgspec
 
 from connector.errors import ConfigError, TransientError, TriagedError
 from connector.siem.elastic.client import Cluster
-from connector.siem.elastic.faults import GoneError
+from connector.siem.elastic.faults import GoneError, MissingError, UnreadableError
 from connector.siem.elastic.flavour import HITS
-from connector.siem.elastic.hits import SearchReply, Shards
+from connector.siem.elastic.hits import Hits, SearchReply, Shards
 
 EMPTY: Final = "-"
 """The point in time of a pattern that matches no index, which not every server can make."""
@@ -89,20 +89,18 @@ class Reader:
         while self._spent:
             self._close(self._spent.popleft())
 
-    def size(self, wanted: int) -> int:
-        """How many documents to ask for at once."""
-        return max(1, min(self._page, wanted))
-
-    def page(self, pit: str, body: Mapping[str, Any], size: int) -> SearchReply:
-        """One page. After a failure the next pages are smaller, since what failed may have been their size.
+    def page(self, pit: str, body: Mapping[str, Any], wanted: int) -> tuple[SearchReply, bool]:
+        """One page of at most so many documents, and whether it is the last. After a failure the next pages are smaller, since what failed may have been their size.
 
         Raises ``GoneError`` where the point in time is no longer there.
         """
         if pit == EMPTY:
-            return SearchReply()
-        whole = {**body, "size": size, "track_total_hits": False, "pit": {"id": pit, "keep_alive": self._keep_alive}}
+            return SearchReply(), True
+        whole = {**body, "track_total_hits": False, "pit": {"id": pit, "keep_alive": self._keep_alive}}
         try:
-            reply = self._ask(f"searching {self._index}", "/_search", whole)
+            reply, size = self._readable(whole, max(1, min(self._page, wanted)))
+        except MissingError as error:  # an index of the point in time was deleted
+            raise GoneError(str(error), sent=True) from error
         except GoneError:
             raise
         except TransientError:
@@ -112,7 +110,20 @@ class Reader:
         if hits:
             each = max(1, sum(len(bytes(hit.source)) for hit in hits) // len(hits))
             self._page = max(_SMALLEST_PAGE, min(self._most, 2 * self._page, _PAGE_BYTES // each))
-        return reply
+        return reply, len(hits) < size
+
+    def _readable(self, body: Mapping[str, Any], size: int) -> tuple[SearchReply, int]:
+        """A page of so many, and how many that were; fewer where one cannot be decoded, which then comes without itself."""
+        what = f"searching {self._index}"
+        while True:
+            try:
+                return self._ask(what, "/_search", {**body, "size": size}), size
+            except UnreadableError as error:
+                if size == 1:
+                    reply = self._ask(what, "/_search", {**body, "size": 1, "_source": False})
+                    hits = tuple(msgspec.structs.replace(hit, fault=str(error)) for hit in reply.hits.hits)
+                    return msgspec.structs.replace(reply, hits=Hits(hits=hits)), 1
+                size //= 2
 
     def _search(self, what: str, body: Mapping[str, Any]) -> SearchReply:
         return self._ask(what, f"/{self._index}/_search", body)

@@ -72,7 +72,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
     pit: str
     lacks: str = ""
-    after: tuple[int | None, ...] = ()
+    after: tuple[int | str | None, ...] = ()
     floor: Floor | None = None
     losses: int = 0
 
@@ -158,7 +158,7 @@ class ElasticSource:
                 "aggs": {"values": {"value_count": {"field": FALLBACK}}},
             }
         reply = self._reader.count(self._asked.within(span), **values)
-        if reply.lacks() or reply.hits.total is None:
+        if reply.shards.lacks() or reply.timed_out or reply.hits.total is None:
             return None
         told = reply.aggregations
         times = told["field"]["value"] + told.get("fallback", {}).get("values", {}).get("value", 0) if told else 0
@@ -184,16 +184,18 @@ class ElasticSource:
         return page._replace(place=lasting, reason=page.reason or reason)
 
     def _searched(self, span: Span, place: Place, wanted: int) -> Page:
-        size = self._reader.size(wanted)
-        reply = self._reader.page(place.pit, self._body(span, place), size)
+        reply, last = self._reader.page(place.pit, self._body(span, place), wanted)
         found = reply.hits.hits
         moved = msgspec.structs.replace(place, pit=reply.pit_id or place.pit)
         if found:
             moved = msgspec.structs.replace(moved, after=found[-1].sort)
-        return Page(found, moved, len(found) < size, reply.lacks() or place.lacks)
+        return Page(found, moved, last, reply.lacks() or place.lacks)
 
     def _body(self, span: Span, place: Place) -> dict[str, Any]:
-        body: dict[str, Any] = {"query": self._asked.within(span, place.floor), "sort": self._asked.sort()}
+        body: dict[str, Any] = {
+            "query": self._asked.within(span, place.floor),
+            "sort": self._asked.sort(self._cluster.flavour.ties),
+        }
         if place.after:
             body["search_after"] = list(place.after)
         if self._config.identity == "event.id":
@@ -231,7 +233,7 @@ class ElasticSource:
                 data=source,
                 position=Position(partition=span.partition, offset=offset),
                 place=f"{hit.index}/{hit.id}",
-                error=None if source else "the index keeps no _source",
+                error=None if source else hit.fault or "the index keeps no _source",
             )
 
     def _identity(self, hit: Hit) -> str:
