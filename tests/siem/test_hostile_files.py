@@ -177,16 +177,22 @@ def _whole(name: str) -> Callable[[bytes], object]:
     return run
 
 
+def _long(short: int, whole: int) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("count", [short, pytest.param(whole, marks=pytest.mark.full)])
+
+
 @pytest.mark.parametrize("name", ENDLESS)
+@_long(15_000, 60_000)
 @pytest.mark.timeout(120)  # a hang guard: a quadratic way would take hours
-def test_splitting_costs_what_the_file_weighs(name: str) -> None:
-    assert growth.ratio(ENDLESS[name], _whole(name), 60_000) < growth.LINEAR
+def test_splitting_costs_what_the_file_weighs(name: str, count: int) -> None:
+    assert growth.ratio(ENDLESS[name], _whole(name), count) < growth.LINEAR
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_no_record_is_longer_than_an_event_may_be(name: str) -> None:
+@_long(30_000, 200_000)
+def test_no_record_is_longer_than_an_event_may_be(name: str, count: int) -> None:
     limit = 1 << 14
-    for content, _, error in read(ENDLESS[name](100_000), name, max_event=limit):
+    for content, _, error in read(ENDLESS[name](count), name, max_event=limit):
         assert error or _size(content) <= 2 * limit + PIECE
 
 
