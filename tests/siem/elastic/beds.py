@@ -14,6 +14,7 @@ from tests.servers.opensearch import OpenSearch
 from tests.servers.process import Server
 from tests.servers.shared import shared
 from tests.siem.elastic.asked import ask, held
+from tests.siem.elastic.test_alert_history import MAPPINGS
 
 TIMES: Mapping[str, Any] = {
     "mappings": {
@@ -47,6 +48,7 @@ class ElasticTestbed:
     def __enter__(self) -> Self:
         self.server = shared(self.kind)
         ask(self.server, "PUT", f"/{self._name}-events", TIMES)
+        ask(self.server, "PUT", f"/{self._name}-alerts", {"mappings": MAPPINGS})
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -78,6 +80,20 @@ class ElasticTestbed:
     def written(self) -> Sequence[Mapping[str, Any]]:
         """Every document of the writer's indices."""
         return [hit["_source"] for hit in held(self.server, f"{self._name}-triaged-*")]
+
+    def close_alert(self, alert_id: str, event_ids: Sequence[str], disposition: str) -> None:
+        """As Kibana leaves an alert that was raised on a record of ours and then closed."""
+        alert = {
+            "kibana.alert.uuid": alert_id,
+            "kibana.alert.rule.type": "query",
+            "kibana.alert.workflow_status": "closed",
+            "kibana.alert.workflow_status_updated_at": self.clock().isoformat(timespec="milliseconds"),
+            "kibana.alert.workflow_reason": disposition,
+            "kibana.alert.ancestors": [{"id": "1", "type": "event", "index": "triaged-verdicts-2026.01", "depth": 0}],
+            "kibana.alert.original_event.id": event_ids[0],
+        }
+        ask(self.server, "PUT", f"/{self._name}-alerts/_doc/{alert_id}?refresh=true", alert)
+        self.settle()
 
     def clock(self) -> datetime:
         """The machine's time, which the server has too."""
