@@ -15,7 +15,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: help setup demo test test-all check bench fuzz lock clean
+.PHONY: help setup demo demo-elastic test test-all check bench bench-elastic fuzz lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -24,6 +24,9 @@ setup: $(VENV)/.dev  ## Install everything that development needs into .venv
 
 demo: $(VENV)/.runtime  ## Replay the bundled intrusion through the real daemon and show what it finds
 	$(BIN)/triaged demo
+
+demo-elastic: $(VENV)/.runtime  ## The same through a real OpenSearch, enriched at ingest; needs mvn and a JDK 21
+	$(BIN)/python -m tests.demo.elastic
 
 test: check  ## Static checks and the test suite
 	$(BIN)/python -m pytest -m "not full"
@@ -39,6 +42,9 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 
 bench: $(VENV)/.dev  ## Speed as ratios against transformers.pipeline, in one run
 	$(BIN)/python -m tests.bench
+
+bench-elastic: $(VENV)/.dev  ## What the pipeline costs a server, and what a server costs the daemon; needs mvn and a JDK 21
+	$(BIN)/python -m tests.bench.elastic
 
 fuzz: $(VENV)/.fuzz  ## Fuzz every parser and normaliser, SECONDS=60 in all
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
