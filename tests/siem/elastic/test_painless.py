@@ -129,7 +129,8 @@ def test_documents_that_are_really_indexed_have_pythons_fingerprint(server: Open
         stamp = hit["_source"].get("triaged")
         if isinstance(stamp, dict) and "fingerprint" in stamp and stamp != before.get("triaged"):
             event, stored = python(before), python(hit["_source"])
-            assert event is not None and stored is not None
+            assert event is not None
+            assert stored is not None
             assert stamp["fingerprint"] == event.fingerprint == stored.fingerprint
             told += 1
     ask(server, "DELETE", "/conformance")
