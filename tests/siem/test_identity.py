@@ -197,3 +197,23 @@ def test_what_is_missing_of_a_lost_file_is_told_to_a_reader_that_stood_still_for
     batch = files.read(Span(partition=head.partition, start=0, stop=head.offset), None, 10)
     assert (batch.complete, batch.done) == (False, True)
     assert files.heads() == []
+
+
+def test_a_copy_that_was_packed_before_a_log_grew_never_stands_for_the_log(tmp_path: Path) -> None:
+    log, opening = tmp_path / "a.log", b'{"started": "the same line at the start of each file"}\n'
+    log.write_bytes(opening)
+    early = tmp_path / "a.log.1.gz"
+    early.write_bytes(gzip.compress(opening))
+    os.utime(early, (1e9, 1e9))
+    files = source(tmp_path)
+    assert len(files.heads()) == 1
+    log.write_bytes(opening + b'{"n": 1}\n{"n": 2}\n')
+    (grown,) = files.heads()
+    late = tmp_path / "a.log.2.gz"
+    late.write_bytes(gzip.compress(log.read_bytes()))
+    os.utime(late, (1e9, 1e9))
+    log.unlink()
+    assert files.heads() == [grown]
+    assert len(drain(files, Span(partition=grown.partition, start=0, stop=grown.offset))) == 3
+    log.write_bytes(opening + b'{"n": 3}\n')
+    assert {head.offset for head in files.heads() if head.partition == grown.partition} == {grown.offset}

@@ -190,6 +190,8 @@ class Finder:
         holder = found.get(known.identity)
         if known.identity and holder is None:
             content = contents[known.identity]
+            if known.size < content.end:  # it was packed before the content grew: another file may hold all of it
+                return
             found[known.identity] = as_lines(file, content, known.size)
             contents[known.identity] = msgspec.structs.replace(content, lost=0, end=known.size, tail=known.tail)
         elif holder is None or holder.codec or not holds(holder, known.size, known.tail):
