@@ -164,7 +164,8 @@ def follow(data: st.DataObject, bundle: Bundle, make: Callable[[Path, str, Any],
             found = reader.read()
             openings = found.pop(None, 0)
             assert found == Counter(number for log in logs for number in log.written)
-            assert openings in {0, sum(log.openings for log in logs)}
+            # a file that holds nothing but the opening that others have too is waited for: it may be a copy
+            assert openings <= sum(log.openings for log in logs)
             assert reader.gaps() == []
         finally:
             reader.close()
@@ -175,22 +176,29 @@ OPERATIONS = (
     "new", "kill", "kill", "restart",
 )  # fmt: skip
 QUICK = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+FULL = settings(QUICK, max_examples=60)
+WRITERS: dict[str, Callable[[Path, str, Any], Log]] = {
+    "lines": lambda folder, name, numbers: Log(folder, name, numbers, b""),
+    "lines under a banner": lambda folder, name, numbers: Log(folder, name, numbers, BANNER),
+    "rows under a header": lambda folder, name, numbers: Table(folder, name, numbers, HEADER),
+}
 
 
+@pytest.mark.parametrize("writer", ["lines", "rows under a header"])
 @QUICK
 @given(data=st.data())
-def test_every_line_is_read_once_whatever_rotates_the_file_and_kills_the_reader(
-    data: st.DataObject, bundle: Bundle
+def test_every_record_is_read_once_whatever_rotates_the_file_and_kills_the_reader(
+    writer: str, data: st.DataObject, bundle: Bundle
 ) -> None:
-    follow(data, bundle, lambda folder, name, numbers: Log(folder, name, numbers, b""), steps=25)
+    follow(data, bundle, WRITERS[writer], steps=25)
 
 
-@QUICK
+@pytest.mark.full
+@pytest.mark.parametrize("writer", WRITERS)
+@FULL
 @given(data=st.data())
-def test_every_row_of_a_table_is_read_once_though_each_file_starts_with_the_same_header(
-    data: st.DataObject, bundle: Bundle
-) -> None:
-    follow(data, bundle, lambda folder, name, numbers: Table(folder, name, numbers, HEADER), steps=25)
+def test_every_record_is_read_once_over_long_stories(writer: str, data: st.DataObject, bundle: Bundle) -> None:
+    follow(data, bundle, WRITERS[writer], steps=40)
 
 
 @pytest.mark.parametrize("end", [Log.recreate, Log.truncate])
