@@ -102,7 +102,7 @@ def main() -> int:
         triaged("run", "--drain", "--config", str(config))
         put(server, SECOND, events)
         told("the daemon is stopped; the same events, indexed again, come out of the server's own pipeline as:")
-        Console().print(shown(enriched(server)))
+        Console(width=None if sys.stdout.isatty() else 130).print(shown(enriched(server)))
         sys.stdout.write(json.dumps(summary(server, len(recorded(folder / "runs.sqlite")))) + "\n")
     return 0
 
@@ -156,7 +156,7 @@ def shown(documents: Sequence[Mapping[str, Any]]) -> Table:
             str(stamp["verdict"]),
             "-" if sure is None else f"{sure:.2f}",
             ", ".join(techniques),
-            report.printable(str(document.get("host", {}).get("name", "-"))),
+            report.printable(str(document.get("host", {}).get("name", "-"))).partition(".")[0],
             report.summary(document),
         )
         table.add_row(*map(Text, row))
