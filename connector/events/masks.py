@@ -186,9 +186,19 @@ _TOKENS = rf"""
     | (?P<users>[:$](?:\\users\\|\\\\users\\\\|/users/|\\documents\ and\ settings\\)|/home/)(?P<profile>{_NAME})
     """
 _TOKEN = re.compile(_TOKENS, re.VERBOSE)
-_UNIX_TOKEN = re.compile(
-    rf"""(?P<unix_users>(?<![^\ "'=(,;])/users/)(?P<unix_profile>{_NAME}) | {_TOKENS}""", re.VERBOSE
+_LOCAL = r"""[^\ "'()/:;,<=>@\[\\\]{|}&%?#*]"""
+_PERSON = re.compile(
+    rf"""
+    (?<!{_LOCAL}){_LOCAL}++(?:@|%40)(?P<mail>[0-9a-z.\u0080-\U0010ffff-]++)
+    | (?<![0-9a-z])(?:
+        (?P<folder>(?:users|home)(?:\\\\|[\\/]))(?P<owner>{_NAME})
+      | (?P<technique>ta?[0-9]{{4}}(?![0-9a-z])(?:[./][0-9]{{3}}(?![0-9a-z]))?)
+    )
+    """,
+    re.VERBOSE,
 )
+_VERSION = re.compile(r"v?[0-9]|sha256\Z")
+_DIGITS = re.compile(r"[0-9]*\Z")
 _PUBLIC_PROFILES = frozenset({"public", "default", "default user", "all users", "defaultaccount", "defaultapppool"})
 _NO_HOSTS = frozenset({".", "localhost", "127.0.0.1"})
 _HEX_WORD = re.compile(r"[0-9a-f]{8,}\Z")
@@ -245,8 +255,6 @@ def _replace(match: re.Match[str]) -> str:
     kind = match.lastgroup or ""
     if kind == "profile":
         return match["users"] + _profile(match[kind])
-    if kind == "unix_profile":
-        return match["unix_users"] + (match[kind] if match[kind] == "shared" else _profile(match[kind]))
     if kind == "volume":
         return "<volume>"
     if kind == "volume_profile":
@@ -254,24 +262,51 @@ def _replace(match: re.Match[str]) -> str:
     return _ON_TOKEN[kind](match[kind])
 
 
-def text_mask(text: str, tokens: re.Pattern[str] = _TOKEN) -> str:
+def _running(stretch: str) -> str:
+    return _TOKEN.sub(_replace, lower(stretch))
+
+
+def text_mask(text: str, stretch_mask: Mask = _running) -> str:
     """Masks running text: case, profiles, GUIDs, SIDs, hosts, addresses, long numbers; payload tokens stay verbatim."""
     if len(text) < PAYLOAD_LENGTH:
-        return tokens.sub(_replace, lower(text))
+        return stretch_mask(text)
     parts = []
     done = 0
     for match in _PAYLOAD.finditer(text):
         if is_payload(match[0]):
-            parts.append(tokens.sub(_replace, lower(text[done : match.start()])))
+            parts.append(stretch_mask(text[done : match.start()]))
             parts.append(match[0])
             done = match.end()
-    parts.append(tokens.sub(_replace, lower(text[done:])))
+    parts.append(stretch_mask(text[done:]))
     return "".join(parts)
 
 
-def unix_mask(text: str) -> str:
-    """Running text of a Mac: a person's folder is ``/Users/<name>``, with nothing before it."""
-    return text_mask(text, _UNIX_TOKEN)
+def _mail(host: str, whole: str) -> str:
+    """What stands for ``local@host``: nothing is left of a mail address; an address keeps its class; versions stay."""
+    labels = host.rstrip(".-").split(".")
+    if len(labels) > 1 and not _DIGITS.match(labels[-1]):
+        return "<user>"
+    if _ipv4(".".join(labels)):
+        return f"<user>@{host}"
+    return whole if _VERSION.match(host) else "<user>@<host>"
+
+
+def _person(match: re.Match[str]) -> str:
+    kind = match.lastgroup
+    if kind == "mail":
+        return _mail(match[kind], match[0])
+    if kind == "owner":
+        return match["folder"] + (match[kind] if match[kind] == "shared" else _profile(match[kind]))
+    return "<technique>"
+
+
+def _named_stretch(stretch: str) -> str:
+    return _TOKEN.sub(_replace, _PERSON.sub(_person, lower(stretch)))
+
+
+def named_mask(text: str) -> str:
+    """Running text of systems that name people otherwise than Windows; ids of techniques, which are labels, go too."""
+    return text_mask(text, _named_stretch)
 
 
 def stack(text: str) -> str:
@@ -293,7 +328,7 @@ VERBS: Mapping[str, Mask] = {
     "keep": verbatim,
     "fold": lower,
     "text": text_mask,
-    "unix": unix_mask,
+    "named": named_mask,
     "user": user,
     "address": address,
     "domain": domain,

@@ -42,6 +42,9 @@ _ENCODED: Final = frozenset(
     }
 )
 
+_NAMED: Final = "named."
+"""Before the name of a field that is read as its namesake, and masked by `named`."""
+
 _PLACEHOLDER = re.compile(r"<([a-z][a-z-]*)>")
 _BINDING = re.compile(r'parameterbinding\([^)"]*\): name="([^"]*)"; value=')
 _INVOCATION = re.compile(r'commandinvocation\(([^)"]*)\): "[^"]*"')
@@ -118,12 +121,13 @@ def render(pairs: Pairs) -> str:
     """
     kind = TABLE.kinds.get(pairs[0][1]) if pairs else None
     parts = [kind.words if kind else "event"]
-    values = dict(pairs)
-    for field, value in pairs[1:]:
+    values = {field.removeprefix(_NAMED): value for field, value in pairs}
+    for told, value in pairs[1:]:
+        field = told.removeprefix(_NAMED)
         if field in _ORIGINAL_NAMES and _stem(value) == _stem(values.get(_ORIGINAL_NAMES[field], "")):
             continue
         if field == "process.args" and "process.command_line" in values:
             continue
-        label = _label(field)
+        label = _label(told)
         parts.append(f"{label} {_value(field, value)}" if label else _value(field, value))
     return _PLACEHOLDER.sub(r"\1", " | ".join(parts))[:MAX_TEXT]

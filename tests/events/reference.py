@@ -168,7 +168,7 @@ def payload(bare: str) -> bool:
     return few and mixed
 
 
-def running(text: str, unix: bool = False) -> str:
+def running(text: str, named: bool = False) -> str:
     out, stretch, i = "", "", 0
     while i < len(text):
         j = i
@@ -178,13 +178,13 @@ def running(text: str, unix: bool = False) -> str:
             k = j
             while k < len(text) and k < j + 2 and text[k] == "=":
                 k += 1
-            out += scan(lower(stretch), unix) + text[i:k]
+            out += scan(lower(stretch), named) + text[i:k]
             stretch, i = "", k
         elif j > i:
             stretch, i = stretch + text[i:j], j
         else:
             stretch, i = stretch + text[i], i + 1
-    return out + scan(lower(stretch), unix)
+    return out + scan(lower(stretch), named)
 
 
 def run(text: str, i: int, chars: str) -> int:
@@ -306,13 +306,66 @@ def word_start(text: str, i: int) -> tuple[str, int] | None:  # noqa: PLR0911
     return None
 
 
-def unix_users(text: str, i: int) -> tuple[str, int] | None:
-    start = i + len("/users/")
-    if text[i:start] == "/users/" and (i == 0 or text[i - 1] in " \"'=(,;") and name(text, start) > 0:
-        stop = name(text, start)
-        found = text[start:stop]
-        return "/users/" + (found if found == "shared" else profile(found)), stop
+NO_MAIL = " \"'()/:;,<=>@[\\]{|}&%?#*"
+
+
+def mail(text: str, i: int) -> tuple[str, int] | None:
+    if text[i] in NO_MAIL or (i and text[i - 1] not in NO_MAIL):
+        return None
+    end = i
+    while end < len(text) and text[end] not in NO_MAIL:
+        end += 1
+    start = end + (1 if at(text, end, "@") else 3 if text[end : end + 3] == "%40" else 0)
+    stop = start
+    while stop < len(text) and (text[stop] in WORD + ".-" or ord(text[stop]) > 0x7F):
+        stop += 1
+    if start == end or stop == start:
+        return None
+    host = text[start:stop]
+    bare = host
+    while bare[-1:] in (".", "-"):
+        bare = bare[:-1]
+    if "." in bare and any(char not in DIGITS for char in bare.split(".")[-1]):
+        return "<user>", stop
+    if ipv4(bare):
+        return "<user>@" + host, stop
+    version = host[0] in DIGITS or (host[0] == "v" and at(host, 1, DIGITS)) or host == "sha256"
+    return (text[i:stop] if version else "<user>@<host>"), stop
+
+
+def folder(text: str, i: int) -> tuple[str, int] | None:
+    for word in ("users", "home"):
+        for between in ("\\\\", "\\", "/"):
+            start = i + len(word + between)
+            if text[i:start] == word + between and name(text, start) > 0:
+                stop = name(text, start)
+                found = text[start:stop]
+                return word + between + (found if found == "shared" else profile(found)), stop
     return None
+
+
+def technique(text: str, i: int) -> tuple[str, int] | None:
+    for letters in ("ta", "t"):
+        end = i + len(letters)
+        if text[i:end] == letters and run(text, end, WORD) == run(text, end, DIGITS) == end + 4:
+            end += 4
+            if at(text, end, "./") and run(text, end + 1, WORD) == run(text, end + 1, DIGITS) == end + 4:
+                end += 4
+            return "<technique>", end
+    return None
+
+
+def people(text: str) -> str:
+    out, i = "", 0
+    while i < len(text):
+        found = mail(text, i)
+        if found is None and not at(text, i - 1, WORD):
+            found = folder(text, i) or technique(text, i)
+        if found is None:
+            found = text[i], i + 1
+        out += found[0]
+        i = found[1]
+    return out
 
 
 def anywhere(text: str, i: int) -> tuple[str, int] | None:
@@ -335,11 +388,12 @@ def anywhere(text: str, i: int) -> tuple[str, int] | None:
     return None
 
 
-def scan(text: str, unix: bool) -> str:
+def scan(text: str, named: bool) -> str:
+    text = people(text) if named else text
     out, i = "", 0
     while i < len(text):
         found = None if at(text, i - 1, WORD) else word_start(text, i)
-        found = found or (unix_users(text, i) if unix else None) or anywhere(text, i)
+        found = found or anywhere(text, i)
         if found is None:
             found = text[i], i + 1
         out += found[0]
@@ -357,7 +411,7 @@ def mask(which: str, value: str) -> str:
     if row["verb"] == "map":
         return row["map"].get(lower(text), "")
     verbs = {"user": user, "address": address, "domain": domain, "stack": stack, "text": running, "fold": lower}
-    verbs["unix"] = partial(running, unix=True)
+    verbs["named"] = partial(running, named=True)
     return verbs[row["verb"]](text) if row["verb"] in verbs else text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from typing import Any
 
 import pytest
@@ -212,11 +213,31 @@ def test_a_well_known_account_has_its_class_in_every_spelling() -> None:
     assert {user(name) for name in ("NT AUTHORITY\\SYSTEM", "SYSTEM", "S-1-5-18", "LocalSystem")} == {"<system>"}
 
 
-def test_a_persons_folder_on_a_mac_is_masked_and_shared_folders_and_addresses_stay():
-    masked = compile_mask("unix", 512)
+def test_a_persons_folder_is_masked_without_a_drive_too_and_shared_folders_stay() -> None:
+    masked = compile_mask("named", 512)
     assert (
         masked("/Users/ana/x -o='/Users/bo b/y' /Users/Shared/z")
         == "/users/<user>/x -o='/users/<user>/y' /users/shared/z"
     )
-    assert masked("https://host.example/users/ana") == "https://host.example/users/ana"
+    assert masked("https://host.example/users/ana") == "https://host.example/users/<user>"
+    assert masked("users\\ana\\desktop\\x") == "users\\<user>\\desktop\\x"
     assert masked(masked("open /Users/ana")) == "open /users/<user>"
+
+
+def test_a_mail_address_is_masked_and_a_version_stays() -> None:
+    masked = compile_mask("named", 512)
+    assert masked("from Ana.Walker@acme.example, bob%40acme.example") == "from <user>, <user>"
+    assert masked("ssh ana@web01; scp x ana@10.1.2.3:/tmp") == "ssh <user>@<host>; scp x <user>@<private>:/tmp"
+    assert masked("npm i left-pad@1.3.0 x@v4") == "npm i left-pad@<version> x@v4"
+
+
+def test_no_id_of_a_technique_is_left_of_a_rules_name() -> None:
+    masked = compile_mask("named", 512)
+    assert masked("T1078 - Brute force (attack.t1110.001)") == "<technique> - brute force (attack.<technique>)"
+
+
+@pytest.mark.parametrize("text", ["a" * 16000, "a@" * 8000, "users/" * 2600, "a." * 8000, "%40" * 5000, "t1000." * 2600])
+def test_a_long_value_is_masked_in_time_that_its_length_alone_decides(text: str) -> None:
+    start = time.process_time()
+    compile_mask("named", 16384)(text)
+    assert time.process_time() - start < 0.5

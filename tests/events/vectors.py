@@ -52,6 +52,15 @@ MASKED: dict[str, tuple[str, ...]] = {
         *("[Convert]::FromBase64String", "fe80::1 12:34:56 :: 1::", "deadbeef1 cafebabe 1d3ovrfu x86_64 a1b2c3 a1b2c", "4a" * 33, "4a" * 32),
         *("\ud800 lone", "pair 😀 12345", "\t lead and trail \r\n", "AAAA/BBBB/cccc/1111/2222/3333/4444/5555", "x" * 2047 + "😀"),
     ),
+    "named": (
+        *("Ana.Walker+x@acme.example logged in", "mailto:ana@acme.example,bob@b.example", "to=ana%40acme.example&x=1", "<ana@x.example>."),
+        *("ssh ana@WEB01", "scp x root@10.0.0.5:/tmp", "lodash@4.17.21 checkout@v4 alpine@sha256:ab", "a@b.1 a@b- a@.", "@x x@ @", "a@@b.c"),
+        *("J\u00fcrgen.M\u00fcller@m\u00fcnchen.example", "a@b.example@c.example", "getty@tty1.service", "x@1.2.3.4.5 x@1.2.3.4.", "cifs/fs01@ACME.EXAMPLE"),
+        *("/Users/ana/x -o='/Users/bo b/y' /Users/Shared/z", "open /Users/ana", "users\\ana\\y", "\\Users\\Ana Walker\\x", "C:\\\\Users\\\\ana\\\\x"),
+        *("/v1.0/users/ana", "home/ana/.ssh", "/home/ana", "superusers/ana my-users/ana@b.example", "users/ users\\\\ home/ bob", "C:\\Users\\Public\\x"),
+        *("T1078 - Valid Accounts (t1110.001)", "TA0006 xT1078 T10789 T1078.01 T1078.0011 T1078/001", "attack.T1059.001.", "ta t1 T1003_x"),
+        *(f"ana@acme.example {_BASE64} T1003", "\\Device\\HarddiskVolume3\\Users\\ana\\x ana@b.example"),
+    ),
 }  # fmt: skip
 """Values to mask, by row of ``[masks]``."""
 

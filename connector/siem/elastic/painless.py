@@ -48,7 +48,7 @@ _VERBS: Final = {
     "address": 5,
     "domain": 6,
     "stack": 7,
-    "unix": 8,
+    "named": 8,
 }
 _DATA: Final = "winlog.event_data."
 
