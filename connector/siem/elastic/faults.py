@@ -128,10 +128,14 @@ def fault(error: ApiError | TransportError, what: str) -> TriagedError:
         if isinstance(error, line.error) and (
             line.cause is None or any(issubclass(cause, line.cause) for cause in causes)
         ):
-            return _made(
-                Fault(line.kind, line.advice), f"{what}: {_cut(str(error.__cause__ or error))}", sent=line.sent
-            )
+            return _made(Fault(line.kind, line.advice), f"{what}: {_cut(_detail(error))}", sent=line.sent)
     raise AssertionError(f"no line fits {error!r}")
+
+
+def _detail(error: Exception) -> str:
+    """What broke; of a connection its cause says more than the client does."""
+    network = isinstance(error, elastic_transport.ConnectionError | ConnectionTimeout)
+    return str(error.__cause__ if network and error.__cause__ else error)
 
 
 def _answered(error: ApiError, what: str) -> TriagedError:
