@@ -92,7 +92,7 @@ class _Stream(NamedTuple):
 class _End(NamedTuple):
     """Up to where a file can be read, as which version of it, and the digest of its last bytes there ("": a container)."""
 
-    version: tuple[str, int, int]
+    version: tuple[str, int, int, bool]
     place: Place
     tail: str
 
@@ -235,12 +235,14 @@ class FilesSource:
     def _end(self, file: FoundFile) -> _End:
         """Up to where a file can be read now. ``FileNotFoundError`` where it is not what was found any more."""
         known = self._ends.get(file.identity)
-        if known is not None and known.version == (file.path, *file.version):
+        growing = self._growing(file)
+        version = (file.path, *file.version, growing)
+        if known is not None and known.version == version:
             return known
         place, tail = Place(file.size), ""
         if file.layout in LINES and not file.codec:
             with opened(file.path) as stream:
-                if self._follow:
+                if growing:
                     place = self._whole(stream, file, known)
                 tail = tail_of(stream, place.offset)
                 if not self._is_still(stream, file):
@@ -248,8 +250,13 @@ class FilesSource:
         elif not file.codec:
             with opened(file.path) as stream:
                 place = Place(sum(1 for _ in records(stream, file.path, self._reading.limits)))
-        self._ends[file.identity] = end = _End((file.path, *file.version), place, tail)
+        self._ends[file.identity] = end = _End(version, place, tail)
         return end
+
+    def _growing(self, file: FoundFile) -> bool:
+        """Whether a last line without its end may still get it. What was once seen as whole stays so, across restarts."""
+        seen = self._finder.end_of(file.identity)
+        return self._follow and seen < file.size and not self._finder.finished(file, self._clock())
 
     def _whole(self, stream: BufferedReader, file: FoundFile, known: _End | None) -> Place:
         limit = self._reading.limits.max_event
@@ -277,7 +284,7 @@ class FilesSource:
         if file.codec:
             return self._read_packed(file, span, wanted, limit)
         with opened(file.path) as stream:
-            rows = RowReader(stream, file, self._reading, whole=self._follow)
+            rows = RowReader(stream, file, self._reading, whole=self._growing(file))
             rows.enter(wanted)
             items, ended = rows.take(span.stop, limit)
             if not self._is_still(stream, file):

@@ -104,3 +104,15 @@ def test_a_full_disk_is_an_outage_that_keeps_what_was_known(tmp_path: Path) -> N
     with memory.turn() as contents:
         assert len(contents) == 3
     memory.close()
+
+
+def test_a_memory_of_the_version_before_is_carried_over(tmp_path: Path) -> None:
+    path = tmp_path / "m.sqlite"
+    filled(path, 3)
+    database = sqlite3.connect(path)
+    database.executescript("ALTER TABLE contents DROP COLUMN moved; PRAGMA user_version = 1")
+    database.close()
+    memory = Memory(path)
+    with memory.turn() as contents:
+        assert contents == {content(number).identity: content(number) for number in range(3)}
+    memory.close()

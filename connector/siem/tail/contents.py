@@ -29,7 +29,8 @@ TOLD: Final = -1
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """What files held. ``end``: up to where it was seen; ``tail``: the digest of its last bytes there.
 
-    ``seen`` and ``lost`` are times in microseconds; ``lost`` is 0 while some file holds it.
+    ``seen`` and ``lost`` are times in microseconds; ``lost`` is 0 while some file holds it. ``moved`` is 1 where it was
+    found under another name than at first.
     """
 
     identity: str
@@ -41,6 +42,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     tail: str
     seen: int = 0
     lost: int = 0
+    moved: int = 0
 
 
 def tail_of(stream: BinaryIO, end: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -23,6 +24,9 @@ _KEPT = timedelta(days=365)
 """How long a content that no file holds is remembered: as long as its compressed copy may still appear."""
 
 _MOST_KEPT = 100_000
+
+_ROTATED = re.compile(r"([^/]{1,255}?)(?:\.[0-9]{1,4}|[-._][0-9]{4}-?[0-9]{2}-?[0-9]{2}[-_T0-9]{0,16}(\.[a-z]{1,8})?)")
+"""Names that programs give to a log that they rotate: a number behind it, or a date behind it or before its suffix."""
 
 _GIVEN_UP = 3600.0
 """Seconds after which a torn compressed copy of a known content is no longer taken for one that is being written."""
@@ -107,6 +111,15 @@ class Finder:
         content = self.content(identity)
         return content.end if content is not None else 0
 
+    def finished(self, file: FoundFile, now: datetime) -> bool:
+        """Whether nobody will write to a file of lines again: rotated, and seen unchanged for ``quiet`` since then."""
+        looked = self._known.get(file.path)
+        if looked is None or looked.file is None or looked.file.version != file.version:
+            return False
+        content = self.content(file.identity)
+        rotated = (content is not None and content.moved) or not self._known.keys().isdisjoint(successors(file.path))
+        return bool(rotated) and now.timestamp() - looked.since >= self._quiet
+
     def tell(self, path: str, reason: str) -> None:
         """Says once why a file is not read."""
         if (path, reason) not in self._told:
@@ -163,7 +176,10 @@ class Finder:
         for identity, file in found.items():
             known = contents[identity]
             if known.lost or (known.inode, known.path) != (file.inode, file.path):
-                contents[identity] = msgspec.structs.replace(known, lost=0, inode=file.inode, path=file.path)
+                moved = int(known.moved or known.path != file.path)
+                contents[identity] = msgspec.structs.replace(
+                    known, lost=0, inode=file.inode, path=file.path, moved=moved
+                )
         for file in plain.new:
             content = _new_content(file, contents, now)
             contents[content.identity] = content
@@ -212,6 +228,13 @@ class Finder:
             gone = sorted((content.seen, key) for key, content in contents.items() if content.lost == TOLD)
             for _, identity in gone[:surplus]:
                 del contents[identity]
+
+
+def successors(path: str) -> Iterator[str]:
+    """Under which names a log goes on that was rotated to this name: ``a.log`` for ``a.log.1`` and ``a-20260317.log``."""
+    folder, slash, name = path.rpartition("/")
+    if found := _ROTATED.fullmatch(name):
+        yield f"{folder}{slash}{found[1]}{found[2] or ''}"
 
 
 def _new_content(file: FoundFile, contents: Mapping[str, Content], now: datetime) -> Content:

@@ -19,8 +19,8 @@ from connector.siem.tail.contents import Content
 from connector.siem.tail.packed import Unpacked
 
 _WAIT_SECONDS = 30.0
-_VERSION = 1
-"""Of the tables. Another version's memory, older or newer, is begun anew."""
+_VERSION = 2
+"""Of the tables. A memory of version 1 is carried over; any other is begun anew."""
 _COLUMNS = Content.__struct_fields__
 _TABLES = (
     f"CREATE TABLE IF NOT EXISTS contents ({', '.join(_COLUMNS)}, PRIMARY KEY (identity)) WITHOUT ROWID",
@@ -134,7 +134,11 @@ def _lay(database: sqlite3.Connection) -> None:
     if database.execute("PRAGMA user_version").fetchone() == (_VERSION,):
         return
     database.execute("BEGIN IMMEDIATE")
-    if database.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+    version = database.execute("PRAGMA user_version").fetchone()
+    if version == (1,):
+        database.execute("ALTER TABLE contents ADD COLUMN moved DEFAULT 0")
+        database.execute(f"PRAGMA user_version = {_VERSION}")
+    elif version != (_VERSION,):
         for name in ("contents", "packed"):
             database.execute(f"DROP TABLE IF EXISTS {name}")
         for table in _TABLES:
