@@ -103,7 +103,8 @@ class SecuredElasticsearch(Elasticsearch):
     def set_roles(self, roles: Roles, users: Mapping[str, Sequence[str]]) -> None:
         """Writes users and roles; a server that runs reads the files anew within five seconds."""
         everybody = {"admin": ("superuser",), **users}
-        self._put("roles.yml", [f"{name}: {json.dumps(role)}" for name, role in roles.items()])  # a role a line, it wants
+        # JSON is YAML, but the server splits this file by its lines before it reads it as YAML: a role a line
+        self._put("roles.yml", [f"{name}: {json.dumps(role)}" for name, role in roles.items()])
         self._put("users", [f"{name}:{_hashed(self.password)}" for name in everybody])
         held = {
             role: [n for n, mine in everybody.items() if role in mine] for mine in everybody.values() for role in mine
