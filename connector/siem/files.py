@@ -239,6 +239,7 @@ class FilesSource:
         version = (file.path, *file.version, growing)
         if known is not None and known.version == version:
             return known
+        self._ends.pop(file.identity, None)  # what rules from there moves on with the reader
         place, tail = Place(file.size), ""
         if file.layout in LINES and not file.codec:
             with opened(file.path) as stream:
@@ -283,12 +284,12 @@ class FilesSource:
         wanted = self._wanted(span, after)
         if file.codec:
             return self._read_packed(file, span, wanted, limit)
+        self._reached.pop(file.identity, None)  # what rules from there moves on with the reader
         with opened(file.path) as stream:
             rows = RowReader(stream, file, self._reading, whole=self._growing(file))
             rows.enter(wanted)
             items, ended = rows.take(span.stop, limit)
             if not self._is_still(stream, file):
-                self._reached.pop(file.identity, None)
                 return None
         self._reached[file.identity] = rows.place
         return answer(file, span, items, rows.place, self._finder.end_of(file.identity), ended=ended)

@@ -65,7 +65,8 @@ class RowReader:
                     break
                 self._stand_behind(row)
             if self.place.offset < wanted.offset:
-                self.place = self.place._replace(offset=wanted.offset)
+                # no record ends here for certain: what rules from here is not known
+                self.place = self.place._replace(offset=wanted.offset, framing=None)
         else:
             self._start(self._line_behind(wanted))
 
