@@ -10,12 +10,11 @@ import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from elastic_transport import ApiError, JsonSerializer, SerializationError, TransportError
-from elasticsearch import Elasticsearch
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from connector.errors import ConfigError
@@ -24,6 +23,9 @@ from connector.settings import Every
 from connector.siem.elastic.faults import UnsendableError, fault
 from connector.siem.elastic.flavour import FLAVOURS, HITS, FlavourName
 from connector.siem.elastic.hits import decoded
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 Reply = TypeVar("Reply")
 
@@ -140,6 +142,8 @@ class Cluster:
 
 def _client(config: Connection) -> Elasticsearch:
     """Raises ``ConfigError`` where a file cannot be read, or the client refuses a value."""
+    from elasticsearch import Elasticsearch  # noqa: PLC0415 - half a second, paid for by those who have a cluster
+
     wanted: dict[str, Any] = {
         "hosts": list(config.hosts) or None,
         "cloud_id": config.cloud_id,

@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 import elastic_transport
 import urllib3
 from elastic_transport import ApiError, ConnectionTimeout, SerializationError, TlsError, TransportError
-from elasticsearch import UnsupportedProductError
 
 from connector.errors import ConfigError, PermanentError, TransientError, TriagedError
 
@@ -69,6 +68,7 @@ TYPES: Final[Mapping[str, Fault]] = {
 """By ``error.type``, or the type of a cause: it says more than the status does, and so it is looked at first."""
 
 STATUSES: Final[Mapping[int, Fault]] = {
+    200: Fault(ConfigError, "The server answers as another product: `flavour` says which one it is"),
     400: Fault(ConfigError, "The server does not accept what was asked: check the query and the fields it names"),
     401: Fault(ConfigError, "Check the credentials"),
     403: Fault(ConfigError, "Check the privileges of the role"),
@@ -114,14 +114,13 @@ BREAKS: Final[tuple[Break, ...]] = (
     Break(elastic_transport.ConnectionError, urllib3.exceptions.NewConnectionError, TransientError, sent=False),
     Break(elastic_transport.ConnectionError, None, TransientError),
     Break(TransportError, None, TransientError),
-    Break(UnsupportedProductError, None, ConfigError, advice="`flavour` says which product the server is"),
 )
 """The first line that fits counts. ``sent``: whether any byte of the request may have left."""
 
 
 def fault(error: ApiError | TransportError, what: str) -> TriagedError:
     """Ours for the client's; ``what`` says what was tried, and on what. Neither names a secret."""
-    if isinstance(error, ApiError) and not isinstance(error, UnsupportedProductError):
+    if isinstance(error, ApiError):
         return _answered(error, what)
     causes = set(map(type, _causes(error)))
     for line in BREAKS:
@@ -142,7 +141,11 @@ def _answered(error: ApiError, what: str) -> TriagedError:
     status = error.meta.status
     told = list(_told(error.body))
     found = next((TYPES[kind] for kind, _ in told if kind in TYPES), None)
-    found = found or STATUSES.get(status) or Fault(TransientError if status >= 500 else ConfigError)
+    found = (
+        found
+        or STATUSES.get(200 if status < 300 else status)
+        or Fault(TransientError if status >= 500 else ConfigError)
+    )
     reason = "; ".join(
         dict.fromkeys(f"{kind}: {' '.join(reason.split())}" if reason else kind for kind, reason in told)
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 from elastic_transport import ApiError
-from elasticsearch import Elasticsearch
 
 from connector.siem.elastic.client import Cluster
 from connector.siem.elastic.installer import Reply
 from connector.types import Json
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 _RAISED = frozenset({401, 403, 408, 429})
 """What the error table knows better what to do about than whoever asked."""

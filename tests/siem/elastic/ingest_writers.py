@@ -73,7 +73,7 @@ class Writers(threading.Thread):
             for number, event in group:
                 rows += [{"create": {"_index": self._index, "_id": f"{number:06d}"}}, event]
             try:
-                answer = ask(self._server, "POST", "/_bulk?filter_path=items.*.status,items.*._id", rows)
+                answer = ask(self._server, "POST", "/_bulk?timeout=2s&filter_path=items.*.status,items.*._id", rows)
             except (urllib.error.URLError, OSError, json.JSONDecodeError):
                 answer = {}
             done = {item["create"]["_id"] for item in answer.get("items", ()) if item["create"]["status"] in {201, 409}}
