@@ -34,6 +34,9 @@ _MAX_WRAPPERS: Final = 4
 ECS_ALONE: Final = frozenset({"ecs", "ecs.version", "data_stream", "data_stream.dataset", "event.dataset", "winlog"})
 """Names that no vendor's own schema has; `user`, `event`, `source`, `http` and others are vendors' words too."""
 
+_SAYS_ECS: Final = frozenset({"ecs", "data_stream"})
+"""With one of these at its root a document is in ECS, whatever other layout's names stand beside it."""
+
 
 def normalise(raw: RawEvent) -> Event:
     """The event in ECS with its kind, canonical form, fingerprint and derived id.
@@ -109,6 +112,12 @@ def _carried(text: str) -> Document | None:
 
 def _shape(row: Document) -> Node:
     row = _unwrap(row)
+    if _SAYS_ECS.isdisjoint(row):
+        return _by_layout(row)
+    return (families.read_keyed(row) or _expanded(row)) if is_ecs(row) else _by_layout(row)
+
+
+def _by_layout(row: Document) -> Node:
     event = row.get("Event")
     if type(event) is dict and "System" in event:
         return _with_params(from_evtx(event))

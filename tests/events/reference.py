@@ -319,7 +319,7 @@ def mail(text: str, i: int) -> tuple[str, int] | None:
     stop = start
     while stop < len(text) and (text[stop] in WORD + ".-" or ord(text[stop]) > 0x7F):
         stop += 1
-    if start == end or stop == start:
+    if start in (end, stop):
         return None
     host = text[start:stop]
     bare = host

@@ -236,7 +236,9 @@ def test_no_id_of_a_technique_is_left_of_a_rules_name() -> None:
     assert masked("T1078 - Brute force (attack.t1110.001)") == "<technique> - brute force (attack.<technique>)"
 
 
-@pytest.mark.parametrize("text", ["a" * 16000, "a@" * 8000, "users/" * 2600, "a." * 8000, "%40" * 5000, "t1000." * 2600])
+@pytest.mark.parametrize(
+    "text", ["a" * 16000, "a@" * 8000, "users/" * 2600, "a." * 8000, "%40" * 5000, "t1000." * 2600]
+)
 def test_a_long_value_is_masked_in_time_that_its_length_alone_decides(text: str) -> None:
     start = time.process_time()
     compile_mask("named", 16384)(text)

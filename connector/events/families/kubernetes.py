@@ -98,6 +98,11 @@ def _carried(record: Document) -> Document | None:
         return None
 
 
+def _image_name(image: Json) -> str:
+    """An image without the registry and the folders that it is kept in: these tell whose it is."""
+    return image.rpartition("/")[2] if type(image) is str else ""
+
+
 def add_pod(document: Node, requested: Document) -> None:
     """Names the containers of a pod, or of what makes pods (a deployment, a cron job): images, commands, privileges."""
     spec = inner(requested, "spec")
@@ -109,6 +114,7 @@ def add_pod(document: Node, requested: Document) -> None:
     contexts = [inner(each, "securityContext") for each in containers]
     found: Node = {
         "image": _texts(each.get("image") for each in containers),
+        "image_name": _texts(_image_name(each.get("image")) for each in containers),
         "command": _texts(" ".join(_words(each)) for each in containers),
         "capabilities": _texts(word for each in contexts for word in _list(inner(each, "capabilities"), "add")),
         "host_paths": _texts(

@@ -118,8 +118,9 @@ def _packet(document: Node, message: str) -> None:
     allowed = any(mark in told for mark in ("ALLOW", "ACCEPT"))
     event |= {
         "type": ["denied" if denied else "allowed" if allowed else "info"],
-        "action": "drop" if denied else "accept",
     }
+    if denied or allowed:
+        event["action"] = "drop" if denied else "accept"
 
 
 FAMILY: Final = Family("syslog", datasets=frozenset({_DATASET, _IPTABLES}), read=read, read_text=read_text)
