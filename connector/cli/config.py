@@ -43,7 +43,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
     for name, config in settings.sources.items():
         heads: list[Position] = []
         problem = _problem(partial(_look, name, config, heads))
-        yield f"source {name}" + ("" if heads or problem else ": no file yet"), problem
+        yield f"source {name}" + ("" if heads or problem else ": nothing there yet"), problem
     for name, target in settings.targets.items():
         yield f"target {name}", _problem(lambda n=name, c=target: wiring.writer(n, c, wiring.utc_now).write([]))  # type: ignore[misc]
     for name, soar in settings.soars.items():

@@ -52,6 +52,6 @@ def test_a_store_without_a_bundle_is_told(site, triaged, command, tmp_path) -> N
 
 
 def test_config_check_says_when_a_source_has_no_file_yet(site, triaged) -> None:
-    assert "ok   source lab: no file yet\n" in triaged("config", "check")
+    assert "ok   source lab: nothing there yet\n" in triaged("config", "check")
     site.events(1)
     assert "ok   source lab\n" in triaged("config", "check")
