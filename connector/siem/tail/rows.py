@@ -11,7 +11,7 @@ from connector.siem.formats import Limits, records
 from connector.siem.formats.found import FoundFile
 from connector.siem.formats.framing import FRAMINGS, Framing, Row
 from connector.siem.formats.lines import reads, skip_line
-from connector.siem.formats.streams import PIECE, opened
+from connector.siem.formats.streams import PIECE, DamagedError, opened
 from connector.types import Position, RawEvent, SourceRef
 
 PORTION = 32 << 20
@@ -44,6 +44,7 @@ class RowReader:
         self._framing: Framing = FRAMINGS[file.layout]()
         self._rows: Iterator[Row] = iter(())
         self._ahead: Row | None = None
+        self._failure: OSError | DamagedError | None = None
         self.place = Place(0, 0)
 
     def enter(self, wanted: Place) -> None:
@@ -71,10 +72,22 @@ class RowReader:
             self._start(self._line_behind(wanted))
 
     def take(self, stop: int, limit: int) -> tuple[tuple[RawEvent, ...], bool]:
-        """At most ``limit`` events, and ``PORTION`` bytes, of those that start before ``stop``; whether that was all."""
+        """At most ``limit`` events, and ``PORTION`` bytes, of those that start before ``stop``; whether that was all.
+
+        What came before a failure is given first; the failure is raised by the next call.
+        """
         found: list[RawEvent] = []
         size = 0
-        while len(found) < limit and size < PORTION and (row := self._next()) is not None:
+        while len(found) < limit and size < PORTION:
+            try:
+                row = self._next()
+            except (OSError, DamagedError) as error:
+                self._failure = error
+                if not found:
+                    raise
+                return tuple(found), False
+            if row is None:
+                break
             if row[0] >= stop:
                 self._ahead = row
                 break
@@ -93,6 +106,8 @@ class RowReader:
         if self._ahead is not None:
             row, self._ahead = self._ahead, None
             return row
+        if self._failure is not None:
+            raise self._failure
         return next(self._rows, None)
 
     def _start(self, place: Place) -> None:
