@@ -127,6 +127,7 @@ def main() -> int:
         stream = streams.gather(arguments.corpora, folder)
         events = accepted(server, events_of(stream, count))
         cost = pipeline_cost(server, events, rounds)
+        sys.stderr.write(f"{cost}\n")
         seconds = daemon_cost(server, events, folder, rounds)
     show(stream.name, len(events), cost, seconds)
     return 0

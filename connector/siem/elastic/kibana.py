@@ -9,7 +9,7 @@ The requests are the documented ones of the detection and notes APIs (``elastic-
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -104,6 +104,10 @@ class Kibana:
             meta_header=False,
             serializers={"application/json": JsonText()},
         )
+
+    def apply_all(self, updates: Sequence[AlertUpdate]) -> list[Delivery]:
+        """One outcome an update."""
+        return [self.apply(update) for update in updates]
 
     def apply(self, update: AlertUpdate) -> Delivery:
         """Brings one alert to what the record says. Raises ``ConfigError`` where Kibana refuses us."""

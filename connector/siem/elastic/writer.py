@@ -6,12 +6,12 @@ Delivery is at least once, storage exactly once: a document is *created* in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from connector.errors import ConfigError
+from connector.errors import ConfigError, TransientError
 from connector.ports import Clock
 from connector.settings import TargetSettings
 from connector.siem.elastic import bulk
@@ -97,15 +97,13 @@ class ElasticWriter:
         documents = [place for kind in FAMILIES for place in by_kind.get(kind, ())]
         outcomes |= self._create(records, sorted(documents))
         if self._lookup is not None:
-            entries = by_kind.get(LookupEntry, [])
-            outcomes |= dict(zip(entries, self._lookup.write(_only(LookupEntry, records, entries)), strict=True))
+            outcomes |= self._beside(self._lookup.write, LookupEntry, records, by_kind.get(LookupEntry, ()))
             self._lookup.publish()
         if self._kibana is not None:
-            updates = by_kind.get(AlertUpdate, [])
-            outcomes |= dict(zip(updates, map(self._kibana.apply, _only(AlertUpdate, records, updates)), strict=True))
+            outcomes |= self._beside(self._kibana.apply_all, AlertUpdate, records, by_kind.get(AlertUpdate, ()))
         if self._in_place is not None:
             written = [place for place in by_kind.get(Verdict, ()) if outcomes[place] == _DELIVERED]
-            outcomes |= dict(zip(written, self._in_place.update(_only(Verdict, records, written)), strict=True))
+            outcomes |= self._beside(self._in_place.update, Verdict, records, written)
         return [outcomes[place] for place in range(len(records))]
 
     def close(self) -> None:
@@ -113,6 +111,23 @@ class ElasticWriter:
         self._cluster.close()
         if self._kibana is not None:
             self._kibana.close()
+
+    def _beside(
+        self,
+        work: Callable[[Any], Sequence[Delivery]],
+        kind: type[Any],
+        records: Sequence[Record],
+        places: Sequence[int],
+    ) -> dict[int, Delivery]:
+        """Outcomes of what is done beside writing. Its failure holds up no other record that is written already."""
+        try:
+            done = work([record for record in map(records.__getitem__, places) if isinstance(record, kind)])
+            return dict(zip(places, done, strict=True))
+        except (TransientError, ConfigError) as error:
+            if len(places) == len(records):
+                raise
+            unknown = isinstance(error, TransientError) and error.sent
+            return dict.fromkeys(places, Delivery(outcome="unknown" if unknown else "retry", reason=str(error)))
 
     def _create(self, records: Sequence[Record], places: Sequence[int]) -> dict[int, Delivery]:
         outcomes: dict[int, Delivery] = {}
@@ -140,7 +155,3 @@ class ElasticWriter:
         answer = self._cluster.request("reading events", "POST", "/_mget", {"docs": docs})
         found: Sequence[Mapping[str, Any]] = answer["docs"]
         return found
-
-
-def _only(kind: type[Any], records: Sequence[Record], places: Sequence[int]) -> list[Any]:
-    return [record for record in map(records.__getitem__, places) if isinstance(record, kind)]

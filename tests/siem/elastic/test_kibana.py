@@ -20,8 +20,10 @@ from pydantic import ValidationError
 
 from connector.errors import ConfigError
 from connector.siem.elastic.kibana import KINDS, Kibana, KibanaSettings
+from connector.testing import examples
 from connector.types import AlertUpdate, SourceRef
-from tests.servers.process import free_port
+from tests.servers.process import Server, free_port
+from tests.siem.elastic.test_elastic_writer import writing
 
 ALERT = "a1b2"
 
@@ -212,6 +214,17 @@ def test_every_status_has_its_reaction(stand_in: StandIn, status: int) -> None:
         outcome = client.apply(update())
     assert outcome.outcome == ("rejected" if status in {400, 404, 418} else "unknown")
     assert "Kibana's words" in outcome.reason
+
+
+def test_a_kibana_that_refuses_us_holds_up_no_record_beside_it(stand_in: StandIn, elasticsearch: Server) -> None:
+    stand_in.answers["POST /s/lab/api/detection_engine/signals/tags"] = 403, {"message": "no privilege"}
+    table = {"url": f"http://127.0.0.1:{stand_in.server_port}", "space": "lab", "api_key": "secret"}
+    with writing(elasticsearch, f"k{stand_in.server_port}", kibana=table) as writer:
+        written, held_up = writer.write([examples.verdict(1), update()])
+        assert (written.outcome, held_up.outcome) == ("delivered", "retry")
+        assert "no privilege" in held_up.reason
+        with pytest.raises(ConfigError):
+            writer.write([update()])
 
 
 def test_a_password_travels_as_basic_authentication(stand_in: StandIn) -> None:
