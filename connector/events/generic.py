@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from connector.events.canonical import text_of
 from connector.events.masks import lower
+from connector.events.paths import Node, put
 from connector.types import Document, Json
-
-Node = dict[str, Any]
 
 ECS_ROOTS: Final = frozenset(
     {
@@ -73,14 +72,6 @@ def _leaf(value: Json) -> bool:
     return (type(value) is str and value not in {"", "-"}) or type(value) is int
 
 
-def _put(document: Node, path: str, value: Json) -> None:
-    *folders, leaf = path.split(".")
-    node = document
-    for folder in folders:
-        node = node.setdefault(folder, {})
-    node[leaf] = value
-
-
 def _leaves(path: str, value: Json, found: list[str]) -> None:
     """``path=value`` of every telling leaf, in key order."""
     if len(found) >= _MAX_LEAVES:
@@ -106,7 +97,7 @@ def from_foreign(row: Document) -> Node:
         for name in names:
             value = row.get(name)
             if _leaf(value):
-                _put(document, path, value)
+                put(document, path, value)
                 break
     message = next((row[name] for name in _MESSAGES if type(row.get(name)) is str and row[name]), None)
     if message is None:
