@@ -10,7 +10,6 @@ its new name, as a copy and compressed. All others are read once they have been 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -34,7 +33,7 @@ from connector.siem.formats.streams import DamagedError, opened
 from connector.siem.jsonl import FilesHistory, FilesWriter
 from connector.siem.tail import Content, Finder
 from connector.siem.tail.answers import answer, no_answer
-from connector.siem.tail.contents import tail_of
+from connector.siem.tail.contents import SCARCE, tail_of
 from connector.siem.tail.memory import Memory
 from connector.siem.tail.packed import lines_in
 from connector.siem.tail.rows import Place, Reading, RowReader, container_events, portion
@@ -54,9 +53,6 @@ _LOOKS = 3
 _ASKED_US = 7 * 86_400_000_000
 """How long it is told where a lost content ended: a reader that has not read up to there asks within it, unless its targets
 were full or the daemon stood still for longer."""
-
-_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""What keeps any file from being read: an outage of ours, and no fault of the file."""
 
 
 class FilesSourceConfig(SourceSettings):
@@ -179,7 +175,7 @@ class FilesSource:
                 except FileNotFoundError:
                     pass  # it was moved since it was found: the next look finds it under its new name
                 except (OSError, DamagedError) as error:
-                    if getattr(error, "errno", None) in _SCARCE:
+                    if getattr(error, "errno", None) in SCARCE:
                         raise TransientError(f"reading {file.path}: {error}") from error
                     return no_answer(after, f"{file.path} cannot be read: {error}")
                 file = self._find().get(span.partition)

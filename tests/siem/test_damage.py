@@ -20,7 +20,7 @@ from tests.siem.packing import EVENTS, JSONL
 from tests.siem.test_source import everything, numbers, source
 
 LINES = b"".join(
-    b'{"n": %d, "x": "%s"}\n' % (n, random.Random(n).randbytes(100).hex().encode())  # noqa: S311 - bytes that pack badly
+    b'{"n": %d, "x": "%s"}\n' % (n, random.Random(n).randbytes(100).hex().encode())
     for n in range(2000)
 )
 
@@ -53,3 +53,61 @@ def test_what_stands_before_the_damage_of_a_packed_log_is_read_and_the_rest_is_a
     assert [raw.position.offset for raw in found if raw.position] == sorted(
         {raw.position.offset for raw in found if raw.position}
     )
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """By inode, the error with which the file cannot be read while it is compared."""
+    faults: dict[int, int] = {}
+    real = contents.tail_of
+
+    def tail_of(stream: Any, end: int) -> str:
+        if error := faults.get(os.fstat(stream.fileno()).st_ino):
+            raise OSError(error, os.strerror(error))
+        return real(stream, end)
+
+    monkeypatch.setattr(contents, "tail_of", tail_of)
+    return faults
+
+
+@pytest.mark.parametrize("named", ["a.jsonl", "b.jsonl"])
+def test_a_file_that_cannot_be_compared_is_left_out_of_this_look_alone(
+    named: str, tmp_path: Path, disk: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("connector.siem.files.emit", lambda _, __, reason: told.append(reason))
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_bytes(name.encode().join([b'{"n": 0, "in": "', b'"}\n']) + JSONL)
+    files = source(tmp_path)
+    both = files.heads()
+    for name in ("a.jsonl", "b.jsonl"):
+        with (tmp_path / name).open("ab") as file:
+            file.write(b'{"n": 99}\n')
+    disk[(tmp_path / named).stat().st_ino] = errno.EIO
+    for _ in range(2):
+        assert len(files.heads()) == 1
+    assert told == [f"{tmp_path}/{named} cannot be read: Input/output error"]
+    disk.clear()
+    assert {head.partition for head in files.heads()} == {head.partition for head in both}
+    assert numbers(everything(files)).count(99) == 2
+
+
+def test_a_copy_that_cannot_be_compared_waits(tmp_path: Path, disk: dict[int, int]) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    (tmp_path / "a.log").write_bytes(JSONL * 2)
+    files = source(tmp_path, clock=clock, settle=timedelta(minutes=5))
+    files.heads()
+    (tmp_path / "a.log.1").write_bytes(JSONL)
+    disk[(tmp_path / "a.log.1").stat().st_ino] = errno.EIO
+    assert len(everything(files)) == 2 * len(EVENTS)
+
+
+def test_too_many_open_files_while_comparing_are_an_outage(tmp_path: Path, disk: dict[int, int]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(JSONL)
+    files = source(tmp_path)
+    files.heads()
+    path.write_bytes(JSONL * 2)
+    disk[path.stat().st_ino] = errno.EMFILE
+    with pytest.raises(TransientError, match="looking for files"):
+        files.heads()

@@ -89,6 +89,10 @@ def test_a_file_cut_under_the_same_first_line_is_read_from_its_start(tmp_path: P
     ]
 
 
+def _refused(_: found.FoundFile, error: OSError) -> None:
+    raise error
+
+
 def test_files_that_did_not_change_keep_their_contents_though_inode_and_first_line_are_one() -> None:
     def file(name: str, size: int) -> found.FoundFile:
         return found.FoundFile(
@@ -107,7 +111,9 @@ def test_files_that_did_not_change_keep_their_contents_though_inode_and_first_li
         f"7-{name}": Content(identity=f"7-{name}", head="same", inode=7, path=name, layout="records", end=end, tail="t")
         for name, end in (("a", 50), ("b", 100))
     }
-    sorted_ = sort([file("a", 50), file("b", 100)], contents, sure=lambda _: True, fresh=lambda _: False)
+    sorted_ = sort(
+        [file("a", 50), file("b", 100)], contents, sure=lambda _: True, fresh=lambda _: False, refused=_refused
+    )
     assert {key: held.path for key, held in sorted_.held.items()} == {"7-a": "a", "7-b": "b"}
 
 

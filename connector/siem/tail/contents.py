@@ -6,11 +6,12 @@ and has the same bytes there holds it, under whatever name and inode; one that w
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
 
@@ -21,6 +22,9 @@ REACH: Final = 1024
 
 _MOST_COMPARED = 64
 """Files under one first line that a new one is compared with, so that a folder of thousands of exports stays readable."""
+
+SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What keeps any file from being read: an outage of ours, and no fault of the file."""
 
 TOLD: Final = -1
 """In ``Content.lost``: what was missing of it has been told."""
@@ -83,6 +87,9 @@ def agree(shorter: FoundFile, longer: FoundFile) -> bool:
         return holds(longer, shorter.size, tail_of(stream, shorter.size))
 
 
+Refused: TypeAlias = Callable[[FoundFile, OSError], None]
+
+
 class Sorted(msgspec.Struct, frozen=True):
     """The file that holds each known content now, and the files with a new one, the longest first.
 
@@ -99,16 +106,18 @@ def sort(
     *,
     sure: Callable[[FoundFile], bool],
     fresh: Callable[[FoundFile], bool],
+    refused: Refused,
 ) -> Sorted:
     """Tells known contents from new ones.
 
     ``sure``: the file cannot have changed since it was last sorted. ``fresh``: it may still be a copy in the making.
+    ``refused`` hears of a file that could not be compared, which is left out, or raises.
     """
     by_place: dict[tuple[str, int], list[Content]] = {}
     for content in contents.values():
         by_place.setdefault((content.head, content.inode), []).append(content)
     held: dict[str, FoundFile] = {}
-    rest = [file for file in files if not _hold(file, by_place.get((file.head, file.inode), ()), held, sure)]
+    rest = [file for file in files if not _hold(file, by_place.get((file.head, file.inode), ()), held, sure, refused)]
     linked = {(file.device, file.inode, file.head) for file in held.values()}
     rest = [file for file in rest if (file.device, file.inode, file.head) not in linked]
     unheld: dict[str, list[Content]] = {}
@@ -116,25 +125,36 @@ def sort(
         if content.identity not in held:
             unheld.setdefault(content.head, []).append(content)
     rest.sort(key=lambda file: (-file.size, file.path))
-    rest = [file for file in rest if not _hold(file, unheld.get(file.head, ()), held, lambda _: False)]
-    return Sorted(held, tuple(_without_copies(rest, held.values(), fresh)))
+    rest = [file for file in rest if not _hold(file, unheld.get(file.head, ()), held, lambda _: False, refused)]
+    return Sorted(held, tuple(_without_copies(rest, held.values(), fresh, refused)))
 
 
 def _hold(
-    file: FoundFile, candidates: Iterable[Content], held: dict[str, FoundFile], sure: Callable[[FoundFile], bool]
+    file: FoundFile,
+    candidates: Iterable[Content],
+    held: dict[str, FoundFile],
+    sure: Callable[[FoundFile], bool],
+    refused: Refused,
 ) -> bool:
-    """Whether the file holds one of these contents; the one seen the furthest becomes its own where it is the first."""
+    """Whether the file is dealt with: it holds one of these contents, the one seen the furthest first, or is refused."""
     for content in sorted(candidates, key=lambda known: (known.lost != 0, -known.end)):
-        if content.identity not in held and (
-            (sure(file) and content.path == file.path and not content.lost) or holds(file, content.end, content.tail)
-        ):
+        if content.identity in held:
+            continue
+        try:
+            mine = (sure(file) and content.path == file.path and not content.lost) or holds(
+                file, content.end, content.tail
+            )
+        except OSError as error:
+            refused(file, error)
+            return True
+        if mine:
             held[content.identity] = file
             return True
     return False
 
 
 def _without_copies(
-    new: Iterable[FoundFile], held: Iterable[FoundFile], fresh: Callable[[FoundFile], bool]
+    new: Iterable[FoundFile], held: Iterable[FoundFile], fresh: Callable[[FoundFile], bool], refused: Refused
 ) -> list[FoundFile]:
     """New files but for fresh ones that, so far, only repeat the beginning of another: a copy before a truncation."""
     by_head: dict[str, list[FoundFile]] = {}
@@ -143,13 +163,18 @@ def _without_copies(
     kept: list[FoundFile] = []
     for file in new:
         others = by_head.setdefault(file.head, [])
-        if not any(_repeats(file, other, fresh) for other in others[-_MOST_COMPARED:]):
+        if not any(_repeats(file, other, fresh, refused) for other in others[-_MOST_COMPARED:]):
             others.append(file)
             kept.append(file)
     return kept
 
 
-def _repeats(file: FoundFile, other: FoundFile, fresh: Callable[[FoundFile], bool]) -> bool:
+def _repeats(file: FoundFile, other: FoundFile, fresh: Callable[[FoundFile], bool], refused: Refused) -> bool:
+    """Whether it does, as far as can be known; what cannot be compared now is not read now."""
     linked = (file.device, file.inode) == (other.device, other.inode)
     alike = not file.lead or file.lead == other.lead
-    return linked or (alike and fresh(file) and agree(file, other))
+    try:
+        return linked or (alike and fresh(file) and agree(file, other))
+    except OSError as error:
+        refused(file, error)
+        return True

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from connector.siem.formats.found import CODECS, LINES, FoundFile, expand, look
-from connector.siem.tail.contents import TOLD, Content, digest, holds, sort
+from connector.siem.tail.contents import SCARCE, TOLD, Content, digest, holds, sort
 from connector.siem.tail.memory import Memory
 from connector.siem.tail.packed import Unpacked, as_lines, inspect
 
@@ -67,6 +67,7 @@ class Finder:
         self._quiet = quiet.total_seconds()
         self._max_unpacked = max_unpacked
         self._known: dict[str, _Looked] = {}
+        self._unread: set[str] = set()
         self._told: set[tuple[str, str]] = set()
         self.lost: dict[str, Content] = {}
         """Contents that no file holds any more, of which nobody was told yet."""
@@ -78,6 +79,7 @@ class Finder:
         ``TransientError`` where the memory cannot be used.
         """
         before, self._known = self._known, {}
+        self._unread.clear()
         files = list(self._look_at_all(before, now))
         with self._memory.turn() as contents:
             try:
@@ -168,7 +170,9 @@ class Finder:
         def fresh(file: FoundFile) -> bool:
             return self._follow and self._left_alone(file, now) < self._quiet
 
-        plain = sort([file for file in files if file.layout in LINES], contents, sure=sure, fresh=fresh)
+        plain = sort(
+            [file for file in files if file.layout in LINES], contents, sure=sure, fresh=fresh, refused=self._unreadable
+        )
         found = {
             identity: msgspec.structs.replace(file, identity=identity, layout=contents[identity].layout)
             for identity, file in plain.held.items()
@@ -186,10 +190,21 @@ class Finder:
             found[content.identity] = msgspec.structs.replace(file, identity=content.identity)
         for file in files:
             if file.layout in CODECS:
-                self._add_packed(file, contents, found, now)
+                try:
+                    self._add_packed(file, contents, found, now)
+                except OSError as error:
+                    self._unreadable(file, error)
             elif file.layout not in LINES:
                 found.setdefault(file.identity, file)
         return found
+
+    def _unreadable(self, file: FoundFile, error: OSError) -> None:
+        """Leaves a file out of this look that failed to be compared. Raises where it was moved, or no file can be read."""
+        if isinstance(error, FileNotFoundError) or error.errno in SCARCE:
+            raise error
+        self._unread.add(file.path)
+        self._known.pop(file.path, None)  # the next look compares it again
+        self.tell(file.path, f"cannot be read: {error.strerror}")
 
     def _add_packed(
         self, file: FoundFile, contents: dict[str, Content], found: dict[str, FoundFile], now: datetime
@@ -217,7 +232,7 @@ class Finder:
     def _lose(self, found: Mapping[str, FoundFile], contents: dict[str, Content], now: datetime) -> None:
         at = round(now.timestamp() * 1e6)
         for identity, content in list(contents.items()):
-            if identity in found:
+            if identity in found or content.path in self._unread:
                 continue
             if not content.lost:
                 contents[identity] = msgspec.structs.replace(content, lost=at, seen=at)
