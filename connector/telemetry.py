@@ -28,6 +28,7 @@ class Signal(Enum):
     BATCH_DONE = ("ingest.batch_done", "debug")
     POLL_DONE = ("ingest.poll_done", "debug")
     READ_INCOMPLETE = ("ingest.read_incomplete", "warning")
+    MEMORY_RENEWED = ("ingest.memory_renewed", "warning")
     BATCH_RETRIED = ("ingest.batch_retried", "warning")
     LEASE_LOST = ("ingest.lease_lost", "warning")
     SOURCE_PAUSED = ("ingest.source_paused", "warning")

@@ -11,6 +11,7 @@ import pytest
 from connector.errors import TransientError
 from connector.siem.tail import Content
 from connector.siem.tail.memory import Memory
+from connector.telemetry import Signal
 
 
 def content(number: int) -> Content:
@@ -53,8 +54,24 @@ def other_version(path: Path) -> None:
     database.close()
 
 
+@pytest.fixture
+def renewed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths of memories of which it was told that they are begun anew."""
+    told: list[str] = []
+
+    def emit(signal: Signal, *, path: str, reason: str) -> None:
+        assert signal is Signal.MEMORY_RENEWED
+        assert reason
+        told.append(path)
+
+    monkeypatch.setattr("connector.siem.tail.memory.emit", emit)
+    return told
+
+
 @pytest.mark.parametrize("harm", [garbage, torn_page, torn_off, other_version])
-def test_a_memory_that_cannot_be_read_is_begun_anew(harm: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_memory_that_cannot_be_read_is_begun_anew_and_that_is_told(
+    harm: Callable[[Path], None], tmp_path: Path, renewed: list[str]
+) -> None:
     path = tmp_path / "m.sqlite"
     filled(path)
     harm(path)
@@ -70,6 +87,7 @@ def test_a_memory_that_cannot_be_read_is_begun_anew(harm: Callable[[Path], None]
     with memory.turn() as contents:
         assert set(contents) == {"1-head"}
     memory.close()
+    assert renewed == [str(path)]
 
 
 def test_a_memory_that_another_process_holds_is_an_outage_and_stays_as_it_is(
@@ -106,7 +124,7 @@ def test_a_full_disk_is_an_outage_that_keeps_what_was_known(tmp_path: Path) -> N
     memory.close()
 
 
-def test_a_memory_of_the_version_before_is_carried_over(tmp_path: Path) -> None:
+def test_a_memory_of_the_version_before_is_carried_over(tmp_path: Path, renewed: list[str]) -> None:
     path = tmp_path / "m.sqlite"
     filled(path, 3)
     database = sqlite3.connect(path)
@@ -116,3 +134,4 @@ def test_a_memory_of_the_version_before_is_carried_over(tmp_path: Path) -> None:
     with memory.turn() as contents:
         assert contents == {content(number).identity: content(number) for number in range(3)}
     memory.close()
+    assert renewed == []

@@ -17,6 +17,7 @@ import msgspec
 from connector.errors import TransientError
 from connector.siem.tail.contents import Content
 from connector.siem.tail.packed import Unpacked
+from connector.telemetry import Signal, emit
 
 _WAIT_SECONDS = 30.0
 _VERSION = 2
@@ -63,7 +64,7 @@ class Memory:
         except sqlite3.Error as error:
             if _is_damage(error):
                 self.close()
-                self._remove()
+                self._remove(str(error))
             raise TransientError(f"remembering files in {self._path}: {error}") from error
 
     def packed(self, mark: str) -> Unpacked | None:
@@ -105,7 +106,7 @@ class Memory:
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                self._remove()
+                self._remove(str(error))
                 self._database = self._open()
         return self._database
 
@@ -117,34 +118,37 @@ class Memory:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")  # never older than the ledger, which relies on the identities
-            _lay(database)
+            if found := _lay(database):
+                emit(Signal.MEMORY_RENEWED, path=str(where), reason=f"it is of version {found}, not {_VERSION}")
         except BaseException:
             database.close()
             raise
         return database
 
-    def _remove(self) -> None:
+    def _remove(self, reason: str) -> None:
         if self._path is not None:
+            emit(Signal.MEMORY_RENEWED, path=str(self._path), reason=reason)
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
 
-def _lay(database: sqlite3.Connection) -> None:
-    """Makes the tables, or makes another version's anew."""
+def _lay(database: sqlite3.Connection) -> int:
+    """Makes the tables, or makes another version's anew; which version that was, or 0."""
     if database.execute("PRAGMA user_version").fetchone() == (_VERSION,):
-        return
+        return 0
     database.execute("BEGIN IMMEDIATE")
-    version = database.execute("PRAGMA user_version").fetchone()
-    if version == (1,):
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 1:
         database.execute("ALTER TABLE contents ADD COLUMN moved DEFAULT 0")
         database.execute(f"PRAGMA user_version = {_VERSION}")
-    elif version != (_VERSION,):
+    elif version != _VERSION:
         for name in ("contents", "packed"):
             database.execute(f"DROP TABLE IF EXISTS {name}")
         for table in _TABLES:
             database.execute(table)
         database.execute(f"PRAGMA user_version = {_VERSION}")
     database.execute("COMMIT")
+    return 0 if version in {1, _VERSION} else int(version)
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
