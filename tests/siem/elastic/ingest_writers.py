@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -81,9 +82,20 @@ class Writers(threading.Thread):
                 self.written |= done
                 self.last = time.time()
                 self.slowest = max(self.slowest, self.last - stamped if len(done) == len(group) else 0)
+            if len(done) < len(group):
+                self._wait()
             group = [(number, _ingested(event)) for number, event in group if f"{number:06d}" not in done]
-            if group:
-                time.sleep(0.3)
+
+    def _wait(self) -> None:
+        """Until the server takes documents: one that waits inside a server which starts would be late by its whole start."""
+        while True:
+            time.sleep(0.3)
+            with suppress(urllib.error.URLError, OSError, json.JSONDecodeError):
+                if ask(self._server, "GET", f"/_cluster/health/{self._index}?timeout=1s").get("status") in {
+                    "green",
+                    "yellow",
+                }:
+                    return
 
 
 def _event(number: int, dice: random.Random) -> dict[str, Any]:

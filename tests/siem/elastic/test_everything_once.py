@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -65,6 +66,7 @@ class PolledSite(Site):
 
     def __init__(self, folder: Path, server: Elasticsearch, *, keep_alive: float = 60) -> None:
         super().__init__(folder)
+        self.daemons: list[subprocess.Popen[bytes]] = []
         self.index = f"once-{uuid.uuid4().hex[:12]}"
         settings = {"number_of_shards": 3, "number_of_replicas": 0, "refresh_interval": "1s"}
         ask(server, "PUT", f"/{self.index}", {**TIMES, "settings": settings})
@@ -72,6 +74,20 @@ class PolledSite(Site):
         self.config.write_text(
             CONFIG.format(dir=folder, url=server.url, index=self.index, lookback=LOOKBACK, keep_alive=keep_alive)
         )
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """A process that does not outlive the test."""
+        self.daemons.append(super().start(*command))
+        return self.daemons[-1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for daemon in self.daemons:
+            if daemon.poll() is None:
+                daemon.kill()
+                daemon.communicate()
 
     def proves(self, writers: Writers) -> None:
         """Each event that was written has one verdict, nothing else has, and the server counts as many."""
@@ -111,30 +127,30 @@ def own_server() -> Iterator[Elasticsearch]:
 def test_what_is_written_while_it_is_polled_has_one_verdict_each_and_what_comes_too_late_is_found(
     elasticsearch: Elasticsearch, tmp_path: Path
 ) -> None:
-    site = PolledSite(tmp_path, elasticsearch)
-    writers = Writers(elasticsearch, site.index, 2000, writers=4, seconds=4, late=LATE)
-    daemon = site.start()
-    writers.start()
-    writers.join()
-    all_have_one(site, 2000, daemon, 120)
-    site.proves(writers)
-    stop(daemon)
-    late = {"event": {"ingested": int((writers.last - 0.1) * 1000)}}
-    ask(elasticsearch, "PUT", f"/{site.index}/_doc/late?refresh=true", late)
-    assert site.gaps() == 1
+    with PolledSite(tmp_path, elasticsearch) as site:
+        writers = Writers(elasticsearch, site.index, 2000, writers=4, seconds=4, late=LATE)
+        daemon = site.start()
+        writers.start()
+        writers.join()
+        all_have_one(site, 2000, daemon, 120)
+        site.proves(writers)
+        stop(daemon)
+        late = {"event": {"ingested": int((writers.last - 0.1) * 1000)}}
+        ask(elasticsearch, "PUT", f"/{site.index}/_doc/late?refresh=true", late)
+        assert site.gaps() == 1
 
 
 @pytest.mark.full
 @pytest.mark.timeout(1500)
 def test_fifty_thousand_written_while_polled_have_one_verdict_each(own_server: Elasticsearch, tmp_path: Path) -> None:
-    site = PolledSite(tmp_path, own_server, keep_alive=1)
-    writers = Writers(own_server, site.index, 50_000, writers=6, seconds=60, late=LATE)
-    daemon = site.start()
-    writers.start()
-    writers.join()
-    all_have_one(site, 50_000, daemon, 900)
-    site.proves(writers)
-    stop(daemon)
+    with PolledSite(tmp_path, own_server, keep_alive=1) as site:
+        writers = Writers(own_server, site.index, 50_000, writers=6, seconds=60, late=LATE)
+        daemon = site.start()
+        writers.start()
+        writers.join()
+        all_have_one(site, 50_000, daemon, 900)
+        site.proves(writers)
+        stop(daemon)
 
 
 @pytest.mark.full
@@ -144,21 +160,21 @@ def test_a_server_and_a_daemon_that_end_in_the_middle_cost_no_event(
     own_server: Elasticsearch, tmp_path: Path, how: str
 ) -> None:
     count = 10_000
-    site = PolledSite(tmp_path, own_server)
-    writers = Writers(own_server, site.index, count, writers=4, seconds=60, late=LATE)
-    daemon = site.start()
-    writers.start()
-    wait_until(lambda: site.classified() > count // 20, "some events have a verdict", 300, of=daemon)
-    if how == "kill":
-        own_server.kill()
-        own_server.start()
-    else:
-        own_server.restart()
-    wait_until(lambda: site.classified() > count // 5, "more events have a verdict", 300, of=daemon)
-    daemon.send_signal(signal.SIGKILL)
-    daemon.communicate(timeout=60)
-    daemon = site.start()
-    writers.join()
-    all_have_one(site, count, daemon, 600)
-    site.proves(writers)
-    stop(daemon)
+    with PolledSite(tmp_path, own_server) as site:
+        writers = Writers(own_server, site.index, count, writers=4, seconds=60, late=LATE)
+        daemon = site.start()
+        writers.start()
+        wait_until(lambda: site.classified() > count // 20, "some events have a verdict", 300, of=daemon)
+        if how == "kill":
+            own_server.kill()
+            own_server.start()
+        else:
+            own_server.restart()
+        wait_until(lambda: site.classified() > count // 5, "more events have a verdict", 300, of=daemon)
+        daemon.send_signal(signal.SIGKILL)
+        daemon.communicate(timeout=60)
+        daemon = site.start()
+        writers.join()
+        all_have_one(site, count, daemon, 600)
+        site.proves(writers)
+        stop(daemon)
