@@ -19,10 +19,7 @@ from connector.types import Span
 from tests.siem.packing import EVENTS, JSONL
 from tests.siem.test_source import everything, numbers, source
 
-LINES = b"".join(
-    b'{"n": %d, "x": "%s"}\n' % (n, random.Random(n).randbytes(100).hex().encode())
-    for n in range(2000)
-)
+LINES = b"".join(b'{"n": %d, "x": "%s"}\n' % (n, random.Random(n).randbytes(100).hex().encode()) for n in range(2000))
 
 
 @pytest.mark.parametrize("limit", [7, 100_000])
