@@ -69,7 +69,9 @@ class Writers(threading.Thread):
     def _send(self, group: list[tuple[int, dict[str, Any]]]) -> None:
         """Until the server has all of them; what must be sent again is ingested anew."""
         while group:
-            stamped = min(datetime.fromisoformat(event["event"]["ingested"]).timestamp() for _, event in group)
+            if self._stamped(group) < time.time() - self._late - 1:  # held up behind one that had to be sent again
+                group = [(number, _ingested(event)) for number, event in group]
+            stamped = self._stamped(group)
             rows: list[Any] = []
             for number, event in group:
                 rows += [{"create": {"_index": self._index, "_id": f"{number:06d}"}}, event]
@@ -85,6 +87,10 @@ class Writers(threading.Thread):
             if len(done) < len(group):
                 self._wait()
             group = [(number, _ingested(event)) for number, event in group if f"{number:06d}" not in done]
+
+    @staticmethod
+    def _stamped(group: list[tuple[int, dict[str, Any]]]) -> float:
+        return min(datetime.fromisoformat(event["event"]["ingested"]).timestamp() for _, event in group)
 
     def _wait(self) -> None:
         """Until the server takes documents: one that waits inside a server which starts would be late by its whole start."""
