@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -82,10 +82,14 @@ class SearchReply(msgspec.Struct, frozen=True, rename={"shards": "_shards"}):
         return ""
 
 
+_REPLY: Final = msgspec.json.Decoder(SearchReply)
+"""Made once, while the module is imported: two threads that decode a type for the first time at once end the process."""
+
+
 def decoded(data: bytes) -> SearchReply:
     """The reply. Raises ``ValueError`` or ``RecursionError`` where it is none."""
     try:
-        return msgspec.json.decode(data, type=SearchReply)
+        return _REPLY.decode(data)
     except msgspec.DecodeError:
         return msgspec.convert(_leniently(data), SearchReply)
 

@@ -77,6 +77,9 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     losses: int = 0
 
 
+_PLACE: Final = msgspec.json.Decoder(Place)
+
+
 class Page(NamedTuple):
     """What one search found, and where reading stands after it."""
 
@@ -268,7 +271,7 @@ def _place(after: Cursor | None) -> Place | None:
     if after is None:
         return None
     try:
-        return msgspec.json.decode(after.token, type=Place)
+        return _PLACE.decode(after.token)
     except msgspec.MsgspecError:
         return None
 
