@@ -285,7 +285,7 @@ def explain(error: ValidationError, model: type[BaseModel], path: Path | None) -
             near = difflib.get_close_matches(where[-1], known, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             message = f"unknown key{hint}. Keys here: {', '.join(known)}"
-        lines.append(f"  {'.'.join(where) or 'settings'}: {message}")
+        lines.append(f"  {_written(schema, where) or 'settings'}: {message}")
     return "\n".join(lines)
 
 
@@ -293,17 +293,32 @@ def known_keys(schema: Mapping[str, Any], where: Iterable[str]) -> list[str]:
     """The keys that the JSON schema allows at a place; places inside an adapter table carry its ``type`` tag."""
     node: Mapping[str, Any] = schema
     for part in where:
-        node = _resolve(schema, node)
-        choices = node.get("discriminator", {}).get("mapping", {})
-        if part in choices:
-            node = {"$ref": choices[part]}
-        elif part in node.get("properties", {}):
-            node = node["properties"][part]
-        elif "items" in node:
-            node = node["items"]
-        else:
-            node = node.get("additionalProperties") or {}
+        node, _ = _below(schema, node, part)
     return sorted(_resolve(schema, node).get("properties", {}))
+
+
+def _written(schema: Mapping[str, Any], where: Iterable[str]) -> str:
+    """The place as the file spells it: without the tags."""
+    node: Mapping[str, Any] = schema
+    keys = []
+    for part in where:
+        node, tag = _below(schema, node, part)
+        if not tag:
+            keys.append(part)
+    return ".".join(keys)
+
+
+def _below(schema: Mapping[str, Any], node: Mapping[str, Any], part: str) -> tuple[Mapping[str, Any], bool]:
+    """What the schema says one step down, and whether that step is a tag and no key of the file."""
+    node = _resolve(schema, node)
+    choices = node.get("discriminator", {}).get("mapping", {})
+    if part in choices:
+        return {"$ref": choices[part]}, True
+    if part in node.get("properties", {}):
+        return node["properties"][part], False
+    if "items" in node:
+        return node["items"], False
+    return node.get("additionalProperties") or {}, False
 
 
 def _resolve(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -178,11 +178,14 @@ class Manifest(Part, frozen=True):
         return f"{self.name}/{self.version}"
 
 
+_MANIFEST: Final = msgspec.json.Decoder(Manifest)
+
+
 def read(directory: Path) -> Manifest:
     """The manifest of a bundle directory. Raises ``ConfigError`` that says what is wrong with it."""
     path = directory / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = _MANIFEST.decode(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{directory} is not a bundle: {path} cannot be read: {error.strerror}") from error
     except (RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -24,6 +25,9 @@ class Production(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     bundle: str
     previous: str | None = None
+
+
+_PRODUCTION: Final = msgspec.json.Decoder(Production)
 
 
 class Store:
@@ -110,7 +114,7 @@ class Store:
     def _production(self) -> Production | None:
         path = self._path / PRODUCTION
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Production)
+            return _PRODUCTION.decode(path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:

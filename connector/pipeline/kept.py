@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import reprlib
 import zlib
+from typing import Final
 
 import msgspec
 
@@ -36,6 +37,9 @@ class Kept(Noun, frozen=True):
 
     raw: RawEvent
     obstacle: str | None = None
+
+
+_HEADER: Final = msgspec.json.Decoder(Header)
 
 
 def scrub(text: str) -> str:
@@ -74,7 +78,7 @@ def preserved(raw: RawEvent) -> bytes:
 def restored(payload: bytes) -> Kept:
     """The event that :func:`preserved` kept; it has no position, as any pushed event."""
     line, _, data = zlib.decompress(payload).partition(b"\n")
-    header = msgspec.json.decode(line, type=Header)
+    header = _HEADER.decode(line)
     native = header.native_id_bytes
     raw = RawEvent(
         deployment=header.deployment,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 import msgspec
 from pydantic import Field
@@ -45,6 +45,8 @@ ERRORS: Mapping[type[sqlite3.Error], type[TriagedError]] = {
     sqlite3.DatabaseError: ConfigError,  # not a database, or damaged: a person must look
 }
 """What SQLite says → what it means here; the first class that fits."""
+
+_STEPS: Final = msgspec.json.Decoder(tuple[RenderedStep, ...])
 
 
 class DryRunSettings(SoarSettings):
@@ -160,7 +162,7 @@ def recorded(path: Path) -> tuple[DryRun, ...]:
 
 
 def _run(row: dict[str, Any]) -> DryRun:
-    steps = msgspec.json.decode(row.pop("steps"), type=tuple[RenderedStep, ...])
+    steps = _STEPS.decode(row.pop("steps"))
     return DryRun(**row | {"steps": steps, "started_at": datetime.fromisoformat(row["started_at"])})
 
 
