@@ -26,11 +26,11 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 T = TypeVar("T")
 
 
-class Noun(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of all nouns. With ``gc=False``: those made by the event that hold text and numbers alone."""
+class Noun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The base of all nouns. The garbage collector need not visit them: what is frozen when it is made ends no cycle."""
 
 
-class Position(Noun, order=True, frozen=True, gc=False):
+class Position(Noun, order=True, frozen=True):
     """A place in a source.
 
     A SIEM has one partition, ``""``, whose offset is ingest time in microseconds since the epoch. A set of files
@@ -69,7 +69,7 @@ class Batch(Noun, Generic[T], frozen=True):
     reason: str = ""
 
 
-class SourceRef(Noun, frozen=True, gc=False):
+class SourceRef(Noun, frozen=True):
     """Where an event stands in its SIEM, as an analyst would look it up; ``event_id`` and ``module`` as it names them."""
 
     siem: str

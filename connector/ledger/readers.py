@@ -90,7 +90,7 @@ class Readers(Room):
         A batch that kills the process leaves its count behind, so that it can be cut in half until its poison event
         is found. Raises ``LostLeaseError``.
         """
-        begun = msgspec.structs.replace(reader, attempts=reader.attempts + 1)
+        begun = reader.begun()
         with self._db.write() as tx:
             hold(tx, lease)
             put(tx, begun, self._now())

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from connector.types import Action, Noun, Record, RunRef, RunState, StateChange, Verdict
 
 OutboxKind: TypeAlias = Literal["record", "action"]
@@ -43,6 +45,10 @@ class Reader(Noun, frozen=True):
     token: str | None = None
     attempts: int = 0
     complete: bool = True
+
+    def begun(self) -> Reader:
+        """The reader with one more attempt at its present batch."""
+        return msgspec.structs.replace(self, attempts=self.attempts + 1)
 
 
 class Interval(Noun, frozen=True):

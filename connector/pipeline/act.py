@@ -22,8 +22,8 @@ from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ledger import Admission, Claim, Ledger, OpenRun
 from connector.ledger.rows import Outcome
 from connector.pipeline.deliver import Outage, backoff
-from connector.pipeline.ingest import Steps
 from connector.pipeline.routes import Routes
+from connector.pipeline.steps import Steps
 from connector.policy import AdmissionContext, Enrichment, Policy, Refuse, Run, Wait, admit, scopes, switched_off
 from connector.policy.admit import RECHECK
 from connector.ports import Clock, Soar

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ledger import Claim, Ledger, Settlement
-from connector.pipeline.ingest import Steps
+from connector.pipeline.steps import Steps
 from connector.ports import Clock, SiemWriter
 from connector.settings import TargetSettings
 from connector.telemetry import DELIVERIES, PENDING, Signal, emit

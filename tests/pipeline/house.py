@@ -13,6 +13,7 @@ from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle
 from connector.pipeline import Act, Deliver, Ingest, Routes
 from connector.policy import Enrichment, Policy
+from connector.ports import EventSource
 from connector.resources import shipped
 from connector.settings import RetentionSettings
 from connector.testing import ManualClock, MemorySiem, MemorySoar, memory_siem_plugin, memory_soar_plugin
@@ -45,6 +46,7 @@ class House:
         soar: Mapping[str, Any] | None = None,
         policy: str = POLICY,
         enrichment: Enrichment | None = None,
+        reading: EventSource | None = None,
         beside: House | None = None,
     ) -> None:
         self.name = beside.name if beside else f"house-{next(_numbers)}"
@@ -64,7 +66,7 @@ class House:
         sources = {"lab": plugin.source.Config(type="memory", deployment="lab", instance=self.name, **(source or {}))}
         targets = {"siem": plugin.writer.Config(type="memory", instance=self.name, **(target or {}))}
         soars = {"soar": memory_soar_plugin.soar.Config(type="memory", instance=self.name, **(soar or {}))}
-        self.source = plugin.source("lab", sources["lab"], self.clock)
+        self.source = reading or plugin.source("lab", sources["lab"], self.clock)
         writers = {"siem": plugin.writer("siem", targets["siem"], self.clock)}
         client = memory_soar_plugin.soar("soar", soars["soar"], self.clock)
         self.routes = Routes(self.ledger, writers=writers, targets=targets, soars=soars, sources=sources)

@@ -12,6 +12,7 @@ from connector.policy import Enrichment, Listed
 from connector.policy.assets import Assets, read_assets
 from connector.policy.lists import Lists
 from connector.telemetry import CACHE, LIST_ENTRIES, LISTED_EVENTS
+from connector.testing import ManualClock
 from tests.daemon.site import process_start
 from tests.pipeline.test_act import CONTAIN, SOURCE
 
@@ -73,9 +74,8 @@ def test_an_entry_beats_a_score_that_is_cached(house):
 
 
 def test_an_entry_that_ends_while_the_daemon_runs_is_ignored_and_counted_from_then_on(house):
-    made = house(source=SOURCE)
-    lists = Lists([entry("block", "ws-7", expires=made.clock() + timedelta(minutes=5))])
-    made.ingest._enrichment = Enrichment(lists=lists)
+    lists = Lists([entry("block", "ws-7", expires=ManualClock()() + timedelta(minutes=5))])
+    made = house(source=SOURCE, enrichment=Enrichment(lists=lists))
     for name in ("before", "after"):
         made.siem.put([{**on("ws-7"), "event": {"code": "1", "provider": "Microsoft-Windows-Sysmon", "id": name}}])
         made.run(60)

@@ -269,15 +269,13 @@ class Files:
 
 
 def with_files(house, **options):
-    made = house(source={"lookback": timedelta(0), "start": "now", "batch": 2, **options})
-    made.ingest.source = Files()
-    return made
+    return house(source={"lookback": timedelta(0), "start": "now", "batch": 2, **options}, reading=Files())
 
 
 def test_a_file_that_appears_in_a_folder_that_was_empty_is_read_from_its_start(house):
     house = with_files(house)
     house.ingest.poll()
-    house.ingest.source.files["late"] = ["a.exe", "b.exe"]
+    house.source.files["late"] = ["a.exe", "b.exe"]
     house.ingest.poll()
     house.deliver.drain()
     assert house.verdicts() == {"a.exe": 1, "b.exe": 1}
@@ -285,9 +283,9 @@ def test_a_file_that_appears_in_a_folder_that_was_empty_is_read_from_its_start(h
 
 def test_files_that_are_there_at_the_first_poll_are_read_from_now(house):
     house = with_files(house)
-    house.ingest.source.files |= {"one": ["old.exe"], "two": ["older.exe"]}
+    house.source.files |= {"one": ["old.exe"], "two": ["older.exe"]}
     house.ingest.poll()
-    house.ingest.source.files["two"].append("new.exe")
+    house.source.files["two"].append("new.exe")
     house.ingest.poll()
     house.deliver.drain()
     assert house.verdicts() == {"new.exe": 1}
@@ -295,10 +293,10 @@ def test_files_that_are_there_at_the_first_poll_are_read_from_now(house):
 
 def test_a_changed_query_goes_on_where_the_one_before_stood(house):
     house = with_files(house)
-    house.ingest.source.files["log"] = ["old.exe"]
+    house.source.files["log"] = ["old.exe"]
     house.ingest.poll()
-    house.ingest.source.files["log"] += ["between.exe"]
-    house.ingest.source.query_digest = "two"
+    house.source.files["log"] += ["between.exe"]
+    house.source.query_digest = "two"
     house.ingest.poll()
     house.deliver.drain()
     assert house.verdicts() == {"between.exe": 1}
@@ -306,9 +304,9 @@ def test_a_changed_query_goes_on_where_the_one_before_stood(house):
 
 def test_one_long_file_leaves_the_others_their_turn(house):
     house = with_files(house, start="beginning")
-    house.ingest.source.files |= {"long": [f"{n}.exe" for n in range(150)], "short": ["s.exe"]}
+    house.source.files |= {"long": [f"{n}.exe" for n in range(150)], "short": ["s.exe"]}
     house.ingest.poll()
-    reads = house.ingest.source.reads
+    reads = house.source.reads
     assert reads.index("short") < len(reads) - 1 - reads[::-1].index("long")
 
 

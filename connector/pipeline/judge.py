@@ -1,0 +1,147 @@
+"""From normalised events to what the ledger is told of them: score what is new, then decide.
+
+Scoring and deciding are two steps, because a batch is decided and committed while the next one is scored.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from connector.ledger import Commit, Ledger
+from connector.models import Bundle
+from connector.pipeline.lookup import Lookups, Made
+from connector.pipeline.prepare import Prepared
+from connector.pipeline.routes import Routes
+from connector.pipeline.steps import Steps, timed
+from connector.policy import Decision, DecisionContext, Enrichment, Policy, decide
+from connector.ports import Clock
+from connector.settings import RetentionSettings
+from connector.telemetry import LIST_ENTRIES, LISTED_EVENTS
+from connector.types import Event, Prediction, StateChange, Verdict
+
+SNAPSHOT_LIMIT = 1 << 20
+"""Bytes of an event's JSON that a snapshot may hold."""
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """A batch whose new events, each once, have a prediction."""
+
+    prepared: Prepared
+    fresh: Sequence[Event]
+    bundle: Bundle
+    predictions: Sequence[Prediction]
+    state: Mapping[str, StateChange]
+
+
+class Judge:
+    """What one source's events are, by the bundle and the policy of the moment."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        ledger: Ledger,
+        bundle: Callable[[], Bundle],
+        policy: Callable[[], Policy],
+        enrichment: Enrichment,
+        routes: Routes,
+        origin_key: bytes,
+        retention: RetentionSettings,
+        clock: Clock,
+        steps: Steps,
+    ) -> None:
+        self._source = source
+        self._ledger = ledger
+        self._bundle = bundle
+        self._policy = policy
+        self._enrichment = enrichment
+        self._routes = routes
+        self._lookups = Lookups(routes, origin_key)
+        self._origin_key = origin_key
+        self._retention = retention
+        self._clock = clock
+        self._steps = steps
+
+    def score(self, prepared: Prepared, *, under_way: Collection[str], settled: Callable[[], None]) -> Scored:
+        """Scores the events that nobody knows: the ledger does not, and they are not among those being committed.
+
+        ``settled`` waits for that commit; it is called only where members read state, which the commit may change.
+        """
+        known = self._ledger.known([e.id for e in prepared.events]).union(under_way)
+        fresh = list({e.id: e for e in reversed(prepared.events) if e.id not in known}.values())[::-1]
+        bundle = self._bundle()
+        if not fresh:
+            return Scored(prepared, fresh, bundle, (), {})
+        keys = {member: wanted for member, wanted in bundle.state_keys(fresh).items() if wanted}
+        if keys:
+            settled()
+        states = {member: self._ledger.member_state(member, wanted) for member, wanted in keys.items()}
+        with timed("ingest.score", self._steps):
+            predictions, state = bundle.predict(fresh, states)
+        return Scored(prepared, fresh, bundle, predictions, state)
+
+    def decide(self, scored: Scored, commit: Commit) -> tuple[Commit, Made]:
+        """The commit with all that the batch changes, and the look-up entries in it.
+
+        Whether a target is full is looked up here, so batches are decided one after another.
+        """
+        with timed("ingest.decide", self._steps):
+            decisions = self._decisions(scored)
+        lookups = self._lookups.made(self._source, scored.fresh, scored.bundle, self._clock())
+        verdicts = [decision.verdict for decision in decisions]
+        whole = msgspec.structs.replace(
+            commit,
+            sightings=scored.prepared.sightings,
+            verdicts=verdicts,
+            snapshots=dict(self._snapshots(scored.fresh, verdicts)),
+            outbox=[*self._routes.rows(self._source, decisions), *lookups.rows],
+            dead=scored.prepared.dead,
+            own=scored.prepared.own,
+            state=scored.state,
+        )
+        return whole, lookups
+
+    def committed(self, lookups: Made) -> None:
+        """Remembers which look-up entries are in the ledger now."""
+        self._lookups.committed(lookups)
+
+    def _decisions(self, scored: Scored) -> list[Decision]:
+        policy = self._policy()
+        context = DecisionContext(
+            now=self._clock(),
+            model=scored.bundle.model,
+            thresholds=scored.bundle.thresholds,
+            members=len(scored.bundle.members),
+            origin_key=self._origin_key,
+        )
+        contexts = [self._enrichment.context(event, context) for event in scored.fresh]
+        self._count_listed(contexts, context.now)
+        decided = zip(scored.fresh, scored.predictions, contexts, strict=True)
+        return [decide(event, prediction, known, policy) for event, prediction, known in decided]
+
+    def _count_listed(self, contexts: Sequence[DecisionContext], now: datetime) -> None:
+        lists = self._enrichment.lists
+        if not lists.size:
+            return
+        for name, (valid, expired) in lists.counts(now).items():
+            LIST_ENTRIES.labels(list=name, state="valid").set(valid)
+            LIST_ENTRIES.labels(list=name, state="expired").set(expired)
+        for context in contexts:
+            if context.listed is not None:
+                LISTED_EVENTS.labels(source=self._source, list=context.listed.list).inc()
+
+    def _snapshots(self, fresh: Sequence[Event], verdicts: Sequence[Verdict]) -> Iterator[tuple[str, bytes]]:
+        """Events as they were when scored: all above benign, and a fixed share of the rest, chosen by their id."""
+        bound = int(self._retention.snapshot_share * 0x1_0000_0000)
+        for event, verdict in zip(fresh, verdicts, strict=True):
+            if verdict.verdict != "benign" or int(event.id[:8], 16) < bound:
+                try:
+                    document = msgspec.json.encode({"kind": event.kind, "ecs": event.ecs})
+                except (RecursionError, TypeError, ValueError):
+                    continue  # a snapshot is a copy for later: no event is lost for want of one
+                if len(document) <= SNAPSHOT_LIMIT:
+                    yield event.id, zlib.compress(document, 1)
