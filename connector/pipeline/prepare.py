@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -17,13 +18,17 @@ LONGEST_REASON = 1000
 """Characters of a dead letter's reason: it may quote the event, which may be of any length."""
 
 
+Sighting: TypeAlias = tuple[str, str, int]
+"""An event's id, and the partition and offset at which it was seen."""
+
+
 class Prepared(msgspec.Struct, frozen=True):
     """A batch after normalisation. ``own`` are ids of records that are ours; ``dead`` could not be read."""
 
     events: tuple[Event, ...]
     dead: tuple[DeadLetter, ...] = ()
     own: tuple[str, ...] = ()
-    sightings: tuple[tuple[str, str, int], ...] = ()
+    sightings: tuple[Sighting, ...] = ()
 
 
 def prepare(source: str, raws: Sequence[RawEvent], origin_key: bytes) -> Prepared:
@@ -31,6 +36,7 @@ def prepare(source: str, raws: Sequence[RawEvent], origin_key: bytes) -> Prepare
     good: list[Event] = []
     dead: list[DeadLetter] = []
     own_ids: list[str] = []
+    sightings: list[Sighting] = []
     for raw in map(kept.scrubbed, raws):
         try:
             event = events.normalise(raw)
@@ -38,28 +44,30 @@ def prepare(source: str, raws: Sequence[RawEvent], origin_key: bytes) -> Prepare
                 own_ids.append(event.id)
             else:
                 good.append(event)
+            subject = event.id
         except PermanentError as error:
-            dead.append(_dead(source, raw, str(error)))
+            dead.append(letter := _dead(source, raw, str(error)))
+            subject = letter.subject
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever an event makes fail, it fails alone and is reported
-            dead.append(_dead(source, raw, f"{type(error).__name__}: {error}", error))
-    return Prepared(tuple(good), tuple(dead), tuple(own_ids), _sightings(raws))
+            dead.append(letter := _dead(source, raw, f"{type(error).__name__}: {error}", error))
+            subject = letter.subject
+        if raw.position is not None:
+            sightings.append((subject, raw.position.partition, raw.position.offset))
+    return Prepared(tuple(good), tuple(dead), tuple(own_ids), tuple(sightings))
 
 
 def quarantine(source: str, raws: Sequence[RawEvent], attempts: int) -> Prepared:
     """Every event of a page as a dead letter, untried: trying it has failed too often."""
     reason = f"poison: {attempts} attempts at this event alone failed"
     dead = {raw.native_id: _dead(source, raw, reason) for raw in map(kept.scrubbed, raws)}
-    return Prepared((), tuple(dead.values()), sightings=_sightings(raws))
-
-
-def _sightings(raws: Sequence[RawEvent]) -> tuple[tuple[str, str, int], ...]:
-    return tuple(
-        (identity.event_id(raw.deployment, raw.native_id), raw.position.partition, raw.position.offset)
+    sightings = tuple(
+        (dead[raw.native_id].subject, raw.position.partition, raw.position.offset)
         for raw in raws
         if raw.position is not None
     )
+    return Prepared((), tuple(dead.values()), sightings=sightings)
 
 
 def _is_own(source: str, event: Event, origin_key: bytes) -> bool:

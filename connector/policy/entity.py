@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from connector.types import Document, Entity, Event, Json
@@ -72,6 +73,7 @@ def protected_by(
     return None
 
 
+@lru_cache(4096)
 def as_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that a text is, an IPv4 one inside IPv6 as itself; None where it is none."""
     try:

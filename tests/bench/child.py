@@ -10,11 +10,11 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
-from prometheus_client import REGISTRY
-
+from prometheus_client import Counter as Metric
 from connector import telemetry
 from connector.daemon import Daemon
 from connector.wiring import App, load_settings
@@ -49,23 +49,25 @@ def main(config: str, events: str, report: str) -> None:
 def _watch(daemon: Daemon, expected: int, found: Report) -> None:
     start = time.perf_counter()
     while True:
-        stored = sum(_events(outcome) for outcome in ("verdict", "dead", "known"))
+        stored = _events().total()
         found.samples.append((time.perf_counter() - start, stored, _resident(), time.process_time()))
         if stored >= expected and not daemon.app.ledger.pending("out"):
             break
         time.sleep(EVERY)
     found.delivered_at = time.perf_counter() - start
-    found.scored = int(_value("score_cache", member="bundle", outcome="miss"))
-    found.dead = _events("dead")
+    found.scored = _values(telemetry.CACHE, "outcome")["miss"]
+    found.dead = _events()["dead"]
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _events(outcome: str) -> int:
-    return int(_value("events", source="stream", outcome=outcome))
+def _events() -> Counter[str]:
+    """How many events had which outcome. Only this one metric is read: to collect all of them takes time from the loops."""
+    return _values(telemetry.EVENTS, "outcome")
 
 
-def _value(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(f"{telemetry.NAMESPACE}_{name}_total", labels) or 0.0
+def _values(metric: Metric, label: str) -> Counter[str]:
+    samples = (sample for family in metric.collect() for sample in family.samples)
+    return Counter({s.labels[label]: int(s.value) for s in samples if s.name.endswith("_total")})
 
 
 def _resident() -> int:
