@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 from prometheus_client import Counter as Metric
+
 from connector import telemetry
 from connector.daemon import Daemon
 from connector.wiring import App, load_settings
