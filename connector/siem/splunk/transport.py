@@ -1,0 +1,136 @@
+"""HTTP to Splunk, below splunklib: verified TLS, time-outs, and knowing whether anything was sent.
+
+splunklib takes any function as its ``handler``. Its own one verifies no certificate unless told to, connects without a
+limit of time, and cannot tell an address that nobody listens at from a request that was cut off.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from connector.errors import ConfigError
+
+CONNECT_S: Final = 10.0
+"""How long a connection may take to stand; the rest of the time-out is for answers."""
+
+
+class UnsentError(OSError):
+    """No connection came about, so nothing was sent; raised from what kept it."""
+
+
+class Exchange(NamedTuple):
+    """An answer whose body is not read yet. Closing the body closes the connection."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    body: Body
+
+
+class Body:
+    """The body of an answer, as a stream. ``whole`` is whether the sender ended it as it had announced."""
+
+    def __init__(self, response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> None:
+        self._response = response
+        self._connection = connection
+
+    def read(self, size: int | None = None) -> bytes:
+        """So many bytes, or all; raises ``http.client.IncompleteRead`` where the sender stops before its announced end."""
+        data = self._response.read(size)
+        if self._response.isclosed():
+            self.close()
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads into a buffer, for ``io.BufferedReader``."""
+        size = self._response.readinto(buffer)
+        missing = self._response.length
+        if not size and len(buffer) and missing:
+            raise http.client.IncompleteRead(b"", missing)
+        return size
+
+    def lines(self) -> Iterable[bytes]:
+        """Line by line, as they arrive."""
+        while line := self._response.readline():
+            yield line
+        missing = self._response.length
+        if missing:
+            raise http.client.IncompleteRead(b"", missing)
+
+    def close(self) -> None:
+        """Ends the connection. A search that is still streaming is given up on the server too."""
+        with suppress(OSError):
+            self._response.close()
+        self._connection.close()
+
+
+class Transport:
+    """Sends requests, each on a connection of its own. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        ca_certs: Path | None = None,
+        client_cert: Path | None = None,
+        client_key: Path | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._context = _context(ca_certs, client_cert, client_key)
+
+    def handle(self, url: str, message: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """One request as splunklib's handlers take it: ``method``, ``headers`` and ``body`` in, an answer out."""
+        exchange = self.send(
+            message.get("method", "GET"), url, dict(message.get("headers") or ()), message.get("body") or b""
+        )
+        return exchange._asdict()
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | str = b"") -> Exchange:
+        """One request. Raises ``UnsentError`` where nothing left, and ``OSError`` or ``HTTPException`` where it may have."""
+        parts = urlsplit(url)
+        connection = self._connected(parts)
+        try:
+            path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+            raw = body.encode() if isinstance(body, str) else body
+            connection.request(method, path, raw, {"Accept": "*/*", "Connection": "close", **headers})
+            response = connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
+        return Exchange(response.status, response.reason, response.getheaders(), Body(response, connection))
+
+    def _connected(self, parts: SplitResult) -> http.client.HTTPConnection:
+        host, wait = parts.hostname or "", min(CONNECT_S, self._timeout)
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            connection = http.client.HTTPSConnection(host, parts.port, timeout=wait, context=self._context)
+        else:
+            connection = http.client.HTTPConnection(host, parts.port, timeout=wait)
+        try:
+            connection.connect()
+            connection.sock.settimeout(self._timeout)
+        except OSError as error:
+            connection.close()
+            raise UnsentError(str(error)) from error
+        return connection
+
+
+def _context(ca_certs: Path | None, client_cert: Path | None, client_key: Path | None) -> ssl.SSLContext:
+    """Verifies certificate and name, always. Raises ``ConfigError`` for a file that cannot be used."""
+    for name, path in (("ca_certs", ca_certs), ("client_cert", client_cert), ("client_key", client_key)):
+        if path is not None and not path.is_file():
+            raise ConfigError(f"{name}: no file at {path}")
+    try:
+        context = ssl.create_default_context(cafile=str(ca_certs) if ca_certs else None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if client_cert is not None:
+            context.load_cert_chain(client_cert, client_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"a certificate file cannot be used: {error}") from error
+    return context
