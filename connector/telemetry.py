@@ -39,6 +39,7 @@ class Signal(Enum):
     TARGET_PARKED = ("deliver.parked", "warning")
     LOOKUP_PUBLISHED = ("deliver.lookup_published", "info")
     LOOKUP_FAILED = ("deliver.lookup_failed", "warning")
+    ACKS_MISSING = ("deliver.acks_missing", "warning")
     SOURCE_NOT_UPDATED = ("deliver.source_not_updated", "warning")
     ACTION_RUN = ("action.run", "info")
     ACTION_WAITING = ("action.waiting", "info")

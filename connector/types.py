@@ -276,7 +276,10 @@ class EntityRisk(Noun, tag="entity_risk", frozen=True):
 
 
 class AlertUpdate(Noun, tag="alert_update", frozen=True):
-    """A change to an alert in the SIEM itself: tags and a note; a status only where a policy says so."""
+    """A change to an alert in the SIEM itself: tags and a note; a status only where a policy says so.
+
+    ``disposition`` and ``urgency`` are for SIEMs that have them.
+    """
 
     record_id: str
     cause: str
@@ -284,6 +287,8 @@ class AlertUpdate(Noun, tag="alert_update", frozen=True):
     tags: tuple[str, ...]
     note: str
     status: str | None = None
+    disposition: str | None = None
+    urgency: str | None = None
     origin: str | None = None
 
 
