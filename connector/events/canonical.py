@@ -157,13 +157,11 @@ def _decimal(value: int) -> str:
     return str(value) if value.bit_length() < 14000 else ""
 
 
-def _same(field: Field, document: Document, data: Data) -> str:
+def _same(mask: Mask, one: Json, other: Json) -> str:
     """``true`` or ``false`` where both operands are text; case folds A–Z."""
-    one = field.get(document, data)
-    other = field.other(document, data) if field.other else None
     if type(one) is not str or type(other) is not str:
         return ""
-    left, right = field.mask(one), field.mask(other)
+    left, right = mask(one), mask(other)
     return "" if not left or not right else "true" if lower(left) == lower(right) else "false"
 
 
@@ -265,22 +263,22 @@ def canonical(ecs: Document, kind: str) -> Pairs:
     row = TABLE.kinds.get(kind) or TABLE.kinds["generic"]
     data = _data_of(ecs)
     pairs = [("kind", row.name)]
-    for field in row.dotted_fields if _is_dotted(ecs) else row.fields:
-        if field.other:
-            value = _same(field, ecs, data)
+    for name, mask, get, other in row.dotted_fields if _is_dotted(ecs) else row.fields:
+        value = get(ecs, data)
+        if value is None:
+            continue
+        if other is not None:
+            value = _same(mask, value, other(ecs, data))
+        elif type(value) is list:
+            pairs.extend(_elements(name, mask, value))
+            continue
         else:
-            value = field.get(ecs, data)
-            if value is None:
-                continue
-            if type(value) is list:
-                pairs.extend(_elements(field, value))
-                continue
-            value = field.mask(value if type(value) is str else text_of(value))
+            value = mask(value if type(value) is str else text_of(value))
         if value:
-            pairs.append((field.name, value))
+            pairs.append((name, value))
     return tuple(pairs)
 
 
-def _elements(field: Field, values: list[Json]) -> list[tuple[str, str]]:
-    masked = (field.mask(text_of(value)) for value in values[:MAX_ELEMENTS] if not absent(value))
-    return [(field.name, value) for value in masked if value]
+def _elements(name: str, mask: Mask, values: list[Json]) -> list[tuple[str, str]]:
+    masked = (mask(text_of(value)) for value in values[:MAX_ELEMENTS] if not absent(value))
+    return [(name, value) for value in masked if value]
