@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from tests.splunkd.spl.text import Syntax, Token, tokenise_eval
+from tests.splunkd.spl.text import SearchError, Token, tokenise_eval
 
 Row = Mapping[str, Any]
 Expression = Callable[[Row], Any]
@@ -24,7 +24,7 @@ class Assignment(NamedTuple):
 
 
 def assignments(text: str, now: float) -> list[Assignment]:
-    """The assignments of an ``eval``. Raises :class:`Syntax`."""
+    """The assignments of an ``eval``. Raises :class:`SearchError`."""
     parser = _Parser(list(tokenise_eval(text)), now)
     found = [parser.assignment()]
     while parser.tokens:
@@ -34,11 +34,13 @@ def assignments(text: str, now: float) -> list[Assignment]:
 
 
 def condition(text: str, now: float) -> Expression:
-    """The expression of a ``where``; a row stays where it is true. Raises :class:`Syntax`."""
+    """The expression of a ``where``; a row stays where it is true. Raises :class:`SearchError`."""
     parser = _Parser(list(tokenise_eval(text)), now)
     found = parser.expression()
     if parser.tokens:
-        raise Syntax(f"Error in 'where' command: The expression is malformed: unexpected '{parser.tokens[0].text}'.")
+        raise SearchError(
+            f"Error in 'where' command: The expression is malformed: unexpected '{parser.tokens[0].text}'."
+        )
     return found
 
 
@@ -49,7 +51,7 @@ class _Parser:
     def assignment(self) -> Assignment:
         name = self._next()
         if name.kind not in {"word", "field", "quoted"}:
-            raise Syntax(f"Error in 'eval' command: the field name is missing before '{name.text}'.")
+            raise SearchError(f"Error in 'eval' command: the field name is missing before '{name.text}'.")
         self.expect("=")
         return Assignment(name.text, self.expression())
 
@@ -138,11 +140,11 @@ class _Parser:
 
     def expect(self, sign: str) -> None:
         if not self._sign(sign):
-            raise Syntax(f"Error in 'eval' command: The expression is malformed: '{sign}' is missing.")
+            raise SearchError(f"Error in 'eval' command: The expression is malformed: '{sign}' is missing.")
 
     def _next(self) -> Token:
         if not self.tokens:
-            raise Syntax("Error in 'eval' command: The expression is malformed: it ends too early.")
+            raise SearchError("Error in 'eval' command: The expression is malformed: it ends too early.")
         return self.tokens.pop(0)
 
 
@@ -154,7 +156,7 @@ def _operand(token: Token) -> Expression:
     if token.is_word("TRUE", "FALSE"):
         return lambda _: token.is_word("TRUE")
     if token.kind == "sign":
-        raise Syntax(f"Error in 'eval' command: The expression is malformed: unexpected '{token.text}'.")
+        raise SearchError(f"Error in 'eval' command: The expression is malformed: unexpected '{token.text}'.")
     return lambda row: _field(row, token.text)
 
 
@@ -229,7 +231,7 @@ def _call(name: str, arguments: Sequence[Expression], now: float) -> Expression:
     if name in {"now", "time"}:
         return lambda _: now if name == "time" else float(int(now))
     if name not in _FUNCTIONS:
-        raise Syntax(f"Error in 'eval' command: The '{name}' function is unsupported or undefined.")
+        raise SearchError(f"Error in 'eval' command: The '{name}' function is unsupported or undefined.")
     function = _FUNCTIONS[name]
     return lambda row: function(*(argument(row) for argument in arguments))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.splunkd.spl.text import Syntax, Token, tokenise
+from tests.splunkd.spl.text import SearchError, Token, tokenise
 
 Match = Callable[[Mapping[str, Any]], bool]
 
@@ -25,11 +25,13 @@ class Filter:
 
 
 def parse(text: str) -> Filter:
-    """The expression of a ``search`` command. Raises :class:`Syntax`."""
+    """The expression of a ``search`` command. Raises :class:`SearchError`."""
     parser = _Parser(list(tokenise(text)))
     matches = parser.conjunction() if parser.tokens else lambda _: True
     if parser.tokens:
-        raise Syntax(f"Error in 'search' command: Unable to parse the search: unexpected '{parser.tokens[0].text}'.")
+        raise SearchError(
+            f"Error in 'search' command: Unable to parse the search: unexpected '{parser.tokens[0].text}'."
+        )
     return Filter(matches, parser.times, parser.indexes)
 
 
@@ -80,7 +82,7 @@ class _Parser:
             self._expect(")")
             return inner
         if token.kind == "sign" or token.is_word("AND", "OR"):
-            raise Syntax(f"Error in 'search' command: Unable to parse the search: unexpected '{token.text}'.")
+            raise SearchError(f"Error in 'search' command: Unable to parse the search: unexpected '{token.text}'.")
         if self.tokens and self.tokens[0].kind == "sign" and self.tokens[0].text in _COMPARISONS:
             return self._comparison(token.text, self._next().text, self._value())
         if self.tokens and token.kind != "quoted" and self.tokens[0].is_word("IN") and self._opens(1):
@@ -115,18 +117,18 @@ class _Parser:
     def _value(self) -> Token:
         token = self._next()
         if token.kind == "sign":
-            raise Syntax(
+            raise SearchError(
                 f"Error in 'search' command: Unable to parse the search: a value is missing before '{token.text}'."
             )
         return token
 
     def _expect(self, sign: str) -> None:
         if not self.tokens or not self._next().is_sign(sign):
-            raise Syntax("Error in 'search' command: Unable to parse the search: unbalanced parentheses.")
+            raise SearchError("Error in 'search' command: Unable to parse the search: unbalanced parentheses.")
 
     def _next(self) -> Token:
         if not self.tokens:
-            raise Syntax("Error in 'search' command: Unable to parse the search: it ends too early.")
+            raise SearchError("Error in 'search' command: Unable to parse the search: it ends too early.")
         return self.tokens.pop(0)
 
 
@@ -138,7 +140,7 @@ def _compare(name: str, sign: str, text: str) -> Match:
         return lambda row: any(pattern.fullmatch(one) for one in values(row, name))
     bound = number(text)
     if bound is None:
-        raise Syntax(f"Error in 'search' command: the comparison {name}{sign}{text} needs a number here.")
+        raise SearchError(f"Error in 'search' command: the comparison {name}{sign}{text} needs a number here.")
     return lambda row: any(_ordered(number(one), sign, bound) for one in values(row, name))
 
 

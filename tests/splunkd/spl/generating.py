@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tests.splunkd.events import METADATA, Event, stamp
 from tests.splunkd.spl import filters, reporting
 from tests.splunkd.spl.context import Job, Row, Rows
-from tests.splunkd.spl.text import Syntax, tokenise
+from tests.splunkd.spl.text import SearchError, tokenise
 from tests.splunkd.timerange import within_search
 
 
@@ -47,11 +47,11 @@ def inputlookup(text: str, job: Job) -> Rows:
     words = [token.text for token in tokenise(before) if token.kind != "sign"]
     named = [word for at, word in enumerate(words) if word != "append" and (at == 0 or words[at - 1] != "append")]
     if len(named) != 1:
-        raise Syntax("Error in 'inputlookup' command: exactly one lookup table must be named.")
+        raise SearchError("Error in 'inputlookup' command: exactly one lookup table must be named.")
     rows = job.site.lookups.read(named[0])
     job.reports = True
     if rows is None:
-        raise Syntax(
+        raise SearchError(
             f"Error in 'inputlookup' command: The lookup table '{named[0]}' does not exist or is not available."
         )
     if after:
@@ -64,7 +64,7 @@ def makeresults(text: str, job: Job) -> Rows:
     """Rows that hold nothing but the time: ``makeresults [count=N]``."""
     match = re.fullmatch(r"\s*(?:count\s*=\s*(\d+))?\s*", text)
     if match is None:
-        raise Syntax("Error in 'makeresults' command: only count=<int> is known to this stand-in.")
+        raise SearchError("Error in 'makeresults' command: only count=<int> is known to this stand-in.")
     job.reports = True
     return [{"_time": stamp(int(job.now))}] * int(match[1] or 1)
 
@@ -81,7 +81,7 @@ def tstats(text: str, job: Job) -> Rows:
     events = _events(match[2] or "", job)
     held = {name for event in events for name in event.indexed} | _INDEXED
     if events and unknown - held:
-        raise Syntax(f"Error in 'tstats' command: not an indexed field: {', '.join(sorted(unknown - held))}.")
+        raise SearchError(f"Error in 'tstats' command: not an indexed field: {', '.join(sorted(unknown - held))}.")
     rows: list[Mapping[str, object]] = [
         {**{name: event.fields[name] for name in _INDEXED}, **event.indexed} for event in events
     ]

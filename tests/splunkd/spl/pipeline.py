@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from tests.splunkd.spl import generating, reporting, streaming
 from tests.splunkd.spl.context import Job, Row, Rows
-from tests.splunkd.spl.text import INTERNAL, Command, Syntax, commands, expand
+from tests.splunkd.spl.text import INTERNAL, Command, SearchError, commands, expand
 
 _GENERATING: Mapping[str, Callable[[str, Job], Rows]] = {
     "search": generating.search,
@@ -38,7 +38,7 @@ _LATER: Mapping[str, Callable[[str, Rows, Job], Rows]] = {
 
 
 def check(search: str, job: Job) -> list[Command]:
-    """The commands of a search with its macros expanded. Raises :class:`Syntax` for what this stand-in doesn't know."""
+    """The commands of a search with its macros expanded. Raises :class:`SearchError` for what this stand-in doesn't know."""
     found = commands(expand(search, job.site.macros))
     for place, command in enumerate(found):
         external = job.site.commands.get(command.name)
@@ -49,7 +49,7 @@ def check(search: str, job: Job) -> list[Command]:
         else:
             known = command.name in (_LATER if place else _GENERATING)
         if not known:
-            raise Syntax(_unknown(command.name, first=place == 0))
+            raise SearchError(_unknown(command.name, first=place == 0))
     return found
 
 
@@ -62,7 +62,7 @@ def _unknown(name: str, *, first: bool) -> str:
 
 
 def run(search: str, job: Job) -> list[Row]:
-    """The rows of a search, newest event first. Raises :class:`Syntax`; what is merely wrong is in the job's messages."""
+    """The rows of a search, newest event first. Raises :class:`SearchError`; what is merely wrong is in the job's messages."""
     first, *rest = check(search, job)
     faults = job.site.faults
     external = job.site.commands.get(first.name)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tests.splunkd.spl import filters
 from tests.splunkd.spl.context import Job, Row, Rows
 from tests.splunkd.spl.evaluate import number, text as shown
-from tests.splunkd.spl.text import Syntax, Token, tokenise
+from tests.splunkd.spl.text import SearchError, Token, tokenise
 
 _MOST_SORTED = 10_000
 
@@ -29,7 +29,7 @@ def table(text: str, rows: Rows, job: Job) -> Rows:
 def _count(text: str, command: str) -> int:
     words = [token.text for token in tokenise(text) if not token.is_sign("=") and not token.is_word("LIMIT")]
     if len(words) > 1 or (words and not words[0].isdigit()):
-        raise Syntax(f"Error in '{command}' command: only a number of rows is known to this stand-in.")
+        raise SearchError(f"Error in '{command}' command: only a number of rows is known to this stand-in.")
     return int(words[0]) if words else 10
 
 
@@ -65,7 +65,7 @@ def sort(text: str, rows: Rows, job: Job) -> Rows:
         keys.append((one.lstrip("+-"), falling))
         down = None
     if not keys:
-        raise Syntax("Error in 'sort' command: no field is named.")
+        raise SearchError("Error in 'sort' command: no field is named.")
     ordered = list(rows)
     for name, falling in reversed(keys):
         plain = name.partition("(")[2].rstrip(")") if "(" in name else name
@@ -86,7 +86,7 @@ def dedup(text: str, rows: Rows, job: Job) -> Rows:
     wanted = names(text)
     most = int(wanted.pop(0)) if wanted and wanted[0].isdigit() else 1
     if not wanted or any(word.lower() in {"sortby", "keepevents", "keepempty", "consecutive"} for word in wanted):
-        raise Syntax("Error in 'dedup' command: only field names are known to this stand-in.")
+        raise SearchError("Error in 'dedup' command: only field names are known to this stand-in.")
     seen: dict[tuple[Any, ...], int] = {}
     kept = []
     for row in rows:
@@ -116,7 +116,7 @@ def stats(text: str, rows: Rows, job: Job) -> Rows:
 
 
 def aggregates(tokens: list[Token]) -> list[Aggregate]:
-    """The aggregates of ``stats`` or ``tstats``. Raises :class:`Syntax`."""
+    """The aggregates of ``stats`` or ``tstats``. Raises :class:`SearchError`."""
     found = []
     while tokens:
         token = tokens.pop(0)
@@ -128,7 +128,7 @@ def aggregates(tokens: list[Token]) -> list[Aggregate]:
             of = tokens[1].text if not tokens[1].is_sign(")") else ""
             del tokens[: 3 if of else 2]
         if function not in _AGGREGATES or (not of and function != "count"):
-            raise Syntax(
+            raise SearchError(
                 f"Error in 'stats' command: The aggregate '{function}' is invalid or unknown to this stand-in."
             )
         name = f"{token.text}({of})" if of else token.text
@@ -137,7 +137,7 @@ def aggregates(tokens: list[Token]) -> list[Aggregate]:
             del tokens[:2]
         found.append(Aggregate(function, of, name))
     if not found:
-        raise Syntax("Error in 'stats' command: You must specify at least one aggregate.")
+        raise SearchError("Error in 'stats' command: You must specify at least one aggregate.")
     return found
 
 

@@ -12,14 +12,14 @@ from tests.splunkd.spl import filters
 from tests.splunkd.spl.context import Job, Row, Rows
 from tests.splunkd.spl.evaluate import assignments, condition, text as shown
 from tests.splunkd.spl.reporting import names
-from tests.splunkd.spl.text import Syntax, Token, tokenise
+from tests.splunkd.spl.text import SearchError, Token, tokenise
 
 
 def search(text: str, rows: Rows, job: Job) -> Rows:
     """Rows that match a search expression."""
     wanted = filters.parse(text)
     if wanted.times:
-        raise Syntax("Error in 'search' command: time modifiers stand in the first command alone.")
+        raise SearchError("Error in 'search' command: time modifiers stand in the first command alone.")
     return [row for row in rows if wanted.matches(row)]
 
 
@@ -53,7 +53,7 @@ def fields(text: str, rows: Rows, job: Job) -> Rows:
     sign = wanted.pop(0) if wanted and wanted[0] in {"+", "-"} else "+"
     patterns = [filters.wildcard(name) for name in wanted]
     if not patterns:
-        raise Syntax("Error in 'fields' command: no field is named.")
+        raise SearchError("Error in 'fields' command: no field is named.")
 
     def named(name: str) -> bool:
         return any(pattern.fullmatch(name) for pattern in patterns)
@@ -67,7 +67,7 @@ def rename(text: str, rows: Rows, job: Job) -> Rows:
     """``rename OLD as NEW, …``."""
     words = [token for token in tokenise(text) if not token.is_sign(",")]
     if not words or len(words) % 3 or any(not word.is_word("AS") for word in words[1::3]):
-        raise Syntax("Error in 'rename' command: it is `rename OLD AS NEW`.")
+        raise SearchError("Error in 'rename' command: it is `rename OLD AS NEW`.")
     pairs = {old.text: new.text for old, new in zip(words[::3], words[2::3], strict=True)}
     return [{pairs.get(name, name): value for name, value in row.items()} for row in rows]
 
@@ -83,7 +83,7 @@ def lookup(text: str, rows: Rows, job: Job) -> Rows:
     keys, wanted = _pairs(tokens[:at]), _pairs(tokens[at + 1 :])
     held = job.site.lookups.read(table)
     if held is None:
-        raise Syntax(f"Error in 'lookup' command: Could not find the lookup table '{table}'.")
+        raise SearchError(f"Error in 'lookup' command: Could not find the lookup table '{table}'.")
     return [_looked_up(row, held, keys, wanted, only_new=only_new) for row in rows]
 
 
@@ -133,7 +133,7 @@ def fillnull(text: str, rows: Rows, job: Job) -> Rows:
         del tokens[:3]
     wanted = [token.text for token in tokens if not token.is_sign(",")]
     if not wanted:
-        raise Syntax("Error in 'fillnull' command: this stand-in wants the fields named.")
+        raise SearchError("Error in 'fillnull' command: this stand-in wants the fields named.")
     return [{**row, **{name: filler for name in wanted if row.get(name) is None}} for row in rows]
 
 
@@ -156,7 +156,7 @@ def rex(text: str, rows: Rows, job: Job) -> Rows:
         name = tokens[2].text
         del tokens[:3]
     if len(tokens) != 1 or tokens[0].kind != "quoted":
-        raise Syntax("Error in 'rex' command: only one pattern in quotes is known to this stand-in.")
+        raise SearchError("Error in 'rex' command: only one pattern in quotes is known to this stand-in.")
     pattern = re.compile(re.sub(r"\(\?<(?=\w)", "(?P<", tokens[0].text))
     return [{**row, **_captured(pattern, row, name)} for row in rows]
 
@@ -170,7 +170,7 @@ def spath(text: str, rows: Rows, job: Job) -> Rows:
     """``spath [input=NAME]``: every field of the JSON in a field."""
     match = re.fullmatch(r"\s*(?:input\s*=\s*(\w+))?\s*", text)
     if match is None:
-        raise Syntax("Error in 'spath' command: only input=<field> is known to this stand-in.")
+        raise SearchError("Error in 'spath' command: only input=<field> is known to this stand-in.")
     return [{**_json(row.get(match[1] or "_raw")), **row} for row in rows]
 
 
@@ -190,5 +190,5 @@ def outputlookup(text: str, rows: Rows, job: Job) -> Rows:
     append = options.get("append", "").lower() in {"1", "t", "true"} or "key_field" in options
     keyed = [{**row, "_key": row[options["key_field"]]} for row in rows] if "key_field" in options else rows
     if not job.site.lookups.write(name, keyed, append=append):
-        raise Syntax(f"Error in 'outputlookup' command: The lookup table '{name}' does not exist.")
+        raise SearchError(f"Error in 'outputlookup' command: The lookup table '{name}' does not exist.")
     return rows

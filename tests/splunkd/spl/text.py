@@ -16,7 +16,7 @@ _MACRO = re.compile(r"`([^`]+)`")
 _CALL = re.compile(r"\s*([\w.-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
-class Syntax(RefusedError):
+class SearchError(RefusedError):
     """The search cannot be understood: the job is refused with a FATAL message."""
 
     def __init__(self, text: str) -> None:
@@ -46,9 +46,9 @@ class Macro(NamedTuple):
 
 
 def expand(search: str, macros: Mapping[str, Macro]) -> str:
-    """The search with each macro in backticks replaced by its definition. Raises :class:`Syntax`."""
+    """The search with each macro in backticks replaced by its definition. Raises :class:`SearchError`."""
     if INTERNAL in search:
-        raise Syntax("A search holds no NUL.")
+        raise SearchError("A search holds no NUL.")
     for _ in range(_MOST_NESTED):
         parts = list(_outside_quotes(search))
         if not any(_MACRO.search(text) for text, quoted in parts if not quoted):
@@ -56,7 +56,7 @@ def expand(search: str, macros: Mapping[str, Macro]) -> str:
         search = "".join(
             text if quoted else _MACRO.sub(lambda m: _definition(m[1], macros), text) for text, quoted in parts
         )
-    raise Syntax("Macros are nested too deeply.")
+    raise SearchError("Macros are nested too deeply.")
 
 
 def _definition(call: str, macros: Mapping[str, Macro]) -> str:
@@ -65,7 +65,7 @@ def _definition(call: str, macros: Mapping[str, Macro]) -> str:
     values = _arguments(match[2]) if match and match[2] is not None else []
     macro = macros.get(f"{name}({len(values)})" if values else name)
     if macro is None:
-        raise Syntax(
+        raise SearchError(
             f"Error in 'SearchParser': The search specifies a macro '{name}' that cannot be found. Reasons include: the macro "
             'name is misspelled, you do not have "read" permission for the macro, or the macro has not been shared.'
         )
@@ -112,7 +112,7 @@ def _closing(text: str, at: int) -> int:
             return at
         else:
             at += 1
-    raise Syntax("Unbalanced quotes.")
+    raise SearchError("Unbalanced quotes.")
 
 
 class Command(NamedTuple):
@@ -123,11 +123,11 @@ class Command(NamedTuple):
 
 
 def commands(search: str) -> list[Command]:
-    """The commands of a search; one that does not begin with ``|`` begins with ``search``. Raises :class:`Syntax`."""
+    """The commands of a search; one that does not begin with ``|`` begins with ``search``. Raises :class:`SearchError`."""
     parts = [""]
     for piece, quoted in _outside_quotes(search):
         if not quoted and ("[" in piece or "]" in piece):
-            raise Syntax("Subsearches are not known to this stand-in.")
+            raise SearchError("Subsearches are not known to this stand-in.")
         first, *rest = [piece] if quoted else piece.split("|")
         parts[-1] += first
         parts += rest
@@ -137,7 +137,7 @@ def commands(search: str) -> list[Command]:
         parts.pop(0)
     found = [_NAME.match(part) for part in parts]
     if not found or any(not match[1] for match in found):
-        raise Syntax("Search processor: a command is missing between two pipes, or the search is empty.")
+        raise SearchError("Search processor: a command is missing between two pipes, or the search is empty.")
     return [Command(match[1].lower(), match[2]) for match in found]
 
 
@@ -149,7 +149,7 @@ _WORD = re.compile(r"[^\W\d]\w*")
 
 
 def tokenise(text: str) -> Iterator[Token]:
-    """The tokens of a search expression or of options; a word ends at a space, a quote or a sign. Raises :class:`Syntax`."""
+    """The tokens of a search expression or of options; a word ends at a space, a quote or a sign. Raises :class:`SearchError`."""
     for kind, piece in _scan(text):
         if kind is not None:
             yield Token(kind, piece)
@@ -168,7 +168,7 @@ def tokenise(text: str) -> Iterator[Token]:
 
 
 def tokenise_eval(text: str) -> Iterator[Token]:
-    """The tokens of an eval expression: ``number`` too, and ``a.b`` is three of them. Raises :class:`Syntax`."""
+    """The tokens of an eval expression: ``number`` too, and ``a.b`` is three of them. Raises :class:`SearchError`."""
     for kind, piece in _scan(text):
         if kind is not None:
             yield Token(kind, piece)
