@@ -1,1 +1,8 @@
 """The adapter for Splunk."""
+
+from __future__ import annotations
+
+from connector.ports import SiemPlugin
+from connector.siem.splunk.source import SplunkSource
+
+plugin = SiemPlugin(source=SplunkSource, testbed="tests.siem.splunk.beds:SplunkTestbed")

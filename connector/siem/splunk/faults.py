@@ -107,6 +107,7 @@ BREAKS: Final[tuple[Break, ...]] = (
     Break(http.client.InvalidURL, None, ConfigError, advice=_OTHER),
     Break(http.client.BadStatusLine, None, ConfigError, advice=_OTHER),
     Break(http.client.HTTPException, None, TransientError),
+    Break(TimeoutError, None, CutError),
     Break(OSError, None, TransientError),
     Break(ParseError, None, TransientError),
     Break(msgspec.DecodeError, None, TransientError),

@@ -1,0 +1,15 @@
+"""Notables of Enterprise Security, which version 8 calls findings, as events of their own.
+
+Both lie in the index ``notable``. What names one everywhere else (``rule_id`` in its history, ``ruleUIDs`` of an update) is
+computed from the event as Enterprise Security's macros compute it: the GUID in the bucket's name, the index, and the MD5 of
+time and text. A field ``event_id`` in the event itself is what the original event said, and anybody may have written that.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SEARCH: Final = "index=notable"
+
+EVENT_ID: Final = 'eval event_id=replace(_bkt, "^.*~", "")."@@".replace(_bkt, "~.*$", "")."@@".md5(_time._raw)'
+"""The command that adds a notable's own name as ``event_id``."""
