@@ -119,7 +119,8 @@ class Collectors:
             except TransientError as error:
                 if not answered:
                     raise
-                outcomes |= _all(part, Delivery(outcome="unknown" if error.sent else "retry", reason=str(error)))
+                doubtful = error.sent and not isinstance(error, BusyError)
+                outcomes |= _all(part, Delivery(outcome="unknown" if doubtful else "retry", reason=str(error)))
                 for rest in parts:
                     outcomes |= _all(rest, _BEHIND)
                 break

@@ -40,11 +40,15 @@ def event_of(record: Record, *, index: str | None, risk_index: str | None) -> He
     """The event of a record. Raises ``TypeError`` or ``ValueError`` for what cannot be one."""
     document = record_document(record)
     document["triaged"]["record_id"] = record.record_id
-    techniques = _techniques(record)
-    if techniques:
+    indexed: dict[str, Any] = {}
+    if techniques := _techniques(record):
         document["annotations"] = {"mitre_attack": list(techniques)}
+        # under this very name: extracted from the JSON it is `annotations.mitre_attack{}`, which nothing reads
+        indexed["annotations.mitre_attack"] = list(techniques)
     if isinstance(record, RiskEvent):
         document |= risk_fields(record)
+        # not in the document: there it would make a finding of it, which a source of ours takes for an event
+        indexed["search_name"] = SOURCE
         index = risk_index
     envelope: dict[str, Any] = {
         "source": SOURCE,
@@ -54,9 +58,8 @@ def event_of(record: Record, *, index: str | None, risk_index: str | None) -> He
     }
     if index is not None:
         envelope["index"] = index
-    if techniques:
-        # under this very name: extracted from the JSON it would be `annotations.mitre_attack{}`, which nothing reads
-        envelope["fields"] = {"annotations.mitre_attack": list(techniques)}
+    if indexed:
+        envelope["fields"] = indexed
     return HecEvent(key=record.record_id, index=index, body=msgspec.json.encode(envelope))
 
 
@@ -68,7 +71,6 @@ def risk_fields(record: RiskEvent) -> Mapping[str, Any]:
         "risk_object_type": kind,
         "risk_score": record.score,
         "risk_message": record.message,
-        "search_name": SOURCE,
     }
 
 
