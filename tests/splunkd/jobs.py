@@ -14,6 +14,7 @@ from tests.splunkd.auth import Sessions
 from tests.splunkd.faults import Faults
 from tests.splunkd.spl import pipeline
 from tests.splunkd.spl.context import Job, Row, Site
+from tests.splunkd.spl.text import RunError
 from tests.splunkd.wire import Answer, RefusedError, Request, json_answer
 
 MOST_A_PAGE = 50_000
@@ -85,13 +86,15 @@ class Jobs:
         )
 
     def export(self, request: Request) -> Answer:
-        """The results as they are found, row by row."""
+        """The results as they are found, row by row. A search that fails as it runs gives an empty answer and no error."""
         self._sessions.may(request.user, "search")
         mode = request.get("output_mode")
-        if mode != "json":
+        try:
             rows, job = self._run(request)
+        except RunError:
+            return Answer(b"", kind="application/json; charset=UTF-8" if mode == "json" else "text/xml; charset=UTF-8")
+        if mode != "json":
             return results.whole(rows, job, mode)
-        rows, job = self._run(request)
         cuts = self._faults.cuts
         with self._lock:
             cut = cuts.popleft() if cuts else None
@@ -161,6 +164,10 @@ class Jobs:
         """A job's log and its other texts, which this stand-in doesn't write."""
         self._job(sid)
         return Answer(b"", 200, "text/plain; charset=UTF-8")
+
+    def rows(self, sid: str) -> list[Row]:
+        """All rows of a job. Raises :class:`RefusedError` for one that is gone."""
+        return self._job(sid).rows
 
     def _job(self, sid: str) -> Held:
         lasts = self._faults.job_s

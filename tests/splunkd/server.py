@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
-from tests.splunkd import atom, receivers
+from tests.splunkd import apps, atom, receivers
 from tests.splunkd.auth import Sessions, User
 from tests.splunkd.events import Event, Indexes
 from tests.splunkd.faults import Faults, Refusal
+from tests.splunkd.findings import Findings
 from tests.splunkd.hec import Collector, HecToken
 from tests.splunkd.jobs import Jobs
 from tests.splunkd.kvstore import KvStore
 from tests.splunkd.lookups import Tables
+from tests.splunkd.passwords import Passwords
+from tests.splunkd.review import Review
 from tests.splunkd.spl.context import Site
 from tests.splunkd.wire import Answer, CutOffError, Listener, RefusedError, Request
 
@@ -62,6 +67,9 @@ class Splunkd:
         self.sessions = Sessions(self.users, self.faults, self._true_time)
         self.jobs = Jobs(self.site, self.sessions, self.faults, self.now)
         self.collector = Collector(tokens, self.indexes, self.faults)
+        self.passwords = Passwords(self.sessions)
+        self.review = Review(self.site, self.kv, self.tables, self.sessions, self.now)
+        self.findings = Findings(self.site, self.review, self.sessions, self.now)
         self._routes = [(re.compile(pattern), methods, endpoint) for pattern, methods, endpoint in self._table()]
         self._management = Listener(self._answer, port=port, tls=tls, clock=self.now)
         self._hec = Listener(self._answer_hec, port=hec_port, tls=tls, clock=self.now)
@@ -119,6 +127,10 @@ class Splunkd:
         """The requests whose path contains this, in the order of their arrival."""
         with self._lock:
             return [request for request in self.requests if path in request.path]
+
+    def install(self, app: Path, *, python: str = sys.executable, environment: Mapping[str, str] | None = None) -> None:
+        """Makes an app known: its macros, collections and lookups, and its search commands, which run as processes."""
+        apps.install(self, app, python=python, environment=environment)
 
     def __enter__(self) -> Self:
         self._management.start()
@@ -202,6 +214,22 @@ class Splunkd:
             (f"storage/collections/data/{name}/batch_find", "POST", kv.batch_find),
             (f"storage/collections/data/{name}/{key}", "GET POST PUT DELETE", kv.document),
             ("receivers/simple", "POST", self._simple),
+            ("storage/passwords", "GET", self.passwords.all),
+            ("storage/passwords", "POST", self.passwords.create),
+            (f"storage/passwords/{name}", "GET POST DELETE", self.passwords.one),
+            *self._security(name),
+        ]
+
+    def _security(self, name: str) -> list[tuple[str, str, Endpoint]]:
+        findings = self.findings
+        return [
+            ("notable_update", "POST", lambda request: self.review.update(request, self.jobs.rows)),
+            ("(?:alerts/reviewstatuses|configs/conf-reviewstatuses)", "GET", self.review.labels),
+            ("public/v2/findings", "GET", findings.all),
+            ("public/v2/findings", "POST", findings.create),
+            (f"public/v2/findings/{name}", "GET", findings.one),
+            (f"(?:v1|public/v2)/investigations/{name}", "POST", findings.update),
+            (f"public/v2/investigations/{name}/notes", "GET POST", findings.notes),
         ]
 
     def _info(self, request: Request) -> Answer:

@@ -28,9 +28,7 @@ class Lookups(Protocol):
 class External(Protocol):
     """A custom search command."""
 
-    generating: bool
-
-    def __call__(self, text: str, rows: Rows, job: Job) -> Rows:
+    def __call__(self, text: str, rows: Rows, job: Job, *, first: bool) -> Rows:
         """The rows after the command; what it has to say goes into the job's messages."""
 
 

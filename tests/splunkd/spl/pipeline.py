@@ -41,9 +41,8 @@ def check(search: str, job: Job) -> list[Command]:
     """The commands of a search with its macros expanded. Raises :class:`SearchError` for what this stand-in doesn't know."""
     found = commands(expand(search, job.site.macros))
     for place, command in enumerate(found):
-        external = job.site.commands.get(command.name)
-        if external is not None:
-            known = external.generating == (place == 0)
+        if command.name in job.site.commands:
+            known = True
         elif command.name.startswith(INTERNAL):
             known = place > 0
         else:
@@ -66,7 +65,7 @@ def run(search: str, job: Job) -> list[Row]:
     first, *rest = check(search, job)
     faults = job.site.faults
     external = job.site.commands.get(first.name)
-    rows = external(first.text, [], job) if external else _GENERATING[first.name](first.text, job)
+    rows = external(first.text, [], job, first=True) if external else _GENERATING[first.name](first.text, job)
     for command in rest:
         rows = _apply(command, rows, job)
     if faults.peer_message:
@@ -83,7 +82,7 @@ def _apply(command: Command, rows: Rows, job: Job) -> Rows:
     if command.name.startswith(INTERNAL):
         return job.site.internal[command.name[1:]](rows, job)
     if external := job.site.commands.get(command.name):
-        return external(command.text, rows, job)
+        return external(command.text, rows, job, first=False)
     return _LATER[command.name](command.text, rows, job)
 
 

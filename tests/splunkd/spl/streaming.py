@@ -12,7 +12,7 @@ from tests.splunkd.spl import filters
 from tests.splunkd.spl.context import Job, Row, Rows
 from tests.splunkd.spl.evaluate import assignments, condition, text as shown
 from tests.splunkd.spl.reporting import names
-from tests.splunkd.spl.text import SearchError, Token, tokenise
+from tests.splunkd.spl.text import RunError, SearchError, Token, tokenise
 
 
 def search(text: str, rows: Rows, job: Job) -> Rows:
@@ -83,7 +83,7 @@ def lookup(text: str, rows: Rows, job: Job) -> Rows:
     keys, wanted = _pairs(tokens[:at]), _pairs(tokens[at + 1 :])
     held = job.site.lookups.read(table)
     if held is None:
-        raise SearchError(f"Error in 'lookup' command: Could not find the lookup table '{table}'.")
+        raise RunError(f"Error in 'lookup' command: Could not find the lookup table '{table}'.")
     return [_looked_up(row, held, keys, wanted, only_new=only_new) for row in rows]
 
 
@@ -190,5 +190,5 @@ def outputlookup(text: str, rows: Rows, job: Job) -> Rows:
     append = options.get("append", "").lower() in {"1", "t", "true"} or "key_field" in options
     keyed = [{**row, "_key": row[options["key_field"]]} for row in rows] if "key_field" in options else rows
     if not job.site.lookups.write(name, keyed, append=append):
-        raise SearchError(f"Error in 'outputlookup' command: The lookup table '{name}' does not exist.")
+        raise RunError(f"Error in 'outputlookup' command: The lookup table '{name}' does not exist.")
     return rows

@@ -23,6 +23,10 @@ class SearchError(RefusedError):
         super().__init__(400, text, kind="FATAL")
 
 
+class RunError(SearchError):
+    """The search was understood, and fails as it runs: a table that is missing, a command that broke down."""
+
+
 class Token(NamedTuple):
     """A piece of a command: ``word``, ``quoted`` (its escapes resolved), ``field`` (in single quotes) or ``sign``."""
 
