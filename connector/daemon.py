@@ -20,6 +20,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client import start_http_server
 
+from connector.api import Door
 from connector.errors import ConfigError, LostLeaseError, TransientError, TriagedError
 from connector.telemetry import Signal, emit
 from connector.wiring import App
@@ -40,6 +41,7 @@ class Daemon:
     def __init__(self, build: Callable[[], App]) -> None:
         self._build = build
         self._app = build()
+        self._door = Door()
         self._wake = threading.Event()
         self._reload = False
         self._stop = False
@@ -60,6 +62,7 @@ class Daemon:
             signal.signal(number, handler)
         _tune_interpreter()
         server = self._metrics_server()
+        self._open_door()
         self._scheduler.start()
         emit(Signal.STARTED, sources=list(self._app.sources), targets=list(self._app.writers))
         try:
@@ -72,6 +75,7 @@ class Daemon:
         finally:
             emit(Signal.STOPPING)
             self._shut_down()
+            self._door.close()
             if server is not None:
                 server.shutdown()
                 server.server_close()
@@ -84,6 +88,14 @@ class Daemon:
         except OSError as error:
             self._app.close()
             raise ConfigError(f"metrics: cannot listen on {metrics.host}:{metrics.port}: {error.strerror}") from error
+
+    def _open_door(self) -> None:
+        try:
+            self._door.open(self._app.desk())
+        except ConfigError:
+            self._door.close()
+            self._app.close()
+            raise
 
     def _on_stop(self, _: int, __: FrameType | None) -> None:
         self._stop = True
@@ -101,14 +113,22 @@ class Daemon:
         except (TriagedError, OSError) as error:
             emit(Signal.RELOAD_REFUSED, reason=str(error))
             return
+        try:
+            self._door.prepare(fresh.settings.api)
+        except ConfigError as error:
+            fresh.close()
+            emit(Signal.RELOAD_REFUSED, reason=str(error))
+            return
         self._shut_down()
         self._app = fresh
+        self._door.open(fresh.desk())
         self._scheduler = self._scheduled()
         self._scheduler.start()
         emit(Signal.RELOADED)
 
     def _shut_down(self) -> None:
         self._app.stopping.set()
+        self._door.shut()
         self._scheduler.shutdown(wait=True)
         self._app.close()
 

@@ -47,6 +47,8 @@ class Signal(Enum):
     JOB_FAILED = ("job.failed", "error")
     RETENTION_DONE = ("retention.done", "info")
     DISPOSITIONS_READ = ("history.read", "debug")
+    API_LISTENING = ("api.listening", "info")
+    API_BUSY = ("api.busy", "warning")
     ALERT_UNJOINED = ("history.unjoined", "warning")
 
 
@@ -63,6 +65,8 @@ CACHE = Counter("score_cache", "Look-ups of scores by key", ("member", "outcome"
 UNTRAINED = Counter(
     "untrained_events", "Events of a kind the bundle was not trained on", ("kind",), namespace=NAMESPACE
 )
+API_REQUESTS = Counter("api_requests", "Requests to the API", ("route", "status"), namespace=NAMESPACE)
+API_SECONDS = Histogram("api_seconds", "Time from a request's header to its answer", ("route",), namespace=NAMESPACE)
 
 _log = structlog.get_logger("triaged")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Any, TypeVar
 
-from connector import pipeline, settings as tree
+from connector import api, pipeline, settings as tree
 from connector.errors import ConfigError
 from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle, Store
@@ -36,7 +36,7 @@ from connector.ports import (
 )
 from connector.resources import shipped
 from connector.retries import SECONDS, retrying
-from connector.settings import Section, Settings
+from connector.settings import Section, Settings, SourceSettings
 from connector.telemetry import Signal, emit
 
 Adapter = TypeVar("Adapter")
@@ -113,6 +113,7 @@ class App:
 
     def _build(self, steps: pipeline.Steps) -> None:
         settings, clock = self.settings, self.clock
+        api.check_installed(settings.api)
         prepared(settings.data_dir)
         self.store = Store(settings.model.store or shipped("model_store"))
         self.policy = load_policy(settings)
@@ -136,9 +137,15 @@ class App:
             writers=self.writers,
             targets=settings.targets,
             soars=settings.soars,
-            sources=settings.sources,
+            sources={**settings.sources, **self._inlet_settings},
         )
-        self.ingests = {name: self._ingest(name, steps) for name in self.sources}
+        self.ingests = {
+            name: self._ingest(name, self.sources[name], settings.sources[name], steps) for name in self.sources
+        }
+        self.pushes = {
+            name: self._ingest(name, api.PushSource(inlet.deployment), inlet, steps)
+            for name, inlet in self._inlet_settings.items()
+        }
         self.delivers = {name: self._deliver(name, steps) for name in self.writers}
         self.acts = {name: self._act(name, steps) for name in self.soars}
         self.history_jobs = {
@@ -152,11 +159,17 @@ class App:
             self._open.callback(adapter.close)
         return adapter
 
-    def _ingest(self, name: str, steps: pipeline.Steps) -> pipeline.Ingest:
+    @property
+    def _inlet_settings(self) -> Mapping[str, SourceSettings]:
+        return {name: api.inlet_source_settings(inlet) for name, inlet in self.settings.api.inlets.items()}
+
+    def _ingest(
+        self, name: str, adapter: EventSource, config: SourceSettings, steps: pipeline.Steps
+    ) -> pipeline.Ingest:
         return pipeline.Ingest(
             name,
-            self.sources[name],
-            self.settings.sources[name],
+            adapter,
+            config,
             ledger=self.ledger,
             bundle=lambda: self.bundle,
             policy=lambda: self.policy,
@@ -200,6 +213,23 @@ class App:
             clock=self.clock,
             stopping=self.stopping.is_set,
             steps=steps,
+        )
+
+    @property
+    def ways_in(self) -> Mapping[str, pipeline.Ingest]:
+        """Every way in by name, those that are polled and those that are pushed into."""
+        return {**self.ingests, **self.pushes}
+
+    def desk(self) -> api.Desk:
+        """What the API answers from."""
+        return api.Desk(
+            settings=self.settings.api,
+            ledger=self.ledger,
+            bundle=lambda: self.bundle,
+            policy=lambda: self.policy,
+            enrichment=self.enrichment,
+            inlets={name: api.Inlet(name, ingest, self.routes) for name, ingest in self.pushes.items()},
+            clock=self.clock,
         )
 
     def swap_bundle(self) -> bool:

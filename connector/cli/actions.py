@@ -12,6 +12,7 @@ from connector import wiring
 from connector.cli import options
 from connector.cli.tables import show
 from connector.errors import ConfigError
+from connector.pipeline import approvals
 
 Key = Annotated[str, typer.Argument(help="the action's key, as `triaged actions` shows it")]
 Reason = Annotated[str, typer.Option(help="Why; it is on record.")]
@@ -56,12 +57,13 @@ def _decide(
     expires_at: datetime | None,
 ) -> None:
     with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
-        if key not in {action.key for action, _ in ledger.waiting(100_000)}:
-            raise ConfigError(f"no action with the key {key} waits; `triaged actions` lists those that do")
         state: Literal["approved", "rejected"] = "approved" if approved else "rejected"
-        held = ledger.set_approval(key, state, getpass.getuser(), reason=reason, expires_at=expires_at)
+        ruling = approvals.rule(ledger, key, state, getpass.getuser(), reason=reason, expires_at=expires_at)
+    if ruling is None:
+        raise ConfigError(f"no action with the key {key} waits; `triaged actions` lists those that do")
+    held = ruling.approval
     until = f" until {held.expires_at.isoformat(timespec='minutes')}" if held.expires_at else ""
     holds = f"{held.state} by {held.who}{until}"
-    if (held.state, held.expires_at) != (state, expires_at):
+    if not ruling.changed:
         raise ConfigError(f"{key}: nothing changed, an earlier decision stands: {holds}")
     typer.echo(f"{key}: {holds}")

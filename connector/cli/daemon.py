@@ -39,6 +39,6 @@ def run(
 
 def _settings(config: Path | None, secrets_dir: Path | None) -> Settings:
     settings = options.settings(config, secrets_dir)
-    if not settings.sources:
+    if not settings.sources and not settings.api.on:
         raise ConfigError("no source is configured: name one in triaged.toml (docs/settings.md), or try `triaged demo`")
     return settings

@@ -133,7 +133,7 @@ def _push(settings: Settings, ids: Sequence[int]) -> tuple[int, int]:
         with progress("dead letters") as advance:
             for number in ids:
                 try:
-                    done += pipeline.replay([number], app.ledger, app.ingests)
+                    done += pipeline.replay([number], app.ledger, app.ways_in)
                 except TriagedError as error:
                     failed += 1
                     typer.echo(str(error), err=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
+
+import numpy as np
 
 from connector.models import fingerprints
 from connector.models.cache import Cache
@@ -93,6 +95,14 @@ class Bundle:
                     self._predictions.put(key, prediction)
         return [found[place] if place in found else found[first[key]] for place, key in enumerate(keys)], changes
 
+    def predict_without_state(self, events: Sequence[Event]) -> list[Prediction]:
+        """One prediction an event, in order, by the members that need no state; those that need it have no view."""
+        silent = self.state_keys(events).keys()
+        if not silent:
+            return self.predict(events, {})[0]
+        self._count_untrained(events)
+        return self._score(events, {}, silent)[0]
+
     def text_alone(self, events: Sequence[Event]) -> list[Prediction]:
         """What the text member alone says of each event: a function of the fingerprint, fit to be published by it.
 
@@ -126,11 +136,14 @@ class Bundle:
         return joined(self._all, events)
 
     def _score(
-        self, events: Sequence[Event], states: Mapping[str, State]
+        self, events: Sequence[Event], states: Mapping[str, State], silent: Collection[str] = ()
     ) -> tuple[list[Prediction], Mapping[str, StateChange]]:
         views: dict[str, Scores] = {}
         changes: dict[str, StateChange] = {}
         for member in self._ordered:
+            if member.name in silent:
+                views[member.name] = _no_view(member, len(events))
+                continue
             memory = self._memories[member.name]
             views[member.name], change = memory.score(events, views, states.get(member.name, {}))
             if change.rows:
@@ -144,3 +157,8 @@ class Bundle:
         strange = [event.kind for event in events if event.kind not in kinds]
         for kind, count in Counter(strange).items():
             UNTRAINED.labels(kind=kind).inc(count)
+
+
+def _no_view(member: Member, count: int) -> Scores:
+    techniques = np.full((count, len(member.labels)), np.nan, np.float32)
+    return Scores(techniques=techniques, p_malicious=np.full(count, np.nan, np.float32), notes=((),) * count)

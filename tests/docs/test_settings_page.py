@@ -44,7 +44,11 @@ def settings_tables() -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "Top level", schema
     for name, prop in schema["properties"].items():
         if "$ref" in prop:
-            yield f"[{name}]", resolved(schema, prop)
+            table = resolved(schema, prop)
+            yield f"[{name}]", table
+            for inner, several in table["properties"].items():
+                if "$ref" in several.get("additionalProperties", ()):
+                    yield f"[{name}.{inner}.NAME]", resolved(schema, several["additionalProperties"])
         elif "additionalProperties" in prop:
             several = prop["additionalProperties"]
             for choice in several.get("oneOf", [several]):

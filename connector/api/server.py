@@ -1,0 +1,98 @@
+"""uvicorn in a thread of its own, beside the daemon's loops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+import time
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from connector.errors import ConfigError
+
+CONNECTIONS: Final = 256
+"""At once; more are told to come again."""
+
+QUIET_SECONDS: Final = 30
+"""How long a connection may be silent, or take to say what it wants."""
+
+GRACE_SECONDS: Final = 30
+"""How long requests that are under way have when the server stops."""
+
+START_SECONDS: Final = 30.0
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1, for clients that say in time what they want: uvicorn itself waits for a first header for ever."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the clock."""
+        super().connection_made(transport)
+        self._restart()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops it."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Starts it anew for the next request."""
+        super().on_response_complete()
+        self._restart()
+
+    def _restart(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(QUIET_SECONDS, self._too_late)
+
+    def _too_late(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+class Server:
+    """Answers on a socket until it is stopped. The socket is closed with it: give it a copy."""
+
+    def __init__(self, app: FastAPI, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send wrongly is no news
+        config = uvicorn.Config(
+            app,
+            http=Protocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=QUIET_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        config.load()
+        config.ssl = context
+        self._uvicorn = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._uvicorn.run, args=([listening],), name="api", daemon=True)
+
+    def start(self) -> None:
+        """Returns once it answers. Raises ``ConfigError`` where it does not come up."""
+        self._thread.start()
+        end = time.monotonic() + START_SECONDS
+        while not self._uvicorn.started:
+            if not self._thread.is_alive() or time.monotonic() > end:
+                raise ConfigError("api: the server did not start; the log says why")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """Takes no new request, finishes those under way, and returns."""
+        self._uvicorn.should_exit = True
+        self._thread.join()
