@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).parent
 
 
 def shipped(name: str) -> Path:
-    """The folder ``model_store``, ``playbooks`` or ``elastic_ingest``, wherever this installation keeps it."""
+    """The folder ``model_store``, ``playbooks``, ``elastic_ingest`` or ``splunk_app``, wherever this installation keeps it."""
     inside = _PACKAGE / "_data" / name
     return inside if inside.is_dir() else _PACKAGE.parent / name

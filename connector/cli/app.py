@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 import connector
-from connector.cli import actions, classify, config, coverage, daemon, demo, elastic, ledger, model, policy, train
+from connector.cli import (
+    actions,
+    classify,
+    config,
+    coverage,
+    daemon,
+    demo,
+    elastic,
+    ledger,
+    model,
+    policy,
+    splunk,
+    train,
+)
 
 app = typer.Typer(
     name="triaged",
@@ -49,4 +62,5 @@ app.add_typer(config.app, name="config")
 app.add_typer(elastic.app, name="elastic")
 app.add_typer(model.app, name="model")
 app.add_typer(policy.app, name="policy")
+app.add_typer(splunk.app, name="splunk")
 app.add_typer(train.app, name="train")
