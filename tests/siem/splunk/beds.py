@@ -44,6 +44,17 @@ class SplunkTestbed:
         """Indexes events, all of them in one second."""
         self.splunkd.put(*map(json.dumps, documents), index="main", sourcetype="_json")
 
+    def close_alert(self, alert_id: str, event_ids: Sequence[str], disposition: str) -> None:
+        """A notable that a search over verdicts raised, and an analyst who closes it."""
+        [notable] = self.splunkd.put(
+            {"triaged_event_id": event_ids[0]}, index="notable", source="Triaged - Verdicts", sourcetype="stash"
+        )
+        review = self.splunkd.review
+        review.ids[notable.bkt, notable.cd] = alert_id
+        number = {"true_positive": "disposition:1", "false_positive": "disposition:3"}[disposition]
+        review.add(alert_id, status="5", disposition=number, owner="ana", user="ana", comment="looked at it")
+        self.settle()
+
     def clock(self) -> datetime:
         """The time of the search head and its indexers."""
         return self._clock()
