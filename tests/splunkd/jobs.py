@@ -197,7 +197,7 @@ class Jobs:
             sid=sid,
             user=request.user,
             app=request.app or "search",
-            session=request.headers.get("authorization", "").partition(" ")[2],
+            session=self._sessions.session(request.user) if self.site.commands else "",
         )
         with self._running_one():
             return pipeline.run(search, job), job

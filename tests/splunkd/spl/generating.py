@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tests.splunkd.events import METADATA, Event, stamp
 from tests.splunkd.spl import filters, reporting
 from tests.splunkd.spl.context import Job, Row, Rows
-from tests.splunkd.spl.text import SearchError, tokenise
+from tests.splunkd.spl.text import RunError, SearchError, tokenise
 from tests.splunkd.timerange import within_search
 
 
@@ -51,7 +51,7 @@ def inputlookup(text: str, job: Job) -> Rows:
     rows = job.site.lookups.read(named[0])
     job.reports = True
     if rows is None:
-        raise SearchError(
+        raise RunError(
             f"Error in 'inputlookup' command: The lookup table '{named[0]}' does not exist or is not available."
         )
     if after:

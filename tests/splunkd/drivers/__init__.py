@@ -1,0 +1,1 @@
+"""Programs that drive the stand-in through clients that were written for the real server."""
