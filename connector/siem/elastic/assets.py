@@ -19,7 +19,7 @@ from connector.types import Json
 Flavour = Literal["elasticsearch", "opensearch"]
 LookupMode = Literal["table", "enrich"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised with every change of an asset's meaning; a server keeps it beside each."""
 
 LOOKUP_INDEX: Final = "triaged-lookup"
@@ -78,7 +78,7 @@ def assets(flavour: Flavour, lookup: LookupMode, *, prefix: str = "triaged", ena
     made += [
         pipeline(flavour, "triaged-fingerprint", enabled=enabled),
         pipeline(flavour, LOOKUP_PIPELINE, f"triaged-lookup-{lookup}", enabled=enabled)._replace(published=True),
-        pipeline(flavour, "triaged-enrich"),
+        pipeline(flavour, "triaged-enrich", f"triaged-enrich-{lookup}"),
     ]
     return tuple(made)
 
@@ -119,7 +119,8 @@ def _filled(processor: Mapping[str, Any], enabled: bool) -> dict[str, Any]:
     script = processor.get("script")
     if script is None:
         return dict(processor)
-    params = script["params"]
-    params = painless.fingerprint_params() if params == "@fingerprint" else dict(params)
+    params = dict(script["params"])
+    if params.pop("@fingerprint", False):
+        params = painless.fingerprint_params() | params
     source = painless.source(_SOURCES[script["source"]])
     return {"script": {**script, "source": source, "params": params | {"enabled": enabled}}}

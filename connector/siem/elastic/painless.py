@@ -20,7 +20,9 @@ from connector.resources import shipped
 FINGERPRINT: Final = ("values", "text", "masks", "fingerprint")
 """The files of the script that computes the fingerprint, in order."""
 
-LOOKUP_TABLE: Final = ("stamp", "lookup_table")
+LOOKUP_TABLE: Final = (*FINGERPRINT[:-1], "stamp", FINGERPRINT[-1], "lookup_table")
+"""The fingerprint and the look-up in one script: OpenSearch copies the whole document before each script."""
+
 LOOKUP_ENTRY: Final = ("stamp", "lookup_entry")
 
 MAX_SOURCE_BYTES: Final = 65_535

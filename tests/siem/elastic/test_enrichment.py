@@ -74,7 +74,6 @@ def stamped_by_table(server: OpenSearch, row: Mapping[str, Any], event: Mapping[
     made = json.loads(json.dumps(pipeline("opensearch", "x", "triaged-lookup-table").body))
     table = {row["canonical_version"]: {row["fingerprint"]: {k: v for k, v in row.items() if k != "model"}}}
     made["processors"][0]["script"]["params"].update({"model": row["model"], "entries": table, **params})
-    made["processors"].insert(0, {"pipeline": {"name": "triaged-fingerprint"}})
     return _through(server, made, event)
 
 
@@ -167,7 +166,6 @@ def test_threat_that_an_event_brings_stays_and_a_benign_entry_brings_none(
 def test_an_entry_that_makes_a_script_fail_never_fails_the_event(
     connection: ClusterServer, opensearch: OpenSearch, broken: Any
 ) -> None:
-    """A failing script is caught by ``ignore_failure`` of the step that calls its pipeline."""
     row = {**known(entry("a.exe")), "expires_at": broken}
     made = json.loads(json.dumps(pipeline("opensearch", "x", "triaged-lookup-table").body))
     params = {"model": row["model"], "entries": {VERSION: {row["fingerprint"]: row}}}
