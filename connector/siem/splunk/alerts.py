@@ -42,10 +42,12 @@ DISPOSITIONS: Final[Mapping[str, str]] = {
 
 URGENCIES: Final = ("informational", "low", "medium", "high", "critical")
 
+CAPABILITY: Final = "edit_notable_events"
 LONGEST_COMMENT: Final = 4000
 
 _DELIVERED: Final = Delivery(outcome="delivered")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+_CONTEXT: Final = path_of("services", "authentication", "current-context")
 _UPDATE: Final = path_of("services", "notable_update")
 _REVIEWS: Final = path_of(
     "servicesNS", "nobody", "SA-ThreatIntelligence", "storage", "collections", "data", "incident_review"
@@ -62,6 +64,15 @@ class Notables:
         self._splunk = splunk
         self._deployment = deployment
         self._labels: Mapping[str, str] | None = None
+
+    def prove(self) -> None:
+        """Whether we may change notables. Raises what keeps us from it."""
+        what = "asking what we may do"
+        answer = self._splunk.request(what, "GET", _CONTEXT, query={"output_mode": "json"}).json()
+        entries = answer.get("entry") if isinstance(answer, Mapping) else None
+        can = [name for entry in entries or () for name in entry.get("content", {}).get("capabilities", ())]
+        if CAPABILITY not in can:
+            raise ConfigError(f"{what} on {self._splunk.address}: the role needs the capability {CAPABILITY}")
 
     def apply_all(self, updates: Sequence[AlertUpdate]) -> list[Delivery]:
         """One outcome an update."""
@@ -143,7 +154,7 @@ class Notables:
         told = answer.get("message") if isinstance(answer, Mapping) else answer
         message = f"{what} on {self._splunk.address}: {str(told)[:LONGEST_REASON]}"
         if _FORBIDDEN.search(str(told)):
-            raise ConfigError(f"{message}. The role needs the capability edit_notable_events")
+            raise ConfigError(f"{message}. The role needs the capability {CAPABILITY}")
         raise PermanentError(message)
 
 

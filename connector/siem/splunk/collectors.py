@@ -9,7 +9,7 @@ from datetime import timedelta
 from threading import Event as Flag, Lock
 from typing import Final
 
-from connector.errors import ConfigError, PermanentError, TransientError
+from connector.errors import PermanentError, TransientError
 from connector.ports import Clock
 from connector.retries import retrying
 from connector.siem.splunk.acks import Acks
@@ -52,7 +52,7 @@ class Collectors:
         self._clock = clock
         self._acks = Acks(patience.lost)
         self._at = 0
-        self._proven = not patience.required
+        self._proven = False
         self._without_acks = False
         self._lock = Lock()
         self._closing = Flag()
@@ -71,6 +71,11 @@ class Collectors:
             outcomes |= self._sent(list(fresh.values()))
             self._await([event.key for event in events])
             return [self._outcome(event.key, outcomes) for event in events]
+
+    def prove(self) -> None:
+        """Whether every collector takes our token, without sending an event. Raises what keeps it from that."""
+        for collector in self._collectors:
+            retrying()(self._prove, collector)
 
     def close(self) -> None:
         """Ends the waiting of a call that waits."""
@@ -146,7 +151,8 @@ class Collectors:
         for _ in self._collectors:
             collector = self._collectors[self._at]
             try:
-                self._prove(collector)
+                if self._patience.required and not self._proven:
+                    self._prove(collector)
                 return collector, collector.send(body)
             except TransientError as error:
                 self._at = (self._at + 1) % len(self._collectors)
@@ -157,13 +163,9 @@ class Collectors:
         raise failed
 
     def _prove(self, collector: Collector) -> None:
-        """Where acknowledgement is required, asks whether the token has it before anything is sent."""
-        if self._proven:
-            return
-        try:
-            collector.confirmed([0])
-        except NoAcksError as error:
-            raise ConfigError(f'{error}, or allow its lack with `ack = "auto"`') from error
+        """Asks what the token can. Raises ``NoAcksError`` where it must have acknowledgement and has none."""
+        if not collector.acknowledges() and self._patience.required:
+            raise NoAcksError(f"the token of {collector.address} has no indexer acknowledgement: {_WANTED}")
         self._proven = True
 
     def _await(self, keys: Sequence[str]) -> None:
@@ -190,7 +192,7 @@ class Collectors:
                 continue
 
 
-_WANTED: Final = '`ack = "required"` needs a token with indexer acknowledgement'
+_WANTED: Final = 'switch it on for the token, or allow its lack with `ack = "auto"`'
 
 
 def _all(part: Sequence[HecEvent], outcome: Delivery) -> dict[str, Delivery]:

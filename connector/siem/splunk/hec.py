@@ -19,13 +19,14 @@ from connector.errors import TransientError
 from connector.siem.splunk.acks import Channel
 from connector.siem.splunk.connection import is_safe
 from connector.siem.splunk.faults import fault as broken
-from connector.siem.splunk.outcomes import fault
+from connector.siem.splunk.outcomes import NoAcksError, fault
 from connector.siem.splunk.transport import Exchange, Transport
 
 PORT: Final = 8088
 LONGEST_ANSWER: Final = 1 << 20
 """Bytes of an answer that are read; an answer of HEC is short."""
 
+_CHANNEL: Final = "X-Splunk-Request-Channel"
 _COMPRESSION: Final = 5
 
 
@@ -60,7 +61,7 @@ class Collector:
         Returns the number under which they will be acknowledged; None where the token has no acknowledgement.
         Raises what :mod:`connector.siem.splunk.outcomes` maps the answer to.
         """
-        headers = {}
+        headers = {_CHANNEL: self.channel.id}
         if self._compress:
             body = gzip.compress(body, _COMPRESSION, mtime=0)
             headers["Content-Encoding"] = "gzip"
@@ -70,19 +71,29 @@ class Collector:
 
     def confirmed(self, numbers: Collection[int]) -> list[int]:
         """Which of these numbers the indexers have confirmed. Each is told once. Raises like :meth:`send`."""
-        body = msgspec.json.encode({"acks": list(numbers)})
-        answer = self._post("asking for acknowledgements", "/services/collector/ack", body, {})
-        acks = answer.get("acks")
+        acks = self._acks(self.channel, numbers)
         if not isinstance(acks, Mapping):
             raise TransientError(f"asking for acknowledgements on {self.address}: an answer without acks", sent=True)
         return [number for number in numbers if acks.get(str(number)) is True]
+
+    def acknowledges(self) -> bool:
+        """Whether the token has indexer acknowledgement. Raises where the token is refused; sends no event."""
+        try:
+            self._acks(Channel(), [0])
+        except NoAcksError:
+            return False
+        return True
+
+    def _acks(self, channel: Channel, numbers: Collection[int]) -> Any:
+        body = msgspec.json.encode({"acks": list(numbers)})
+        what = "asking for acknowledgements"
+        return self._post(what, "/services/collector/ack", body, {_CHANNEL: channel.id}).get("acks")
 
     def _post(self, what: str, path: str, body: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
         what = f"{what} on {self.address}"
         sent = {
             "Authorization": f"Splunk {self._token.get_secret_value()}",
             "Content-Type": "application/json",
-            "X-Splunk-Request-Channel": self.channel.id,
             **self._kept_cookies(),
             **headers,
         }

@@ -51,6 +51,11 @@ class KvStore:
                 self._save(collection, rows[start : start + MOST])
         return [_DELIVERED] * len(records)
 
+    def prove(self) -> None:
+        """Whether the collections are there and may be read. Raises what keeps us from them."""
+        for collection in (RUNS, LOOKUP):
+            self._splunk.request(f"reading rows of {collection}", "GET", _path(collection), query={"limit": "1"})
+
     def _save(self, collection: str, rows: Sequence[Row]) -> None:
         standing = self._standing(collection, rows)
         fresh = [{"_key": row.key, **row.fields} for row in rows if _is_newer(row, standing.get(row.key))]
@@ -127,5 +132,5 @@ def _is_newer(row: Row, standing: Any) -> bool:
     return not isinstance(standing, int | float) or row.fields[row.newer_by] >= standing
 
 
-def _path(collection: str, verb: str) -> str:
-    return path_of("servicesNS", "nobody", APP, "storage", "collections", "data", collection, verb)
+def _path(collection: str, *verb: str) -> str:
+    return path_of("servicesNS", "nobody", APP, "storage", "collections", "data", collection, *verb)

@@ -51,6 +51,7 @@ class SplunkWriterConfig(TargetSettings):
     ca_certs: Path | None = Field(
         None, description="a file of the authorities that are trusted; absent: the usual ones"
     )
+    batch: int = Field(2000, ge=1, description="records a call; each call waits for its acknowledgements")
     timeout: Every = Field(timedelta(seconds=15), description="how long a request may take")
     index: str = Field("triaged", pattern=_INDEX, description="the index of all events but risk events")
     risk_index: str = Field("risk", pattern=_INDEX, description="the index of risk events")
@@ -98,7 +99,7 @@ class SplunkWriter:
         self.accepts = frozenset(kinds)
 
     def write(self, records: Sequence[Record]) -> Sequence[Delivery]:
-        """One outcome a record.
+        """One outcome a record. A call without records proves that everything needed may be done, as far as that goes.
 
         A run's row is written before its event, so that a search head that is down sends no event twice.
 
@@ -106,6 +107,8 @@ class SplunkWriter:
             TransientError: nothing was answered; the target is out as a whole.
             ConfigError: the collector refuses us, or the search head does.
         """
+        if not records:
+            self._prove()
         outcomes = dict.fromkeys(range(len(records)), _NOBODY)
         if self._rows is not None:
             outcomes |= self._beside(self._rows.upsert, (RunStatus, LookupEntry), records)
@@ -124,6 +127,12 @@ class SplunkWriter:
         self._collectors.close()
         if self._splunk is not None:
             self._splunk.close()
+
+    def _prove(self) -> None:
+        self._collectors.prove()
+        for part in (self._rows, self._notables):
+            if part is not None:
+                part.prove()
 
     def _send(self, records: Sequence[Record], places: Sequence[int]) -> dict[int, Delivery]:
         outcomes: dict[int, Delivery] = {}

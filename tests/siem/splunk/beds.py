@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from connector.testing import ManualClock
+from tests.siem.splunk.writing import table, with_server
 from tests.splunkd import Splunkd
 
 
@@ -35,6 +36,16 @@ class SplunkTestbed:
     def source_config(self) -> Mapping[str, Any]:
         """A source of the index ``main``."""
         return {**self.connection(), "deployment": "testbed", "search": "index=main", "settle": 0}
+
+    def writer_config(self) -> Mapping[str, Any]:
+        """A writer to the collector that acknowledges, and to the app's collections."""
+        return table(self.splunkd, **with_server(self.splunkd))
+
+    def written(self) -> Sequence[Mapping[str, Any]]:
+        """Events of ours in any index, and rows of the app's collections."""
+        ours = [json.loads(event.raw) for event in self.splunkd.events if event.sourcetype.startswith("triaged:")]
+        collections = ("triaged_runs", "triaged_lookup")
+        return [*ours, *(row for name in collections for row in self.splunkd.kv.define(name, "triaged").values())]
 
     def history_config(self) -> Mapping[str, Any]:
         """A history of what became of notables."""

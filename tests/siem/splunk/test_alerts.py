@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from connector.errors import ConfigError, TransientError
+from connector.errors import ConfigError
 from connector.siem.splunk.alerts import DISPOSITIONS, LONGEST_COMMENT, STATUSES, Notables, comment_of, mark_of
 from connector.siem.splunk.client import Splunk
 from connector.siem.splunk.writer import ServerSettings

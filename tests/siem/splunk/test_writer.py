@@ -27,7 +27,7 @@ from tests.siem.splunk.writing import (
     with_server,
     writing,
 )
-from tests.splunkd import Event, Splunkd
+from tests.splunkd import HEC_TOKEN, Event, Splunkd, User
 
 RECORDS = examples.records()
 KEY = b"an example key"
@@ -202,6 +202,35 @@ def test_a_search_head_that_refuses_us_is_told_where_nothing_else_was_to_be_done
         assert outcomes(writer.write([RECORDS[LookupEntry], *verdicts(1)])) == ["retry", "delivered"]
         with pytest.raises(ConfigError):
             writer.write([RECORDS[LookupEntry]])
+
+
+# `triaged config check`
+
+
+def test_a_call_without_records_proves_the_token_the_app_and_the_role_and_writes_nothing(splunkd: Splunkd) -> None:
+    for more in ({}, {"hec_token": splunkd.hec_token}, {"ack": "required"}, with_server(splunkd, notables="lab")):
+        with writing(splunkd, **more) as writer:
+            assert writer.write([]) == []
+    assert splunkd.events == []
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"hec_token": "33333333-3333-4333-8333-333333333333"}, "Invalid token"),
+        ({"hec_token": HEC_TOKEN, "ack": "required"}, "no indexer acknowledgement"),
+        ({"server": {"token": "t"}}, "triaged_runs"),
+        ({"server": {"token": "t", "kv_store": False, "notables": "lab"}}, "edit_notable_events"),
+        ({"server": {"token": "nobody's"}}, "credentials"),
+    ],
+)
+def test_what_does_not_work_is_told_before_the_daemon_starts(more: dict[str, Any], said: str) -> None:
+    users = {"triaged": User("p", ("t",), frozenset({"search"}))}
+    with Splunkd(users=users) as splunkd:
+        if "server" in more:
+            more = {"server": {"hosts": [splunkd.url], **more["server"]}}
+        with writing(splunkd, **more) as writer, pytest.raises(ConfigError, match=said):
+            writer.write([])
 
 
 # settings
