@@ -7,13 +7,12 @@ from typing import Any, Final
 import msgspec
 from fastapi import Request, Response
 
-from connector.api.refusal import BUSY_SECONDS, Refusal
+from connector.api.refusal import BUSY_SECONDS, UNKNOWN, Refusal
 from connector.errors import TransientError
 from connector.telemetry import Signal, emit
 
 HEC: Final = "/services/collector"
 JSON: Final = "application/json"
-UNKNOWN_TOKEN: Final = 4
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -29,7 +28,7 @@ def refused(request: Request, refusal: Refusal) -> Response:
         body: dict[str, Any] = {"text": refusal.reason, "code": refusal.code}
         if refusal.at is not None:
             body["invalid-event-number"] = refusal.at
-        found = answer(body, 403 if refusal.code == UNKNOWN_TOKEN else refusal.status)
+        found = answer(body, 403 if refusal.code == UNKNOWN else refusal.status)
     found.headers.update(refusal.headers)
     return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zlib
 from typing import Annotated, Final, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -20,6 +21,7 @@ Hours = Annotated[float, msgspec.Meta(gt=0, le=24 * 7)]
 B = TypeVar("B", bound="Classify | Push")
 
 MOST_IDS: Final = 10_000
+UUID_LENGTH: Final = 36
 
 
 class Item(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,6 +89,14 @@ def lookup(body: bytes) -> Lookup:
 def word(body: bytes) -> Word:
     """A person's word; an empty body is one without a reason. Raises ``Refusal``."""
     return _plain(body, _WORD) if body.strip() else Word()
+
+
+def event_id(text: str) -> str | None:
+    """An event's id in the one form that the ledger knows; None for what is none."""
+    try:
+        return str(UUID(text)) if len(text) == UUID_LENGTH else None
+    except ValueError:
+        return None
 
 
 def payload(data: bytes) -> str | bytes:

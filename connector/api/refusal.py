@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+UNKNOWN = 4
+"""The collector's code for a token that is not known, which it calls forbidden where others say unauthorised."""
+
 BUSY_SECONDS = 1.0
 """When to ask again, where nothing better is known."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from connector.api.refusal import Refusal
+from connector.api.refusal import UNKNOWN, Refusal
 from connector.settings import HASHED, ApiSettings, Scope, TokenSettings
 
 SCHEMES = ("bearer ", "splunk ")
@@ -63,8 +63,7 @@ class Guard:
     def client(self, authorization: str | None) -> Client:
         """Whose token the header ``Authorization`` holds. Every known hash is compared, each in constant time.
 
-        Raises ``Refusal``: 401 without a token or with one of another form, 403 for one that is not known, 429 with the
-        seconds to wait for one that asks too often.
+        Raises ``Refusal``: 401 without a token that is known, 429 with the seconds to wait for one that asks too often.
         """
         given = _token(authorization)
         asked = hashlib.sha256(given.encode("utf-8", "surrogatepass")).digest()
@@ -73,7 +72,7 @@ class Guard:
             if hmac.compare_digest(known, asked):
                 found = client
         if found is None:
-            raise Refusal(403, "this token is not known", code=4)
+            raise Refusal(401, "this token is not known", code=UNKNOWN)
         if wait := self._buckets[found.name].wait(self._monotonic()):
             raise Refusal(429, f"token {found.name!r} asks too often", code=9, retry_after=wait)
         return found

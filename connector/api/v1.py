@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from connector.api import bodies, classify, push
 from connector.api.answers import answer
@@ -21,6 +21,8 @@ from connector.types import Action
 
 UNNAMED = "api"
 """The deployment of events whose client names none and has no inlet."""
+
+Revision = Annotated[int | None, Query(ge=1, le=1_000_000)]
 
 LONGEST_KEY = 1024
 WAITING = 1000
@@ -72,11 +74,12 @@ class V1:
 
         return await self._gate.take(request, work)
 
-    async def verdict(self, request: Request, event_id: str, revision: int | None = None) -> Response:
+    async def verdict(self, request: Request, event_id: str, revision: Revision = None) -> Response:
         """An event's verdict; the newest revision, or the one that is asked for."""
         self._gate.client(request, "classify")
-        found = await self._gate.look(lambda: self._desk.ledger.verdict(event_id, revision))
-        if found is None:
+        known = bodies.event_id(event_id)
+        found = await self._gate.look(lambda: known and self._desk.ledger.verdict(known, revision))
+        if not found:
             raise Refusal(404, f"no verdict on event {event_id[:64]}")
         return answer(document(found))
 
@@ -85,8 +88,10 @@ class V1:
         self._gate.client(request, "classify")
 
         def work(body: bytes) -> Response:
-            found = [self._desk.ledger.verdict(event_id) for event_id in bodies.lookup(body).ids]
-            return answer({"verdicts": [None if verdict is None else document(verdict) for verdict in found]})
+            ids = [bodies.event_id(text) for text in bodies.lookup(body).ids]
+            found = self._desk.ledger.newest([event_id for event_id in ids if event_id])
+            shown = {event_id: document(verdict) for event_id, verdict in found.items()}
+            return answer({"verdicts": [shown.get(event_id or "") for event_id in ids]})
 
         return await self._gate.look_with_body(request, work)
 

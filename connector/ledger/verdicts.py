@@ -108,6 +108,22 @@ class Verdicts(Room):
                 if revision is not None:
                     return found
 
+    def newest(self, event_ids: Collection[str]) -> dict[str, Verdict]:
+        """The newest verdict of each of these events that has one, by event id."""
+        query = sa.select(verdicts.c.document).where(verdicts.c.record_id.in_(_IDS))
+        found: dict[str, Verdict] = {}
+        asked = list(dict.fromkeys(event_ids))
+        revision = 1
+        with self._db.read() as tx:
+            while asked:
+                record_ids = [identity.record_id(event_id, revision) for event_id in asked]
+                rows = [row for ids in chunks(record_ids) for row in tx.execute(query, {"ids": ids})]
+                newer = {verdict.event_id: verdict for verdict in (decode_verdict(row.document) for row in rows)}
+                found |= newer
+                asked = list(newer)
+                revision += 1
+        return found
+
     def snapshots(self, event_ids: Sequence[str]) -> dict[str, bytes]:
         """The stored documents of those events that have one."""
         query = sa.select(snapshots.c.event_id, snapshots.c.document).where(snapshots.c.event_id.in_(_IDS))
