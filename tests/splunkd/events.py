@@ -84,7 +84,7 @@ def flatten(value: Any, name: str, into: Row) -> None:
         for inner in value:
             flatten(inner, f"{name}{{}}", into)
     elif value is not None:
-        text = value if isinstance(value, str) else json.dumps(value)
+        text = value if isinstance(value, str) else str(value) if type(value) is int else json.dumps(value)
         before = into.get(name)
         if before is None:
             into[name] = text

@@ -196,6 +196,7 @@ class Jobs:
             now,
             sid=sid,
             user=request.user,
+            indexes=self._sessions.of(request.user).indexes,
             app=request.app or "search",
             session=self._sessions.session(request.user) if self.site.commands else "",
         )

@@ -84,11 +84,8 @@ def _xml_row(row: Row) -> str:
 
 def stream(rows: Sequence[Row], job: Job, faults: Faults, cut: Cut | None) -> Iterator[bytes]:
     """An export: messages in one line, previews, then every row, the last one marked; as ``cut`` has it, not to its end."""
-    told = [*job.messages]
-    if cut is not None and cut.how == "told":
-        told.append(("WARN", "Search results were truncated."))
-    if told:
-        yield _line({"preview": False, "messages": [{"type": kind, "text": text} for kind, text in told]})
+    if job.messages:
+        yield _line({"preview": False, "messages": [{"type": kind, "text": text} for kind, text in job.messages]})
     for at, row in enumerate(rows[: faults.previews]):
         yield _line(
             {"preview": True, "offset": at, "lastrow": at + 1 == min(faults.previews, len(rows)), "result": row}
@@ -110,6 +107,8 @@ def stream(rows: Sequence[Row], job: Job, faults: Faults, cut: Cut | None) -> It
         yield b"".join(lines)
     if cut is not None and cut.how == "broken":
         raise CutOffError
+    if cut is not None and cut.how == "told":
+        yield _line({"preview": False, "messages": [{"type": "WARN", "text": "Search results were truncated."}]})
     if not rows and cut is None:
         yield _line({"preview": False, "lastrow": True})
 

@@ -7,6 +7,7 @@ import ssl
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.splunkd.kvstore import KvStore
 from tests.splunkd.lookups import Tables
 from tests.splunkd.passwords import Passwords
 from tests.splunkd.review import Review
+from tests.splunkd.spl import filters
 from tests.splunkd.spl.context import Site
 from tests.splunkd.wire import Answer, CutOffError, Listener, RefusedError, Request
 
@@ -50,6 +52,7 @@ class Splunkd:
         tls: ssl.SSLContext | None = None,
         port: int = 0,
         hec_port: int = 0,
+        beside: Splunkd | None = None,
     ) -> None:
         self.version, self.server_name, self.guid = version, "sh1", "5B2E5B1A-0000-4000-8000-000000000001"
         self.username, self.password, self.token = USERNAME, PASSWORD, TOKEN
@@ -60,8 +63,8 @@ class Splunkd:
         self._lock = threading.Lock()
         self.users = dict(users or {USERNAME: User(PASSWORD, (TOKEN,))})
         tokens = hec_tokens or {HEC_TOKEN: HecToken(), HEC_ACK_TOKEN: HecToken(use_ack=True)}
-        self.indexes = Indexes(indexes, peers, self.faults, self._true_time)
-        self.kv = KvStore()
+        self.indexes = beside.indexes if beside else Indexes(indexes, peers, self.faults, self._true_time)
+        self.kv = beside.kv if beside else KvStore()
         self.tables = Tables(self.kv)
         self.site = Site(self.indexes, self.faults, self.tables, {}, tuple(default_indexes))
         self.sessions = Sessions(self.users, self.faults, self._true_time)
@@ -132,14 +135,24 @@ class Splunkd:
         """Makes an app known: its macros, collections and lookups, and its search commands, which run as processes."""
         apps.install(self, app, python=python, environment=environment)
 
-    def __enter__(self) -> Self:
+    def stop(self) -> None:
+        """Answers no more: connections break, and new ones are refused. What is indexed and stored stays."""
+        self._management.stop()
+        self._hec.stop()
+
+    def start(self) -> None:
+        """Answers, at the ports of before. Acknowledgements and sessions are not those of before a stop."""
+        self.forget_sessions()
+        self.reset_channels()
         self._management.start()
         self._hec.start()
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._management.stop()
-        self._hec.stop()
+        self.stop()
 
     def _true_time(self) -> float:
         now = self._clock()
@@ -196,6 +209,7 @@ class Splunkd:
         name, key, sid = "(?P<name>[^/]+)", "(?P<key>[^/]+)", "(?P<sid>[^/]+)"
         return [
             ("server/info", "GET", self._info),
+            ("data/indexes", "GET", self._indexes),
             ("authentication/current-context", "GET", self._context),
             (base, "GET", jobs.all),
             (base, "POST", jobs.create),
@@ -253,6 +267,22 @@ class Splunkd:
         }
         return atom.feed(
             request, "server-info", [atom.Entry("server-info", "server/info/server-info", content, "system", "")]
+        )
+
+    def _indexes(self, request: Request) -> Answer:
+        allowed = self.sessions.of(request.user).indexes
+        counts = Counter(event.index for event in self.indexes.all())
+        return atom.feed(
+            request,
+            "indexes",
+            [
+                atom.Entry(
+                    name,
+                    f"data/indexes/{name}",
+                    {"datatype": "event", "disabled": False, "totalEventCount": counts[name]},
+                )
+                for name in filters.named(allowed, sorted(self.indexes.names), ())
+            ],
         )
 
     def _context(self, request: Request) -> Answer:

@@ -102,15 +102,11 @@ class Listener:
     ) -> None:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._http = _Server(("127.0.0.1", port), _handler(answer, clock))
-        self._http.tls, self._http.keep, self._http.drop = tls, self._keep, self._drop
+        self._made = lambda port: self._server(port, _handler(answer, clock), tls)
         self.scheme = "https" if tls else "http"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return self._http.server_port
+        self._http: _Server | None = self._made(port)
+        self.port = self._http.server_port
+        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -118,20 +114,32 @@ class Listener:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Begins to answer, at the same port as before."""
+        if self._http is None:
+            self._http = self._made(self.port)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Ends it: whoever still waits for an answer sees the connection close."""
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(_END_S)
+        server, self._http = self._http, None
+        if server is None:
+            return
+        if self._thread is not None:
+            server.shutdown()
+            self._thread.join(_END_S)
+        server.server_close()
         with self._lock:
             waiting = list(self._open)
         for connection in waiting:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        self._http.wait(_END_S)
+        server.wait(_END_S)
+
+    def _server(self, port: int, handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None) -> _Server:
+        server = _Server(("127.0.0.1", port), handler)
+        server.tls, server.keep, server.drop = tls, self._keep, self._drop
+        return server
 
     def _keep(self, connection: socket.socket) -> None:
         with self._lock:

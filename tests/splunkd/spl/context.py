@@ -56,6 +56,7 @@ class Job:
     user: str = "nobody"
     app: str = "search"
     session: str = ""
+    indexes: tuple[str, ...] = ("*", "_*")
     messages: list[tuple[str, str]] = field(default_factory=list)
     columns: list[str] | None = None
     reports: bool = False

@@ -24,9 +24,10 @@ def _events(text: str, job: Job) -> list[Event]:
     wanted = filters.parse(text)
     times = within_search(job.range, wanted.times, job.now)
     site = job.site
-    names = filters.named(wanted.indexes, sorted(site.indexes.names), site.default_indexes)
+    allowed = list(filters.named(job.indexes, sorted(site.indexes.names), ()))
+    names = list(filters.named(wanted.indexes, allowed, site.default_indexes))
     found = []
-    for event in site.indexes.between(list(names), times.first, times.until):
+    for event in site.indexes.between(names, times.first, times.until):
         job.scanned += 1
         if times.holds(event.time) and wanted.matches(event.fields):
             found.append(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from tests.splunkd.events import Row as Fields, flatten
@@ -55,6 +56,7 @@ def fields(text: str, rows: Rows, job: Job) -> Rows:
     if not patterns:
         raise SearchError("Error in 'fields' command: no field is named.")
 
+    @cache
     def named(name: str) -> bool:
         return any(pattern.fullmatch(name) for pattern in patterns)
 
