@@ -79,6 +79,15 @@ def test_a_new_revision_is_a_second_verdict(ledger: Ledger) -> None:
     assert ledger.verdict(one, 1) == verdict(one)
 
 
+def test_the_newest_verdicts_of_many_events_are_found_at_once(ledger: Ledger) -> None:
+    one, two, three = events(3)
+    ledger.commit(batch([one, two]))
+    second = verdict(one, 2, verdict="malicious", supersedes=one)
+    ledger.commit(batch([one], verdicts=[second], outbox=[]))
+    assert ledger.newest([three, two, one, two]) == {one: second, two: verdict(two)}
+    assert ledger.newest([]) == {}
+
+
 def test_a_verdict_whose_id_is_not_derived_is_refused(ledger: Ledger) -> None:
     wrong = verdict(event(1), record_id=event(2))
     with pytest.raises(ValueError, match="is not revision 1"):
