@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,6 +19,8 @@ from connector.siem.splunk.writer import SplunkWriterConfig
 from connector.testing import ManualClock
 from tests.siem.splunk.writing import DELIVERED, arrived, channels, once, outcomes, table, verdicts, writing
 from tests.splunkd import HecToken, Splunkd
+from tests.splunkd.tls import context
+from tests.splunkd.wire import CutOffError
 
 LOST = timedelta(minutes=5)
 SIZE = len(event_of(verdicts(1)[0], index="triaged", risk_index="risk").body)
@@ -216,6 +219,35 @@ def test_a_question_that_fails_loses_nothing(splunkd: Splunkd) -> None:
     assert arrived(splunkd) == once(verdicts(3))
 
 
+def test_a_confirmation_whose_answer_was_lost_is_never_told_again_and_the_record_comes_twice(
+    splunkd: Splunkd, clock: ManualClock
+) -> None:
+    real = splunkd.collector._acks
+
+    def acks(request, name, token):
+        splunkd.collector._acks = real
+        real(request, name, token)
+        raise CutOffError
+
+    splunkd.collector._acks = acks
+    records = verdicts(2)
+    with writing(splunkd, clock=clock) as writer:
+        assert set(outcomes(writer.write(records))) == {"unknown"}
+        clock.advance(LOST)
+        assert writer.write(records) == [DELIVERED] * 2
+    assert set(arrived(splunkd).values()) == {2}
+
+
+def test_a_token_that_loses_acknowledgement_meanwhile_is_done_without(splunkd: Splunkd, clock: ManualClock) -> None:
+    splunkd.faults.acks = "pending"
+    records = verdicts(2)
+    with writing(splunkd, clock=clock) as writer:
+        assert set(outcomes(writer.write(records))) == {"unknown"}
+        splunkd.collector._tokens = {splunkd.hec_ack_token: HecToken()}
+        assert set(outcomes(writer.write(records))) == {"unknown"}
+        assert writer.write(records) == [DELIVERED] * 2
+
+
 def test_each_process_has_a_channel_of_its_own(splunkd: Splunkd) -> None:
     records = verdicts(3)
     splunkd.faults.acks = "pending"
@@ -372,6 +404,16 @@ def test_an_index_that_the_token_may_not_write_holds_up_its_own_records_alone() 
 
 
 # addresses
+
+
+def test_a_collector_whose_certificate_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
+    tls, authority = context(tmp_path)
+    with Splunkd(tls=tls) as splunkd:
+        with writing(splunkd) as writer, pytest.raises(ConfigError, match="ca_certs"):
+            writer.write(verdicts(1))
+        assert splunkd.requests == []
+        with writing(splunkd, ca_certs=str(authority)) as writer:
+            assert writer.write(verdicts(1)) == [DELIVERED]
 
 
 def test_a_collector_that_is_down_is_passed_over(splunkd: Splunkd) -> None:
