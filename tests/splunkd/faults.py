@@ -39,6 +39,7 @@ class Faults:
     slow_s: float = 0.0
     """Seconds that an answer takes, where the path contains ``slow_path``."""
     slow_path: str = ""
+    """Which answers are slow; empty: all."""
 
     # searches
     peers_down: set[str] = field(default_factory=set)
