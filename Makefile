@@ -15,7 +15,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: help setup demo demo-elastic test test-all check bench bench-elastic fuzz lock clean
+.PHONY: help setup demo demo-elastic demo-splunk test test-all check bench bench-elastic fuzz lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -27,6 +27,9 @@ demo: $(VENV)/.runtime  ## Replay the bundled intrusion through the real daemon 
 
 demo-elastic: $(VENV)/.runtime  ## The same through a real OpenSearch, enriched at ingest; needs mvn and a JDK 21
 	$(BIN)/python -m tests.demo.elastic
+
+demo-splunk: $(VENV)/.dev  ## The same through a stand-in of Splunk, with the app's search command
+	$(BIN)/python -m tests.demo.splunk
 
 test: check  ## Static checks and the test suite
 	$(BIN)/python -m pytest -m "not full"
