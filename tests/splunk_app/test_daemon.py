@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+from triaged_daemon import DaemonError, Server, settings
 
 from tests.servers.cache import Unavailable
 from tests.servers.certificates import Certificates
@@ -15,7 +16,6 @@ from tests.splunk_app.daemons import broken, moody, said, scored, silent, verdic
 from tests.splunk_app.pythons import VERSIONS, python
 from tests.splunk_app.search import conversation, table
 from tests.splunkd.server import Splunkd
-from triaged_daemon import DaemonError, Server, settings
 
 ROWS = [{"n": str(n)} for n in range(2500)]
 
