@@ -117,11 +117,11 @@ def _unquoted(search: str) -> Iterator[tuple[int, str]]:
                 before = ""
                 continue
             inside = "" if letter == inside else inside
+        elif before == "\\" and letter in _SIGNS:
+            raise ValueError(f"a backslash before {letter!r}: put the value into quotes")
         elif letter in '"`':
             inside = letter
-        if before == "\\" and not inside and letter in _SIGNS:
-            raise ValueError(f"a backslash before {letter!r}: put the value into quotes")
-        if not inside and letter not in '"`':
+        else:
             yield place, letter
         before = letter
     if inside:
