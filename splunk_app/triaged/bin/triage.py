@@ -51,12 +51,12 @@ def options_of(arguments: Iterable[str]) -> Options:
         name, equals, value = argument.partition("=")
         if not equals:
             fields += [field for field in re.split(r"[,\s]+", argument) if field]
-        elif name not in _READERS:
-            raise SearchError(f"there is no option {name!r}; options are: {', '.join(_READERS)}")
+        elif name not in READERS:
+            raise SearchError(f"there is no option {name!r}; options are: {', '.join(READERS)}")
         elif name in given:
             raise SearchError(f"option {name} is given twice")
         else:
-            given[name] = _READERS[name](value)
+            given[name] = READERS[name](value)
     found = Options(fields=tuple(dict.fromkeys(fields)), **given)
     if found.fields and found.mode == "lookup":
         raise SearchError("mode=lookup reads no fields of the event: leave out " + ", ".join(found.fields))
@@ -85,7 +85,7 @@ def _top(value: str) -> int:
     return int(value)
 
 
-_READERS: Mapping[str, Callable[[str], Any]] = {"mode": _mode, "threshold": _threshold, "top": _top}
+READERS: Mapping[str, Callable[[str], Any]] = {"mode": _mode, "threshold": _threshold, "top": _top}
 
 
 class Triage:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import select
 import sys
@@ -83,6 +84,8 @@ def write_chunk(stream: IO[bytes], metadata: Mapping[str, Any], body: bytes = b"
         stream.write(body)
         stream.flush()
     except BrokenPipeError:
+        # what is left in the buffer shall not be tried again when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         raise Cancelled from None
 
 
@@ -99,17 +102,14 @@ class Rows:
     """The rows of one chunk: a header and lists of text, with what is added to them."""
 
     def __init__(self, body: bytes) -> None:
-        """Reads CSV as splunkd writes it. Raises ProtocolError where it is none."""
+        """Reads CSV as splunkd writes it."""
         text = body.decode("utf-8", "surrogateescape")
         # csv refuses NUL before Python 3.11; events are whatever somebody sent, so it takes another shape meanwhile
         self._nul = _unused(text) if "\0" in text else ""
         csv.field_size_limit(_FIELD_SIZE)
         reader = csv.reader(io.StringIO(text.replace("\0", self._nul) if self._nul else text, newline=""))
-        try:
-            self.header = next(reader, [])
-            self.rows = list(reader)
-        except csv.Error as error:
-            raise ProtocolError(f"the rows of a chunk are no CSV: {error}") from None
+        self.header = next(reader, [])
+        self.rows = list(reader)
         self._at = {name: place for place, name in enumerate(self.header)}
         for row in self.rows:
             row.extend([""] * (len(self.header) - len(row)))
@@ -131,14 +131,18 @@ class Rows:
             if not name.startswith(_MULTIVALUE) and name not in without
         ]
         for row in self.rows:
-            yield {
-                name: self._restored(values_of(row[several])) if several is not None and row[several] else row[one]
+            event = {
+                name: values_of(row[several]) if several is not None and row[several] else row[one]
                 for name, one, several in places
                 if row[one] or (several is not None and row[several])
             }
+            yield self._restored(event) if self._nul else event
 
-    def _restored(self, values: list[str]) -> list[str]:
-        return [value.replace(self._nul, "\0") for value in values] if self._nul else values
+    def _restored(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        def whole(value: Any) -> Any:
+            return [*map(whole, value)] if isinstance(value, list) else value.replace(self._nul, "\0")
+
+        return {name: whole(value) for name, value in event.items()}
 
     def written(self, added: Sequence[Mapping[str, Sequence[str]]], fields: Sequence[str]) -> bytes:
         """All rows as CSV with these fields, each as it was added to its row; what had the same names before is replaced."""
@@ -156,7 +160,8 @@ class Rows:
                 row[one] = "\n".join(found)
                 row[several] = multivalue(found) if len(found) > 1 else ""
         out = io.StringIO(newline="")
-        writer = csv.writer(out, lineterminator="\n")
+        # with the default ending "\r\n", for a lone "\r" in a value is only quoted where the ending holds it
+        writer = csv.writer(out)
         writer.writerow(header)
         writer.writerows(self.rows)
         text = out.getvalue()

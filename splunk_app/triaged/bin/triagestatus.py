@@ -47,7 +47,7 @@ def _ready(daemon: Client) -> dict[str, str]:
 
 def _csv(row: Mapping[str, str]) -> bytes:
     out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, COLUMNS, restval="")
     writer.writeheader()
     writer.writerow(row)
     return out.getvalue().encode("utf-8", "replace")
