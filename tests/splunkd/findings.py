@@ -33,7 +33,7 @@ class Findings:
 
     def all(self, request: Request) -> Answer:
         """A page of findings: ``{items, limit, offset, total}``."""
-        limit, offset = _number(request, "limit", _MOST), _number(request, "offset", 0)
+        limit, offset = request.number("limit", _MOST), request.number("offset")
         if not 0 < limit <= _MOST:
             raise RefusedError(400, f"limit must be between 1 and {_MOST}.")
         found = [one for one in self._between(request) if self._fits(one, request)]
@@ -119,13 +119,6 @@ class Findings:
             if (asked := request.get(field)) and asked not in {one[field], one[f"{field}_label"]}:
                 return False
         return all(request.get(field) in {"", one.get(field)} for field in _FILTERS)
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text = request.get(name)
-    if text and not text.isdigit():
-        raise RefusedError(400, f"{name} must be a number.")
-    return int(text or default)
 
 
 def _chosen(one: Mapping[str, Any], request: Request) -> dict[str, Any]:

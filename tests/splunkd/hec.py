@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,17 +92,16 @@ class Collector:
 
     def _token(self, request: Request) -> tuple[str, HecToken]:
         given = request.headers.get("authorization", "")
-        if not given:
-            raise RejectedError(401, 2, "Token is required")
-        kind, _, name = given.partition(" ")
-        if kind.lower() != "splunk" or not name.strip():
-            raise RejectedError(401, 3, "Invalid authorization")
-        token = self._tokens.get(name.strip())
+        in_query = "".join(request.query.get("token", [])[-1:]) if not given else ""
+        name = in_query or _named(given)
+        token = self._tokens.get(name)
         if token is None:
             raise RejectedError(403, 4, "Invalid token")
         if token.disabled:
             raise RejectedError(403, 1, "Token disabled")
-        return name.strip(), token
+        if in_query:
+            raise RejectedError(400, 16, "Query string authorization is not enabled")
+        return name, token
 
     def _channel(self, request: Request, token: str, *, needed: bool) -> _Channel | None:
         name = request.headers.get("x-splunk-request-channel") or "".join(request.query.get("channel", [])[-1:])
@@ -168,7 +169,7 @@ class Collector:
         if not token.use_ack:
             raise RejectedError(400, 14, "ACK is disabled")
         try:
-            asked = json.loads(request.body)["acks"]
+            asked = [int(one) for one in json.loads(request.body)["acks"]]
         except (ValueError, KeyError, TypeError):
             raise RejectedError(400, 6, "Invalid data format") from None
         with self._lock:
@@ -176,9 +177,7 @@ class Collector:
             if self._faults.ack_busy > 0:
                 self._faults.ack_busy -= 1
                 raise RejectedError(503, 9, "Server is busy")
-            return json_answer(
-                {"acks": {str(one): channel is not None and self._told(channel, int(one)) for one in asked}}
-            )
+            return json_answer({"acks": {str(one): channel is not None and self._told(channel, one) for one in asked}})
 
     def _told(self, channel: _Channel, number: int) -> bool:
         faults = self._faults
@@ -196,6 +195,20 @@ class Collector:
 _NEVER = -1
 
 
+def _named(authorization: str) -> str:
+    """The token of a header: ``Splunk TOKEN``, or the password of ``Basic``."""
+    if not authorization:
+        raise RejectedError(401, 2, "Token is required")
+    kind, _, given = authorization.partition(" ")
+    name = given.strip() if kind.lower() == "splunk" else ""
+    if kind.lower() == "basic":
+        with suppress(ValueError):
+            name = base64.b64decode(given).decode().partition(":")[2]
+    if not name:
+        raise RejectedError(401, 3, "Invalid authorization")
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class _Posted:
     text: str
@@ -210,7 +223,10 @@ class _Posted:
 def _raw(line: str, request: Request) -> _Posted:
     named = {name: request.query.get(name, [""])[-1] for name in ("index", "host", "source", "sourcetype")}
     time = request.query.get("time", [""])[-1]
-    return _Posted(line, float(time) if time else None, **named)
+    try:
+        return _Posted(line, float(time) if time else None, **named)
+    except ValueError:
+        raise RejectedError(400, 6, "Invalid data format") from None
 
 
 def _posted(text: str) -> Any:

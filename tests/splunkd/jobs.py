@@ -188,7 +188,7 @@ class Jobs:
         params = {
             name: request.get(name) for name in ("earliest_time", "latest_time", "index_earliest", "index_latest")
         }
-        bounds = timerange.of_job(params, float(request.get("now") or now))
+        bounds = timerange.of_job(params, timerange.moment(request.get("now") or "now", now))
         sid = request.get("id") or f"{now:.0f}.{next(self._numbers)}"
         job = Job(
             self.site,
@@ -217,8 +217,7 @@ class Jobs:
                 self._running -= 1
 
     def _page(self, request: Request, rows: list[Row], job: Job, *, preview: bool = False) -> Answer:
-        count = int(request.get("count") or _DEFAULT_COUNT)
-        offset = int(request.get("offset") or 0)
+        count, offset = request.number("count", _DEFAULT_COUNT), request.number("offset")
         most = MOST_A_PAGE if count == 0 else min(count, MOST_A_PAGE)
         return results.whole(
             rows[offset : offset + most], job, request.get("output_mode"), offset=offset, preview=preview

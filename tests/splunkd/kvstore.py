@@ -125,6 +125,8 @@ class KvStore:
         with self._lock:
             held = self._held(request, name)
             asked = request.json()
+            if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
+                raise RefusedError(400, "JSON in the request is invalid. ( a list of queries expected )")
             return json_answer([self._find(held, lambda key, one=one: _parameter(one, key)) for one in asked])
 
     def _find(self, held: Mapping[str, Document], get: Callable[[str], str]) -> list[Document]:
@@ -132,7 +134,7 @@ class KvStore:
         for part in reversed([part for part in get("sort").split(",") if part]):
             name, _, order = part.partition(":")
             found.sort(key=lambda document, name=name: _rank(document.get(name)), reverse=order == "-1")
-        skip, limit = int(get("skip") or 0), int(get("limit") or 0) or MOST_A_QUERY
+        skip, limit = _whole(get("skip")), _whole(get("limit")) or MOST_A_QUERY
         wanted = [part.partition(":") for part in get("fields").split(",") if part]
         return [_projected(document, wanted) for document in found[skip : skip + min(limit, MOST_A_QUERY)]]
 
@@ -176,6 +178,12 @@ def _document(value: Any) -> Document:
     return {**value, "_user": "nobody"}
 
 
+def _whole(text: str) -> int:
+    if text and not text.isdecimal():
+        raise RefusedError(400, "JSON in the request is invalid. ( limit and skip are whole numbers )")
+    return int(text or 0)
+
+
 def _parameter(asked: Mapping[str, Any], name: str) -> str:
     value = asked.get(name, "")
     return json.dumps(value) if isinstance(value, dict) else str(value)
@@ -200,7 +208,7 @@ def matches(document: Mapping[str, Any], query: Any) -> bool:
 
 
 def _holds(document: Mapping[str, Any], name: str, asked: Any) -> bool:
-    if name in {"$and", "$or"}:
+    if name in {"$and", "$or"} and isinstance(asked, list):
         return (all if name == "$and" else any)([matches(document, one) for one in asked])
     if name == "$not":
         return not matches(document, asked)

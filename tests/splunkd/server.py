@@ -26,7 +26,7 @@ from tests.splunkd.passwords import Passwords
 from tests.splunkd.review import Review
 from tests.splunkd.spl import filters
 from tests.splunkd.spl.context import Site
-from tests.splunkd.wire import Answer, CutOffError, Listener, RefusedError, Request
+from tests.splunkd.wire import Answer, CutOffError, Listener, MistakeError, RefusedError, Request
 
 Endpoint = Callable[..., Answer]
 
@@ -151,8 +151,11 @@ class Splunkd:
         self.start()
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop()
+        mistakes = [*self._management.mistakes, *self._hec.mistakes]
+        if mistakes and kind is None:
+            raise MistakeError("\n".join(mistakes))
 
     def _true_time(self) -> float:
         now = self._clock()

@@ -8,6 +8,8 @@ import socket
 import ssl
 import threading
 import time
+import traceback
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +31,10 @@ class RefusedError(Exception):
     ) -> None:
         super().__init__(text)
         self.status, self.text, self.kind, self.headers = status, text, kind, dict(headers or {})
+
+
+class MistakeError(AssertionError):
+    """The stand-in itself failed on a request: raised where the server ends, so that no test passes over it."""
 
 
 class CutOffError(Exception):
@@ -60,6 +66,13 @@ class Request:
     def all(self, name: str) -> list[str]:
         """Every value of a parameter."""
         return self.form.get(name) or self.query.get(name) or []
+
+    def number(self, name: str, default: int = 0) -> int:
+        """A parameter as a whole number. Raises :class:`RefusedError` for anything else."""
+        text = self.get(name)
+        if text and not text.isdecimal():
+            raise RefusedError(400, f"Invalid value '{text[:40]}' for {name}: a whole number is expected.")
+        return int(text or default)
 
     def json(self) -> Any:
         """The body as JSON. Raises :class:`RefusedError` as the KV store does."""
@@ -102,7 +115,8 @@ class Listener:
     ) -> None:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._made = lambda port: self._server(port, _handler(answer, clock), tls)
+        self.mistakes: list[str] = []
+        self._made = lambda port: self._server(port, _handler(answer, clock, self.mistakes), tls)
         self.scheme = "https" if tls else "http"
         self._http: _Server | None = self._made(port)
         self.port = self._http.server_port
@@ -182,13 +196,15 @@ class _Server(ThreadingHTTPServer):
             thread.join(max(0.0, until - time.monotonic()))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news; a mistake of this server must be seen, so it answers 500 itself."""
+        """A client that went away is no news, and a mistake of this server has been noted."""
 
     keep: Callable[[socket.socket], None]
     drop: Callable[[socket.socket], None]
 
 
-def _handler(answer: Callable[[Request], Answer], clock: Callable[[], float]) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    answer: Callable[[Request], Answer], clock: Callable[[], float], mistakes: list[str]
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         server_version, sys_version = "Splunkd", ""
@@ -204,13 +220,23 @@ def _handler(answer: Callable[[Request], Answer], clock: Callable[[], float]) ->
                 with suppress(OSError):
                     self.wfile.flush()
                     self.connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                raise
+            except Exception:  # noqa: BLE001 - a mistake of the stand-in is noted, and raised where it ends
+                mistakes.append(f"{self.command} {self.path}\n{traceback.format_exc()}")
+                self.close_connection = True
+                with suppress(OSError):
+                    self._send(Answer(mistakes[-1].encode(), 500, "text/plain; charset=UTF-8"))
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = one  # noqa: N815 - http.server's names
 
         def _request(self) -> Request:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             if self.headers.get("content-encoding", "").lower() == "gzip":
-                body = gzip.decompress(body)
+                with suppress(
+                    OSError, EOFError, zlib.error
+                ):  # what is not packed is invalid data, as the collector says
+                    body = gzip.decompress(body)
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.command, self.path, headers, body, clock())
             place = urlsplit(self.path)

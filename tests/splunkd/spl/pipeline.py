@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from tests.splunkd.spl import generating, reporting, streaming
@@ -64,10 +65,10 @@ def run(search: str, job: Job) -> list[Row]:
     """The rows of a search, newest event first. Raises :class:`SearchError`; what is merely wrong is in the job's messages."""
     first, *rest = check(search, job)
     faults = job.site.faults
-    external = job.site.commands.get(first.name)
-    rows = external(first.text, [], job, first=True) if external else _GENERATING[first.name](first.text, job)
+    rows = _told(first, lambda: _first(first, job))
     for command in rest:
-        rows = _apply(command, rows, job)
+        before = rows
+        rows = _told(command, lambda command=command, before=before: _apply(command, before, job))
     if faults.peer_message:
         for peer in sorted(faults.peers_down):
             job.messages.append((faults.peer_message, _DOWN.format(peer=peer)))
@@ -76,6 +77,19 @@ def run(search: str, job: Job) -> list[Row]:
         rows = rows[: faults.most_rows]
         job.messages.append(("WARN", f"The search result was truncated: more than {faults.most_rows} results."))
     return list(rows)
+
+
+def _told(command: Command, work: Callable[[], Rows]) -> Rows:
+    """Work whose failure at the user's text is a refusal: a pattern that is none, too few arguments, a name that is missing."""
+    try:
+        return work()
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, re.error) as error:
+        raise SearchError(f"Error in '{command.name}' command: it cannot be understood: {error}") from error
+
+
+def _first(command: Command, job: Job) -> Rows:
+    external = job.site.commands.get(command.name)
+    return external(command.text, [], job, first=True) if external else _GENERATING[command.name](command.text, job)
 
 
 def _apply(command: Command, rows: Rows, job: Job) -> Rows:
