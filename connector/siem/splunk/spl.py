@@ -163,7 +163,7 @@ def counted(asked: Asked, exclude: Sequence[str]) -> str:
     return " | ".join(
         (
             base(asked, exclude),
-            'eval triaged_place=_bkt.":"._cd',
+            'eval triaged_place=if(len(_bkt) > 0 AND len(_cd) > 0, _bkt.":"._cd, null())',
             "stats count AS rows, count(triaged_place) AS placed, dc(triaged_place) AS places",
         )
     )

@@ -16,6 +16,7 @@ from connector.siem.splunk.client import Splunk, path_of
 from connector.siem.splunk.connection import Connection
 from connector.testing import ManualClock
 from tests.splunkd import Splunkd, User
+from tests.splunkd.tls import context
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -207,3 +208,13 @@ def test_a_name_in_a_path_stays_one_part_whatever_stands_in_it() -> None:
 def test_a_certificate_file_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="ca_certs: no file"):
         connected("https://sh.example", token="t", ca_certs=str(tmp_path / "none.pem"))
+
+
+def test_a_certificate_is_verified_by_authority_and_by_name(tmp_path: Path) -> None:
+    served, authority = context(tmp_path)
+    with Splunkd(tls=served) as splunkd:
+        trusted = {"token": splunkd.token, "ca_certs": str(authority)}
+        assert info(connected(splunkd.url, **trusted))
+        with pytest.raises(ConfigError, match="ca_certs"):
+            info(connected(splunkd.url, token=splunkd.token))
+        assert connected(splunkd.url, **trusted)._transport._context.check_hostname
