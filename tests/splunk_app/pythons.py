@@ -14,15 +14,23 @@ import pytest
 VERSIONS = ("3.9", "3.13")
 
 
-@cache
 def python(version: str) -> str:
     """An interpreter of this version; the test is skipped where there is none."""
+    found = interpreter(version)
+    if found is None:
+        pytest.skip(f"no Python {version} on this machine: neither on PATH nor below pyenv's versions")
+    return found
+
+
+@cache
+def interpreter(version: str) -> str | None:
+    """The same; None where there is none."""
     for found in _candidates(version):
         asked = [found, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
         told = subprocess.run(asked, capture_output=True, text=True, timeout=20)
         if told.returncode == 0 and told.stdout.strip() == version:
             return found
-    pytest.skip(f"no Python {version} on this machine: neither on PATH nor below pyenv's versions")
+    return None
 
 
 def _candidates(version: str) -> Iterator[str]:

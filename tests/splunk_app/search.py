@@ -155,7 +155,12 @@ def table(rows: Sequence[Mapping[str, str]], header: Sequence[str] | None = None
     names = list(header or rows[0])
     out = io.StringIO(newline="")
     writer = csv.DictWriter(
-        out, [*names, *(f"__mv_{name}" for name in names)], restval="", lineterminator="\n", quoting=csv.QUOTE_ALL
+        out,
+        [*names, *(f"__mv_{name}" for name in names)],
+        restval="",
+        extrasaction="ignore",
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL,
     )
     writer.writeheader()
     writer.writerows(rows)
