@@ -15,7 +15,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: help setup demo demo-elastic demo-splunk test test-all check bench bench-elastic fuzz lock clean
+.PHONY: help setup demo demo-elastic demo-splunk test test-all check bench bench-elastic bench-splunk fuzz lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -49,6 +49,10 @@ bench: $(VENV)/.dev  ## Speed as ratios against transformers.pipeline, in one ru
 bench-elastic: $(VENV)/.dev  ## What the pipeline costs a server, and what a server costs the daemon; needs mvn and a JDK 21
 	$(BIN)/python -m tests.bench.elastic
 
+bench-splunk: $(VENV)/.dev  ## What the API costs beside the scorer, and the search command beside the API and the interpreter
+	$(BIN)/python -m tests.bench.api
+	$(BIN)/python -m tests.bench.splunk
+
 fuzz: $(VENV)/.fuzz  ## Fuzz every parser and normaliser, SECONDS=60 in all
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
@@ -61,6 +65,8 @@ lock:  ## Renew the locks from pyproject.toml (needs uv)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make lock' --constraints requirements/dev.txt --extra fuzz pyproject.toml \
 	  -o requirements/fuzz.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' tests/splunk_app/tools.in -o tests/splunk_app/tools.txt
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) triaged-data dist build .fuzz

@@ -14,7 +14,7 @@ TEXT = st.text(min_size=1, max_size=60)
 
 
 def test_the_namespace_is_the_daemons():
-    assert triaged_identity.NAMESPACE == identity.NAMESPACE
+    assert identity.NAMESPACE.bytes == triaged_identity.NAMESPACE
 
 
 @given(deployment=TEXT, bucket=TEXT, address=TEXT)

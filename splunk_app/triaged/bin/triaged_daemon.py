@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional, Union
-from urllib.parse import quote, urlsplit
 
 APP = Path(__file__).resolve().parent.parent
 NAME = "triaged"
@@ -100,11 +99,14 @@ class Server(NamedTuple):
     @property
     def prefix(self) -> str:
         """The path before every path."""
+        from urllib.parse import urlsplit
+
         return "" if self.url.startswith("unix:") else urlsplit(self.url).path.rstrip("/")
 
     def connection(self) -> Any:
         """A connection that opens when it is used. Raises DaemonError for a URL that would be no safe way."""
         from http.client import HTTPConnection, HTTPSConnection
+        from urllib.parse import urlsplit
 
         try:
             parts = urlsplit(self.url)
@@ -153,6 +155,8 @@ def splunkd(url: str, ca_file: Optional[str], timeout: float) -> Server:
     On the loopback interface its certificate need not name a host, since nobody else listens there; which authority
     signed is checked all the same: the given one, else the one that Splunk comes with.
     """
+    from urllib.parse import urlsplit
+
     local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     if ca_file is None and local:
         shipped = Path(os.environ.get("SPLUNK_HOME", "/opt/splunk")) / "etc" / "auth" / "cacert.pem"
@@ -162,6 +166,8 @@ def splunkd(url: str, ca_file: Optional[str], timeout: float) -> Server:
 
 def token(server: Server, session_key: str, name: str) -> str:
     """A secret of this app from Splunk's credential store, read in the name of the search's user. Raises DaemonError."""
+    from urllib.parse import quote
+
     path = f"/servicesNS/nobody/{NAME}/storage/passwords/{quote(f'{NAME}:{name}:', safe='')}?output_mode=json"
     try:
         answer = Client(server, f"Splunk {session_key}").call(Request("GET", path))

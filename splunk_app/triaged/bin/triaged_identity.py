@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from uuid import UUID
-
 IDENTITY = ("_bkt", "_cd")
-NAMESPACE = UUID("7b1c0a52-5f0e-5d0a-9c57-3f2f4f6a9e11")
+NAMESPACE = bytes.fromhex("7b1c0a525f0e5d0a9c573f2f4f6a9e11")
 """Committed for ever: changing it would give every event a second verdict."""
 
 
@@ -22,7 +19,12 @@ def index_of(bucket: str) -> str:
 
 def event_id(deployment: str, native: str) -> str:
     """The event's id, which is its verdict's too: a UUIDv5 of the deployment and the identity, each with its length."""
+    from hashlib import sha1
+
     encoded = [part.encode("utf-8", "surrogatepass") for part in (deployment, native)]
     prefixed = b"".join(b"%d:%b" % (len(data), data) for data in encoded)
-    digest = hashlib.sha1(NAMESPACE.bytes + prefixed, usedforsecurity=False).digest()[:16]
-    return str(UUID(bytes=digest, version=5))
+    raw = bytearray(sha1(NAMESPACE + prefixed, usedforsecurity=False).digest()[:16])
+    raw[6] = raw[6] & 0x0F | 0x50
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
