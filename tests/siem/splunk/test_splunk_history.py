@@ -101,7 +101,8 @@ def test_the_present_state_of_findings_is_a_change_where_it_differs_from_what_wa
     event, name = notable(splunkd)
     notable(splunkd, other=1)
     clock.advance(5)
-    assert changes(first := read(reader)) == []
+    first = read(reader)
+    assert changes(first) == []
     splunkd.review.add(name, status="5", disposition="disposition:1", owner="ana")
     clock.advance(5)
     [closed] = changes(second := read(reader, first[-1].cursor))
