@@ -34,17 +34,16 @@ HARMLESS: Final = (
     r"contains a wildcard in the middle of a word",
     r"field extractor name=.* is unusually slow",
     r"events might not be returned in sub-?second order",
-    r"(could not load|could not find all of the) .*lookup|lookup table .*(does not exist|is empty|not found)",
-    r"eventtype .*(does not exist|disabled|could not be found)|tag .*could not be",
-    r"specified (field|fields) .*(should have|missing)|(field|fields) .*does not exist in the data",
-    r"no matching (fields|indexes?) exist|no indexes? match|index .*(does not exist|disabled or)",
+    r"no matching (fields|indexes?) exist|no indexes? match|index .*does not exist",
     r"your maximum number of .* searches .*(will be|has been) queued",
-    r"the search .*is deprecated|command .*is deprecated|python .*deprecated",
+    r"(search|command|python) .*is deprecated",
 )
-"""Warnings and errors that take no row away: extractions, lookups, order."""
+"""Warnings and errors that take no row away. A lookup or an event type that is missing may: a search may choose by them."""
 
 _LOSSES: Final = tuple(re.compile(pattern, re.IGNORECASE | re.DOTALL) for pattern in LOSSES)
 _HARMLESS: Final = tuple(re.compile(pattern, re.IGNORECASE | re.DOTALL) for pattern in HARMLESS)
+_SENDER: Final = re.compile(r"^\s*(\[[^\]]*\]\s*)+")
+"""What stands before a message of an indexer: its name."""
 _QUIET: Final = frozenset({"INFO", "DEBUG"})
 
 
@@ -58,9 +57,9 @@ class Message(msgspec.Struct, frozen=True):
 def meaning(message: Message, known: Iterable[str] = ()) -> Meaning | Fault:
     """What a message means: nothing; rows are missing; or the search has failed as a whole, and how to react to that.
 
-    ``known`` are beginnings of messages that the site knows to be harmless.
+    ``known`` are beginnings of messages that the site knows to be harmless, whichever indexer sends them.
     """
-    if any(message.text.startswith(beginning) for beginning in known):
+    if any(_SENDER.sub("", message.text).startswith(_SENDER.sub("", beginning)) for beginning in known):
         return "harmless"
     if any(pattern.search(message.text) for pattern in _LOSSES):
         return "partial"

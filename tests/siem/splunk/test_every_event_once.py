@@ -11,6 +11,7 @@ import pytest
 from connector.identity import event_id
 from connector.testing import ManualClock
 from tests.siem.splunk.site import SplunkSite, source
+from tests.siem.splunk.writing import table
 from tests.splunkd import Cut, Faults, Refusal, Splunkd
 
 LOOKBACK = 300
@@ -97,3 +98,24 @@ def test_each_event_has_one_verdict_whatever_breaks_and_the_server_counts_as_man
 @pytest.mark.timeout(1800)
 def test_fifty_thousand_events_have_one_verdict_each_whatever_breaks(tmp_path: Path) -> None:
     prove(tmp_path, 50_000, seed=60)
+
+
+@pytest.mark.parametrize("exclude", [["triaged"], []])
+def test_a_source_of_everything_with_write_back_on_converges(tmp_path: Path, exclude: list[str]) -> None:
+    clock = ManualClock()
+    with Splunkd(clock=clock) as splunkd:
+        tables = {
+            "sources.splunk": source(splunkd, search="index=*", exclude=exclude, settle=0, lookback=60),
+            "targets.splunk": table(splunkd, index="triaged"),
+        }
+        splunkd.put(*map(event, range(20)), sourcetype="_json")
+        with SplunkSite(tmp_path, splunkd, clock, tables) as site:
+            delivered = []
+            for _ in range(8):
+                clock.advance(30)
+                delivered.append(site.turn())
+            assert delivered[0] == 20
+            assert sum(delivered) == 20
+            assert site.gaps() == "no gaps\n"
+        written = [one for one in splunkd.events if one.index == "triaged"]
+        assert len(written) == 20

@@ -25,9 +25,9 @@ PARTIAL = [
     "The search was cancelled by the user.",
     "The search results were truncated to 50000 rows.",
     "Your timerange was substituted based on your search string",
+    "1 of 12 buckets could not be opened: rawdata is corrupt",
 ]
 HARMLESS = [
-    "[idx1] Could not load lookup=LOOKUP-action",
     (
         "The term 'a*b' contains a wildcard in the middle of a word or string. This might cause inconsistent results if the "
         "characters that the wildcard represents include punctuation."
@@ -55,9 +55,11 @@ def test_what_nobody_knows_counts_as_a_loss_unless_it_is_only_told(level: str, m
 
 
 def test_a_site_may_know_a_message_to_be_harmless() -> None:
-    said = Message("WARN", "Our own add-on says hello to 17 peers that are down")
+    said = Message("ERROR", "[idx1] Could not load lookup=LOOKUP-action")
     assert meaning(said) == "partial"
-    assert meaning(said, ["Our own add-on"]) == "harmless"
+    for known in ("Could not load lookup=LOOKUP-action", "[idx2] Could not load lookup"):
+        assert meaning(said, [known]) == "harmless"
+    assert meaning(said, ["lookup"]) == "partial"
 
 
 @pytest.mark.parametrize(
