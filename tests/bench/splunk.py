@@ -31,6 +31,7 @@ from tests.splunk_app.search import Installed, conversation, replies, table
 from tests.splunkd import Splunkd
 
 REPEAT = 5
+TURNS = 2
 
 Start = tuple[float, float]
 """Seconds of the bare interpreter, and of the command."""
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--corpora", type=Path, default=CORPORA, help="the folder with the OTRF tar")
     parser.add_argument("--store", type=Path, help="a model store; default: the shipped one")
     arguments = parser.parse_args()
-    batch, rounds, sample, turns = (50, 2, 500, 3) if arguments.quick else (BATCH, 4, 60_000, 15)
+    batch, rounds, sample, turns = (50, 2, 500, 3) if arguments.quick else (BATCH, 3, 60_000, 15)
     pythons = {version: found for version in VERSIONS if (found := interpreter(version))}
     pythons = pythons or {".".join(map(str, sys.version_info[:2])): sys.executable}
     with tempfile.TemporaryDirectory(prefix="triaged-bench-") as name:
@@ -55,7 +56,7 @@ def main() -> None:
             starts = {version: start_up(app, found, turns) for version, found in pythons.items()}
             newest = list(pythons.values())[-1]
             rates = {}
-            for kind, cache, times in (("distinct", 0, 1), ("cached", 200_000, 1 if arguments.quick else REPEAT)):
+            for kind, cache, times in (("distinct", 0, 1), ("cached", 200_000, REPEAT)):
                 with served(directory / kind, arguments.store, cache=cache) as (_, call):
                     app.set_up(url=f"unix:{call.path}")
                     rates[kind] = throughput(app, newest, call, lines[:batch] + times * lines[batch:], batch)
@@ -83,12 +84,12 @@ def start_up(app: Installed, python: str, turns: int) -> Start:
 def throughput(app: Installed, python: str, call: Caller, lines: Sequence[bytes], batch: int) -> Rates:
     """Events a second of the API alone and of a search; the first batch warms both and does not count."""
     warm, counted = rows(lines[:batch]), rows(lines[batch:])
-    idle, search = (conversation(app.info(), [table(part)] if part else [b""]) for part in ([], counted))
+    idle, short, search = (conversation(app.info(), [table(part) if part else b""]) for part in ([], warm, counted))
     api = [asked(call)([json.dumps(row).encode() for row in part]) for part in parts(counted, batch)]
     asked(call)([json.dumps(row).encode() for row in warm])()
-    run(app.command(python=python), search, app)
+    checked(app, python, short, batch)
     alone, ours = [], []
-    for turn in range(3):
+    for turn in range(TURNS):
         for way in ("api", "search") if turn % 2 else ("search", "api"):
             if way == "api":
                 alone.append(sum(seconds(once) for once in api))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import subprocess
 
 import pytest
@@ -52,7 +53,9 @@ def alert(app, rows, folder, sid="scheduler__1"):
         "server_uri": app.splunkd,
         "session_key": app.session_key,
         "sid": sid,
-        "search_name": "A search",
+        "search_name": 'A "search"\nof mine',
+        "app": "search",
+        "owner": "analyst",
         "results_file": str(results),
         "configuration": {},
     }
@@ -114,6 +117,20 @@ def test_what_the_alert_action_sent_is_found_by_a_lookup_of_the_same_events(app,
     assert all(one["triage_verdict"] and one["triage_model"] for one in found)
     assert missing["triage_verdict"] == missing["triage_error"] == ""
     assert first == found[0]
+
+
+def test_enterprise_security_reads_how_the_action_went(app, tmp_path):
+    log = app.folder.parent / "var" / "log" / "splunk"
+    log.mkdir(parents=True)
+    assert alert(app, [row(400)], tmp_path, sid="scheduler__4").returncode == 0
+    app.set_up(url=f"unix:{tmp_path}/nothing.sock")
+    assert alert(app, [row(400)], tmp_path, sid="1700.5").returncode == 2
+    good, bad = (log / "triaged_run_modalert.log").read_text().splitlines()
+    for line, mode, status in ((good, "saved", "success"), (bad, "adhoc", "failure")):
+        pairs = dict(re.findall(r'(\w+)="([^"]*)"', line))
+        assert pairs["search_name"] == "A 'search' of mine"
+        assert (pairs["action_name"], pairs["action_mode"], pairs["action_status"]) == ("triaged_run", mode, status)
+        assert (pairs["user"], pairs["app"]) == ("analyst", "search")
 
 
 def test_results_without_a_place_are_known_by_the_search_and_their_number(app, house, tmp_path):

@@ -9,16 +9,18 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from triaged_chunks import values_of
 from triaged_daemon import DaemonError, Request, client
 from triaged_identity import IDENTITY, index_of, native_id
 
-MOST = 10_000
 BATCH = 500
 _MULTIVALUE = "__mv_"
 
@@ -30,12 +32,40 @@ def main() -> int:
         return 1
     payload = json.load(sys.stdin)
     try:
-        told = send(payload)
+        told, level, status = send(payload), "INFO", 0
     except (DaemonError, OSError, EOFError, csv.Error) as error:
-        sys.stderr.write(f"ERROR {error}\n")
-        return 2
-    sys.stderr.write(f"INFO {told}\n")
-    return 0
+        told, level, status = str(error), "ERROR", 2
+    sys.stderr.write(f"{level} {told}\n")
+    log(payload, level, told)
+    return status
+
+
+def log(payload: Mapping[str, Any], level: str, told: str) -> None:
+    """One line as the Common Action Model has it, by which Enterprise Security shows how an adaptive response went."""
+    sid = str(payload.get("sid") or "")
+    said = {
+        "signature": told,
+        "action_name": "triaged_run",
+        "search_name": payload.get("search_name"),
+        "sid": sid,
+        "app": payload.get("app"),
+        "user": payload.get("owner"),
+        "action_mode": "saved" if sid.startswith(("scheduler", "rt_scheduler")) else "adhoc",
+        "action_status": "success" if level == "INFO" else "failure",
+    }
+    pairs = " ".join(f'{name}="{_plain(value)}"' for name, value in said.items())
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S%z')} {level} sendmodaction - {pairs}\n"
+    folder = Path(os.environ.get("SPLUNK_HOME", "/opt/splunk")) / "var" / "log" / "splunk"
+    try:
+        with (folder / "triaged_run_modalert.log").open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:
+        sys.stderr.write(f"WARN {error}\n")
+
+
+def _plain(value: Any) -> str:
+    """A value that cannot end its quotes, or its line: a search's name is whatever somebody called it."""
+    return " ".join(str(value or "").replace('"', "'").replace("\\", "/").split())
 
 
 def send(payload: Mapping[str, Any]) -> str:
@@ -62,7 +92,7 @@ def requests(payload: Mapping[str, Any]) -> Iterator[Request]:
 
 def items(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Each result as an item of the inlet; one that was taken from an index has its own identity there."""
-    for row in islice(rows(payload), MOST):
+    for row in rows(payload):
         bucket, address = (str(row.get(name) or "") for name in IDENTITY)
         placed = {"id": native_id(bucket, address), "index": index_of(bucket)} if bucket and address else {}
         yield {"data": row, **placed}
