@@ -58,7 +58,7 @@ def main() -> None:
             rates = {}
             for kind, cache, times in (("distinct", 0, 1), ("cached", 200_000, REPEAT)):
                 with served(directory / kind, arguments.store, cache=cache) as (_, call):
-                    app.set_up(url=f"unix:{call.path}")
+                    app.set_up(url=f"unix:{call.path}", timeout="600")
                     rates[kind] = throughput(app, newest, call, lines[:batch] + times * lines[batch:], batch)
     show(stream.name, batch, starts, rates)
 

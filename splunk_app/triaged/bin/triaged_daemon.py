@@ -77,7 +77,7 @@ def settings(app: Path = APP) -> Settings:
             url=conf.get("daemon", "url", fallback="").strip(),
             deployment=conf.get("daemon", "deployment", fallback="").strip(),
             ca_file=conf.get("daemon", "ca_file", fallback="").strip() or None,
-            timeout=conf.getfloat("daemon", "timeout", fallback=30.0),
+            timeout=conf.getfloat("daemon", "timeout", fallback=60.0),
             splunkd_ca_file=conf.get("splunkd", "ca_file", fallback="").strip() or None,
         )
     except (Error, ValueError) as error:
