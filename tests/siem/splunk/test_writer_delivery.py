@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from typing import Any
 
@@ -76,18 +77,13 @@ def bundle(tmp_path_factory) -> Bundle:
 
 @pytest.fixture
 def target(tmp_path, bundle) -> Iterator[Callable[..., Target]]:
-    opened: list[Any] = []
+    with ExitStack() as opened:
 
-    def make(count: int = 10, **more: Any) -> Target:
-        house = House(tmp_path, bundle, source=SOURCE, policy=POLICY)
-        splunkd = Splunkd()
-        opened.extend([house, splunkd])
-        splunkd.__enter__()
-        return Target(house, splunkd, count, **more)
+        def make(count: int = 10, **more: Any) -> Target:
+            house = opened.enter_context(closing(House(tmp_path, bundle, source=SOURCE, policy=POLICY)))
+            return Target(house, opened.enter_context(Splunkd()), count, **more)
 
-    yield make
-    for one in reversed(opened):
-        one.close() if isinstance(one, House) else one.__exit__()
+        yield make
 
 
 def test_every_verdict_arrives_once(target) -> None:
@@ -100,7 +96,7 @@ def test_every_verdict_arrives_once(target) -> None:
 def test_what_is_never_acknowledged_is_sent_a_bounded_number_of_times_and_then_a_dead_letter(target) -> None:
     target = target(6, ack_sends=3)
     target.splunkd.faults.acks = "never"
-    target.turn(60)
+    target.turn(60, every=60)
     assert target.pending == 0
     assert len(target.dead) == 6
     assert all("sent 3 times and never acknowledged" in reason for reason in target.dead)
@@ -149,7 +145,7 @@ def test_a_daemon_that_dies_between_send_and_acknowledgement_sends_again_on_anot
 def test_a_collector_that_is_busy_for_an_hour_makes_no_dead_letter(target) -> None:
     target = target(5, max_attempts=2)
     target.splunkd.faults.hec_busy = 10_000
-    target.turn(60)
+    target.turn(60, every=120)
     assert (target.dead, target.pending) == ([], 5)
     target.splunkd.faults.hec_busy = 0
     target.turn(10)
@@ -199,13 +195,13 @@ def faults_at_random(splunkd: Splunkd, dice: random.Random) -> None:
 def test_whatever_fails_in_whatever_order_every_verdict_arrives_at_least_once(target, seed: int) -> None:
     target = target(60, batch=7, ack_sends=1000, max_attempts=1000, max_bytes=8000)
     dice = random.Random(seed)
-    for _ in range(25):
+    for _ in range(15):
         faults_at_random(target.splunkd, dice)
         target.turn(1)
         if dice.random() < 0.1:
             target.restart()
     target.splunkd.faults.__init__()
-    target.turn(40)
+    target.turn(40, every=60)
     assert (target.dead, target.pending) == ([], 0)
     assert set(arrived(target.splunkd)) == target.ids
 
