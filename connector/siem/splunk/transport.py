@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,6 +18,7 @@ from connector.errors import ConfigError
 
 CONNECT_S: Final = 10.0
 """How long a connection may take to stand; the rest of the time-out is for answers."""
+_PIECE: Final = 1 << 16
 
 
 class UnsentError(OSError):
@@ -34,7 +35,7 @@ class Exchange(NamedTuple):
 
 
 class Body:
-    """The body of an answer, as a stream. ``whole`` is whether the sender ended it as it had announced."""
+    """The body of an answer, as a stream."""
 
     def __init__(self, response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> None:
         self._response = response
@@ -47,20 +48,18 @@ class Body:
             self.close()
         return data
 
-    def readinto(self, buffer: Any) -> int:
-        """Reads into a buffer, for ``io.BufferedReader``."""
-        size = self._response.readinto(buffer)
-        missing = self._response.length
-        if not size and len(buffer) and missing:
-            raise http.client.IncompleteRead(b"", missing)
-        return size
+    def lines(self) -> Iterator[bytes]:
+        """Line by line, as they arrive, without their ends.
 
-    def lines(self) -> Iterable[bytes]:
-        """Line by line, as they arrive."""
-        while line := self._response.readline():
-            yield line
-        missing = self._response.length
-        if missing:
+        Raises ``http.client.IncompleteRead`` where the sender stops before its announced end.
+        """
+        rest = b""
+        while piece := self._response.read1(_PIECE):
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from whole
+        if rest:
+            yield rest
+        if missing := self._response.length:
             raise http.client.IncompleteRead(b"", missing)
 
     def close(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from pydantic import ValidationError
 from connector.errors import ConfigError, TransientError
 from connector.siem.splunk.client import Splunk, path_of
 from connector.siem.splunk.connection import Connection
+from connector.siem.splunk.transport import Transport
 from connector.testing import ManualClock
 from tests.splunkd import Splunkd, User
 from tests.splunkd.tls import context
@@ -160,19 +163,44 @@ def test_a_server_that_keeps_silent_is_waited_for_only_so_long() -> None:
         assert caught.value.sent
 
 
-def test_something_else_that_listens_there_is_told() -> None:
+@contextmanager
+def answering(said: bytes) -> Iterator[str]:
+    """The address of something that says this, once, whatever it is asked."""
+
     def answer(listening: socket.socket) -> None:
         peer, _ = listening.accept()
         with peer:
             peer.recv(4096)
-            peer.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+            peer.sendall(said)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=answer, args=(listening,))
         thread.start()
-        with pytest.raises(ConfigError, match="management port"):
-            info(connected(f"http://127.0.0.1:{listening.getsockname()[1]}", token="t"))
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         thread.join()
+
+
+def test_something_else_that_listens_there_is_told() -> None:
+    with answering(b"SSH-2.0-OpenSSH_9.6\r\n") as url, pytest.raises(ConfigError, match="management port"):
+        info(connected(url, token="t"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"Content-Length: 100\r\n\r\nabc\nde",
+        b"Transfer-Encoding: chunked\r\n\r\n6\r\nabc\nde\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n64\r\nabc\nde",
+    ],
+)
+def test_a_stream_that_stops_before_its_announced_end_gives_what_came_and_says_so(said: bytes) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + said) as url:
+        body = Transport(timeout=5).send("GET", url, {}).body
+        lines = body.lines()
+        assert next(lines) == b"abc"
+        with pytest.raises(IncompleteRead):
+            list(lines)
+        body.close()
 
 
 @pytest.mark.parametrize(
