@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -38,7 +37,10 @@ def answers(site, daemon):
     wait_until(does, "the API answers", of=daemon)
 
 
-@pytest.mark.parametrize("step", ["ingest.commit", "ingest.committed", "ingest.scored"])
+@pytest.mark.parametrize(
+    "step",
+    ["ingest.commit", *(pytest.param(step, marks=pytest.mark.full) for step in ("ingest.committed", "ingest.scored"))],
+)
 def test_what_got_a_202_survives_sigkill_and_what_did_not_may_be_sent_again(site, step):
     call = call_of(site)
     daemon = site.start("-m", "tests.daemon.crash", str(site.config), step, "3")
@@ -68,7 +70,7 @@ def test_what_got_a_202_survives_sigkill_and_what_did_not_may_be_sent_again(site
     assert set(site.runs().values()) == {1}
 
 
-def test_a_reload_takes_new_tokens_and_refuses_no_connection(site):
+def test_a_reload_takes_new_tokens_refuses_no_connection_and_logs_no_token(site):
     call = call_of(site)
     daemon = site.start()
     answers(site, daemon)
@@ -93,11 +95,14 @@ def test_a_reload_takes_new_tokens_and_refuses_no_connection(site):
     finally:
         done.set()
         asker.join(90)
-        stop(daemon)
+        log = "\n".join(stop(daemon))
     assert (old, failed) == (401, [])
+    assert log.count("api.listening") == 2
+    assert not any(token in log for token in (*TOKENS.values(), fresh))
     assert not (site.dir / "api.sock").exists()
 
 
+@pytest.mark.full
 def test_a_reload_with_a_place_that_is_taken_keeps_what_answers(site, tmp_path):
     call = call_of(site)
     daemon = site.start()
@@ -111,6 +116,7 @@ def test_a_reload_with_a_place_that_is_taken_keeps_what_answers(site, tmp_path):
     assert any("reload_refused" in line and "no socket" in line for line in lines)
 
 
+@pytest.mark.full
 def test_a_daemon_may_have_an_api_and_no_source(tmp_path):
     site = Site(tmp_path, extra=api_settings(tmp_path))
     text = site.config.read_text()
@@ -122,18 +128,6 @@ def test_a_daemon_may_have_an_api_and_no_source(tmp_path):
     assert answer.status == 202
     wait_until(lambda: set(site.verdict_ids()) == set(answer.json["ids"]), "it is delivered", of=daemon)
     stop(daemon)
-
-
-def test_no_token_reaches_the_log(site):
-    daemon = site.start()
-    answers(site, daemon)
-    call = call_of(site)
-    for token in ("search", "no such token, but one of 32 characters"):
-        call("GET", "/v1/actions", token=token)
-    call("POST", "/v1/classify", b"{", token="search")
-    text = "\n".join(stop(daemon))
-    assert "api.listening" in text
-    assert not any(token in text for token in (*TOKENS.values(), "no such token"))
 
 
 WITHOUT = """
@@ -168,6 +162,7 @@ def test_without_the_extra_and_without_an_api_everything_else_goes_on(tmp_path):
     assert len(site.verdict_ids()) == 3
 
 
+@pytest.mark.full
 def test_a_dead_letter_of_an_inlet_is_replayed(site):
     daemon = site.start()
     answers(site, daemon)
@@ -179,11 +174,3 @@ def test_a_dead_letter_of_an_inlet_is_replayed(site):
     with wiring.opened_ledger(wiring.load_settings(site.config)) as ledger:
         (letter,) = ledger.dead_letters()
     assert letter.attempts == 2
-
-
-def test_the_file_of_the_socket_belongs_to_the_daemon_alone(site):
-    daemon = site.start()
-    answers(site, daemon)
-    found = (site.dir / "api.sock").stat()
-    stop(daemon)
-    assert (found.st_mode & 0o777, found.st_uid) == (0o600, os.getuid())
