@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_splunklib_logs_in_searches_exports_writes_and_reads(splunkd: Splunkd) -
     seen = _drive(splunkd, sys.executable)
     assert {name: seen[name] for name in _SEEN} == _SEEN
     assert seen["guid"] == splunkd.guid
-    assert seen["sdk"] == "2.1.1"
+    assert seen["sdk"] == version("splunk-sdk")
 
 
 def test_the_newest_splunklib_sees_the_same(splunkd: Splunkd) -> None:
