@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.errors import TransientError
 from connector.siem.splunk import rows as stream
 from connector.siem.splunk.client import Splunk
-from connector.siem.splunk.faults import RAISED, CutError, Fault, fault
+from connector.siem.splunk.faults import RAISED, CutError, Fault, failed, fault
 from connector.siem.splunk.messages import Message, meaning, told
 from connector.siem.splunk.window import ALL_TIME
 
@@ -27,8 +26,7 @@ def counted(splunk: Splunk, search: str, first: int, until: int, harmless: Seque
                 continue
             means = meaning(item, harmless)
             if isinstance(means, Fault):
-                text = f"counting on {splunk.address}: {told(item)}"
-                raise means.kind(text, sent=True) if issubclass(means.kind, TransientError) else means.kind(text)
+                raise failed(means, f"counting on {splunk.address}: {told(item)}")
             if means == "partial":
                 return None
     except CutError:

@@ -137,6 +137,11 @@ def answered(status: int, texts: tuple[str, ...], what: str, *, login: bool = Fa
     return _made(found, f"{what}: HTTP {status}{' ' if reason else ''}{_cut(reason)}", sent=True)
 
 
+def failed(found: Fault, what: str) -> TriagedError:
+    """For a search that says of itself that it failed."""
+    return _made(found, what, sent=True)
+
+
 def by_text(text: str) -> Fault | None:
     """The reaction to what the server says; None for what no line knows."""
     return next((fault for pattern, fault in _TEXTS if pattern.search(text)), None)

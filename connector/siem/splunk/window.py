@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from typing import Any, Final
 
 import msgspec
 
-from connector.errors import ConfigError, TransientError
+from connector.errors import ConfigError
 from connector.siem.splunk import rows as stream
 from connector.siem.splunk.client import Splunk
-from connector.siem.splunk.faults import RAISED, CutError, Fault, fault
+from connector.siem.splunk.faults import RAISED, CutError, Fault, failed, fault
 from connector.siem.splunk.identity import index_of, native_id
 from connector.siem.splunk.messages import Message, meaning, told
 from connector.siem.splunk.smallest import Key, Row, Smallest
@@ -58,13 +59,9 @@ class Windows:
         kept = Smallest(most, _SIZE)
         reasons: list[str] = []
         narrow = until - first <= 1
-        body = self._opened(first, until)
+        body = self._opened(first, until)  # a search that never began to answer is an outage, and no cut
         try:
-            for item in stream.read(body.lines()):
-                if isinstance(item, Message):
-                    self._heed(item, reasons)
-                    continue
-                row = self._row(item)
+            for row in self._rows(body, reasons):
                 if first <= row.key[0] < until and (after is None or row.key > after):
                     kept.add(row)
                     if kept.seen > _TOO_MANY * most and not narrow:
@@ -73,28 +70,26 @@ class Windows:
             if not narrow:
                 raise
             reasons.append(str(error))
-        except RAISED as error:
-            mapped = fault(error, f"reading a search on {self._splunk.address}")
-            if not (isinstance(mapped, CutError) and narrow):
-                raise mapped from error
-            reasons.append(str(mapped))
         finally:
             body.close()
         reason = "; ".join(dict.fromkeys(reasons))
         return Window(first, until, tuple(kept.sorted()), overflowed=kept.overflowed, reason=reason)
 
     def check(self, second: int) -> None:
-        """Asks for one second and reads no further than its first line: whether the search is one, and allowed."""
-        body = self._opened(second, second + 1)
+        """Asks for one second and reads no further than its first row: whether the search is one, and allowed."""
+        with closing(self._opened(second, second + 1)) as body, suppress(CutError):
+            next(self._rows(body, []), None)
+
+    def _rows(self, body: Body, reasons: list[str]) -> Iterator[Row]:
+        """The rows as they come; what keeps them from being all is added to ``reasons``."""
         try:
             for item in stream.read(body.lines()):
-                if not isinstance(item, Message):
-                    return
-                self._heed(item, [])
+                if isinstance(item, Message):
+                    self._heed(item, reasons)
+                else:
+                    yield self._row(item)
         except RAISED as error:
-            raise fault(error, f"checking the search on {self._splunk.address}") from error
-        finally:
-            body.close()
+            raise fault(error, f"reading a search on {self._splunk.address}") from error
 
     def _opened(self, first: int, until: int) -> Body:
         times = {**ALL_TIME, "index_earliest": str(first), "index_latest": str(until)}
@@ -104,8 +99,7 @@ class Windows:
         """Notes what keeps the window from being whole; raises what ended the search."""
         found = meaning(message, self._harmless)
         if isinstance(found, Fault):
-            text = f"searching on {self._splunk.address}: {told(message)}. {found.advice}".rstrip(". ")
-            raise found.kind(text, sent=True) if issubclass(found.kind, TransientError) else found.kind(text)
+            raise failed(found, f"searching on {self._splunk.address}: {told(message)}")
         if found == "partial":
             reasons.append(told(message))
 

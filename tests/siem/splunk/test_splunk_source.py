@@ -335,3 +335,16 @@ def test_large_events_fill_no_more_memory_than_a_page_may(splunkd: Splunkd, sour
     read = pages(source(), between(START, START + 1))
     assert sorted(ids(read)) == held(splunkd)
     assert max(len(batch.items) for batch in read) < 5
+
+
+def test_a_server_that_never_begins_to_answer_is_an_outage_and_no_second_is_passed(
+    splunkd: Splunkd, source: Make
+) -> None:
+    splunkd.put("a", indextime=START)
+    reader = source(timeout=0.2)
+    reader.heads()
+    splunkd.faults.slow_s, splunkd.faults.slow_path = 1.0, "export"
+    with pytest.raises(TransientError):
+        reader.read(between(START, START + 1), None, 5)
+    splunkd.faults.slow_s = 0
+    assert len(ids(pages(reader, between(START, START + 1)))) == 1
