@@ -5,7 +5,7 @@ them only where the settings want an API.
 """
 
 from connector.api.desk import Desk
-from connector.api.door import Door, check_installed
+from connector.api.door import Door, check, check_installed
 from connector.api.inlet import Inlet, PushSource, inlet_source_settings
 
-__all__ = ["Desk", "Door", "Inlet", "PushSource", "check_installed", "inlet_source_settings"]
+__all__ = ["Desk", "Door", "Inlet", "PushSource", "check", "check_installed", "inlet_source_settings"]

@@ -24,6 +24,13 @@ def check_installed(settings: ApiSettings) -> None:
         raise ConfigError(f"[api] needs {' and '.join(missing)}: pip install 'triaged[api]'")
 
 
+def check(settings: ApiSettings) -> None:
+    """Whether these settings could be served, but for the address. Raises ``ConfigError``."""
+    if settings.on:
+        check_installed(settings)
+        tls(settings)
+
+
 class Door:
     """Closed until :meth:`open`; connections that come while it is shut for a reload wait.
 

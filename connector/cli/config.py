@@ -7,7 +7,7 @@ from functools import partial
 
 import typer
 
-from connector import wiring
+from connector import api, wiring
 from connector.cli import options
 from connector.errors import ConfigError, TransientError
 from connector.settings import Settings, SourceSettings, json_schema
@@ -40,6 +40,8 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
     yield from _enrichment(settings)
     yield "model", _problem(lambda: wiring.open_bundle(settings))
     yield "ledger", _problem(lambda: _open_ledger(settings))
+    if settings.api.on:
+        yield "api", _problem(lambda: api.check(settings.api))
     for name, config in settings.sources.items():
         heads: list[Position] = []
         problem = _problem(partial(_look, name, config, heads))

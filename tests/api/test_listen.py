@@ -9,13 +9,16 @@ import ssl
 import stat
 
 import pytest
+from typer.testing import CliRunner
 
 from connector import wiring
 from connector.api import Door
 from connector.api.listen import listen, tls
+from connector.cli import app
 from connector.errors import ConfigError
 from connector.settings import CLEARTEXT, ApiSettings
-from tests.api.house import TOKENS, opened
+from tests.api.house import TOKENS, api_settings, opened
+from tests.daemon.site import Site
 from tests.servers.cache import Unavailable
 from tests.servers.certificates import Certificates
 
@@ -188,3 +191,17 @@ def test_a_door_of_settings_without_an_api_does_nothing(tmp_path):
     door.prepare(settings(socket=None))
     door.shut()
     door.close()
+
+
+def test_config_check_says_whether_it_could_be_served(tmp_path, certificates):
+    site = Site(tmp_path, extra=api_settings(tmp_path, f'certificate = "{tmp_path}/no.crt"\nkey = "{tmp_path}/no.key"'))
+    site.events(1)
+    done = CliRunner().invoke(app, ["config", "check", "--config", str(site.config)])
+    assert (done.exit_code, "FAIL api: " in done.output) == (1, True)
+    good = {"no.crt": "server.crt", "no.key": "server.key"}
+    text = site.config.read_text()
+    for wrong, right in good.items():
+        text = text.replace(f"{tmp_path}/{wrong}", str(certificates.folder / right))
+    site.config.write_text(text)
+    done = CliRunner().invoke(app, ["config", "check", "--config", str(site.config)])
+    assert (done.exit_code, "ok   api\n" in done.output) == (0, True)
