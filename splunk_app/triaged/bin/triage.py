@@ -109,10 +109,10 @@ class Triage:
             return Answer(body)
         try:
             daemon = self._daemon()
-            added = list(self._scored(daemon, rows) if self._options.mode == "score" else self._looked_up(daemon, rows))
+            added = self._scored(daemon, rows) if self._options.mode == "score" else self._looked_up(daemon, rows)
         except DaemonError as error:
             self._note(error)
-            added = [{"triage_error": [str(error)]}] * len(rows)
+            added = iter([{"triage_error": [str(error)]}] * len(rows))
         return Answer(rows.written(added, FIELDS), self._messages())
 
     def _daemon(self) -> Client:

@@ -16,7 +16,7 @@ import os
 import re
 import select
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Callable, NamedTuple, Optional
 
 _HEADER = re.compile(rb"chunked 1\.0,(\d{1,10}),(\d{1,10})\s*\n")
@@ -144,8 +144,11 @@ class Rows:
 
         return {name: whole(value) for name, value in event.items()}
 
-    def written(self, added: Sequence[Mapping[str, Sequence[str]]], fields: Sequence[str]) -> bytes:
-        """All rows as CSV with these fields, each as it was added to its row; what had the same names before is replaced."""
+    def written(self, added: Iterable[Mapping[str, Sequence[str]]], fields: Sequence[str]) -> bytes:
+        """All rows as CSV with these fields, each as it was added to its row; what had the same names before is replaced.
+
+        Each row is written when ``added`` gives its part, which may take as long as a daemon takes.
+        """
         header = list(self.header)
         for name in (column for field in fields for column in (field, _MULTIVALUE + field)):
             if name not in self._at:
@@ -153,17 +156,17 @@ class Rows:
                 header.append(name)
         blank = [""] * (len(header) - len(self.header))
         ours = [(field, self._at[field], self._at[_MULTIVALUE + field]) for field in fields]
+        out = io.StringIO(newline="")
+        # with the default ending "\r\n", for a lone "\r" in a value is only quoted where the ending holds it
+        writer = csv.writer(out)
+        writer.writerow(header)
         for row, values in zip(self.rows, added):
             row.extend(blank)
             for field, one, several in ours:
                 found = values.get(field, ())
                 row[one] = "\n".join(found)
                 row[several] = multivalue(found) if len(found) > 1 else ""
-        out = io.StringIO(newline="")
-        # with the default ending "\r\n", for a lone "\r" in a value is only quoted where the ending holds it
-        writer = csv.writer(out)
-        writer.writerow(header)
-        writer.writerows(self.rows)
+            writer.writerow(row)
         text = out.getvalue()
         return (text.replace(self._nul, "\0") if self._nul else text).encode("utf-8", "surrogateescape")
 
