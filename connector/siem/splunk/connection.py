@@ -14,6 +14,7 @@ from connector.settings import Every
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_HEADER: Final = re.compile(r"[\x21-\x7e]+")
 _PORT: Final = 8089
 
 
@@ -48,6 +49,11 @@ class Connection(BaseModel):
     def _hosts_are_addresses(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(address(host) for host in hosts)
 
+    @field_validator("token", "session_key")
+    @classmethod
+    def _secrets_fit_into_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
+        return None if secret is None else for_header(secret)
+
     @field_validator("app")
     @classmethod
     def _app_is_a_name(cls, app: str | None) -> str | None:
@@ -81,6 +87,17 @@ def address(host: str) -> str:
         raise ValueError(f"{host.rpartition('@')[2]!r} is no address: `https://search-head:8089` is one")
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{name}:{parts.port or _PORT}"
+
+
+def for_header(secret: SecretStr) -> SecretStr:
+    """A secret that a header can carry, without the space or newline that a file of secrets ends with.
+
+    Raises ``ValueError`` that does not quote it.
+    """
+    value = secret.get_secret_value().strip()
+    if not _HEADER.fullmatch(value):
+        raise ValueError("it is empty, or holds what cannot stand in a header: spaces, control or non-ASCII characters")
+    return SecretStr(value)
 
 
 def is_safe(host: str) -> bool:

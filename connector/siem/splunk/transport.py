@@ -91,7 +91,11 @@ class Transport:
         return exchange._asdict()
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | str = b"") -> Exchange:
-        """One request. Raises ``UnsentError`` where nothing left, and ``OSError`` or ``HTTPException`` where it may have."""
+        """One request.
+
+        Raises ``UnsentError`` where nothing left, ``OSError`` or ``HTTPException`` where it may have, and ``ConfigError``
+        for a header that cannot be sent.
+        """
         parts = urlsplit(url)
         connection = self._connected(parts)
         try:
@@ -99,8 +103,11 @@ class Transport:
             raw = body.encode() if isinstance(body, str) else body
             connection.request(method, path, raw, {"Accept": "*/*", "Connection": "close", **headers})
             response = connection.getresponse()
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                # its text quotes the header, and a header may be the secret
+                raise ConfigError(f"a request to {parts.netloc} cannot be made: {type(error).__name__}") from None
             raise
         return Exchange(response.status, response.reason, response.getheaders(), Body(response, connection))
 

@@ -19,7 +19,7 @@ from connector.settings import Every, Section, TargetSettings
 from connector.siem.splunk.alerts import Notables
 from connector.siem.splunk.client import Splunk
 from connector.siem.splunk.collectors import DELIVERED, Collectors, Patience
-from connector.siem.splunk.connection import Connection
+from connector.siem.splunk.connection import Connection, for_header
 from connector.siem.splunk.hec import Collector, collector_address
 from connector.siem.splunk.kv import KvStore
 from connector.siem.splunk.packing import HecEvent
@@ -69,6 +69,11 @@ class SplunkWriterConfig(TargetSettings):
     @classmethod
     def _hec_are_addresses(cls, hec: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(collector_address(url) for url in hec)
+
+    @field_validator("hec_token")
+    @classmethod
+    def _token_fits_into_a_header(cls, token: SecretStr) -> SecretStr:
+        return for_header(token)
 
     @model_validator(mode="after")
     def _waiting_ends_before_it_is_given_up(self) -> SplunkWriterConfig:

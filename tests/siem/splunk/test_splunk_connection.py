@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import IncompleteRead
@@ -66,6 +67,23 @@ def test_a_connection_that_cannot_be_safe_is_refused_and_no_secret_is_told(table
     with pytest.raises(ValidationError, match=said) as caught:
         Connection.model_validate(table)
     assert "secret" not in str(caught.value.errors(include_input=False, include_url=False))
+
+
+@pytest.mark.parametrize("way", ["token", "session_key"])
+def test_a_secret_loses_the_space_around_it_and_one_that_fits_into_no_header_is_refused_unquoted(way: str) -> None:
+    connection = Connection.model_validate({"hosts": ["https://a"], way: " s3cr3t\r\n"})
+    assert getattr(connection, way).get_secret_value() == "s3cr3t"
+    for bad in ("s3cr3t\nX: y", "s3cr3t\0", "s3cr3t \u00e9", "\n"):
+        with pytest.raises(ValidationError, match="cannot stand in a header") as caught:
+            Connection.model_validate({"hosts": ["https://a"], way: bad})
+        assert "s3cr3t" not in str(caught.value.errors(include_input=False, include_url=False))
+
+
+@pytest.mark.parametrize("value", ["Splunk s3cr3t\n", "Splunk s3cr3t\u2026"])
+def test_a_header_that_cannot_be_sent_is_told_without_its_value(splunkd: Splunkd, value: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be made") as caught:
+        Transport(timeout=5).send("GET", splunkd.url, {"Authorization": value})
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_address_has_the_management_port_unless_it_says_otherwise() -> None:

@@ -254,6 +254,13 @@ def test_settings_that_cannot_work_are_refused(splunkd: Splunkd, more: dict[str,
         SplunkWriterConfig.model_validate(table(splunkd, **more))
 
 
+def test_a_token_from_a_file_may_end_with_a_newline_and_hold_none(splunkd: Splunkd) -> None:
+    with writing(splunkd, hec_token=f"{splunkd.hec_ack_token}\n") as writer:
+        assert outcomes(writer.write(verdicts(1))) == ["delivered"]
+    with pytest.raises(ValueError, match="cannot stand in a header"):
+        SplunkWriterConfig.model_validate(table(splunkd, hec_token="a\nb"))
+
+
 def test_the_token_is_in_no_text_of_the_settings(splunkd: Splunkd) -> None:
     config = SplunkWriterConfig.model_validate(table(splunkd))
     assert splunkd.hec_ack_token not in repr(config)
