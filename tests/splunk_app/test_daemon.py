@@ -12,6 +12,7 @@ from triaged_daemon import DaemonError, Server, settings
 
 from tests.servers.cache import Unavailable
 from tests.servers.certificates import Certificates
+from tests.splunk_app.conftest import SECRETS
 from tests.splunk_app.daemons import broken, moody, said, scored, silent, verdict
 from tests.splunk_app.pythons import VERSIONS, python
 from tests.splunk_app.search import conversation, table
@@ -156,6 +157,16 @@ def test_a_lookup_without_a_deployment_or_a_place_says_what_is_missing(installed
 def test_a_user_who_may_not_read_the_token_learns_which_role_may(installed, place):
     done = installed("guest", url=f"unix:{place}").run(bodies=[table(ROWS[:1])])
     assert "the role triaged_analyst may" in done.rows[0]["triage_error"]
+
+
+def test_a_token_that_no_header_can_carry_is_in_no_field_of_the_events(installed, search_head, place):
+    search_head.passwords.put("search", "s3cr3t\nof-two-lines", "triaged", "triaged")
+    try:
+        done = installed(url=f"unix:{place}").run(bodies=[table(ROWS[:1])])
+    finally:
+        search_head.passwords.put("search", SECRETS["search"], "triaged", "triaged")
+    assert "ValueError" in done.rows[0]["triage_error"]
+    assert not [text for text in (*done.rows[0].values(), *done.warnings, done.stderr) if "s3cr3t" in text]
 
 
 def test_a_search_head_that_does_not_answer_is_told(app, place):

@@ -315,7 +315,10 @@ class _Call:
 
         if self._connection is not None:
             self._connection.close()
-        message = f"{self._owner.server.url} does not answer: {str(error) or type(error).__name__}"
+        # what http.client says of a header that cannot be sent quotes the header, and so the token
+        quotes = isinstance(error, ValueError) and not isinstance(error, OSError)
+        reason = type(error).__name__ if quotes else str(error) or type(error).__name__
+        message = f"{self._owner.server.url} does not answer: {reason}"
         return DaemonError(message, again=not isinstance(error, (SSLError, ValueError, timeout)))
 
 
