@@ -75,22 +75,40 @@ class Notables:
             raise ConfigError(f"{what} on {self._splunk.address}: the role needs the capability {CAPABILITY}")
 
     def apply_all(self, updates: Sequence[AlertUpdate]) -> list[Delivery]:
-        """One outcome an update."""
-        return [self.apply(update) for update in updates]
+        """One outcome an update. Once one was not answered, the others wait unasked: each would wait as long by itself.
+
+        Raises ``TransientError`` where nothing was answered and nothing changed, and ``ConfigError`` where Splunk refuses us.
+        """
+        outcomes: list[Delivery] = []
+        waits: Delivery | None = None
+        asked = False
+        for update in updates:
+            if update.alert.siem != self._deployment:
+                outcomes.append(_DELIVERED)
+                continue
+            try:
+                outcome = waits or self.apply(update)
+            except TransientError as error:
+                if not asked:
+                    raise
+                outcome = Delivery(outcome="retry", reason=str(error))
+            asked = True
+            if outcome.outcome in {"retry", "unknown"}:
+                waits = Delivery(outcome="retry", reason=outcome.reason)
+            outcomes.append(outcome)
+        return outcomes
 
     def apply(self, update: AlertUpdate) -> Delivery:
         """Brings one notable to what the record says; of other deployments there is nothing to do.
 
-        Raises ``ConfigError`` where Splunk refuses us.
+        Raises ``TransientError`` where a look-up before the change is not answered, and ``ConfigError`` where Splunk refuses us.
         """
         if update.alert.siem != self._deployment:
             return _DELIVERED
         try:
             change = self._change(update)
             if not self._stands(update):
-                self._send({"ruleUIDs": update.alert.id, **change})
-        except TransientError as error:
-            return Delivery(outcome="unknown" if error.sent else "retry", reason=str(error))
+                return self._sent({"ruleUIDs": update.alert.id, **change})
         except PermanentError as error:
             return Delivery(outcome="rejected", reason=str(error))
         return _DELIVERED
@@ -145,6 +163,14 @@ class Notables:
             return False
         mark = mark_of(update)
         return any(isinstance(row, Mapping) and mark in str(row.get("comment")) for row in rows or ())
+
+    def _sent(self, form: Mapping[str, str]) -> Delivery:
+        """The outcome of a change; one that a search head fails to make may be that update's own, so it raises nothing."""
+        try:
+            self._send(form)
+        except TransientError as error:
+            return Delivery(outcome="unknown" if error.sent else "retry", reason=str(error))
+        return _DELIVERED
 
     def _send(self, form: Mapping[str, str]) -> None:
         what = "changing a notable"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from connector.errors import ConfigError
+from connector.errors import ConfigError, TransientError
 from connector.siem.splunk.alerts import DISPOSITIONS, LONGEST_COMMENT, STATUSES, Notables, comment_of, mark_of
 from connector.siem.splunk.client import Splunk
 from connector.siem.splunk.writer import ServerSettings
@@ -172,6 +172,30 @@ def test_a_busy_search_head_is_asked_again_later(splunkd: Splunkd) -> None:
     found = writer.apply(update())
     assert found.outcome in {"retry", "unknown"}
     assert writer.apply(update()) == DELIVERED
+
+
+def test_a_search_head_that_answers_no_look_up_is_an_outage_of_the_target_and_asked_once(splunkd: Splunkd) -> None:
+    splunkd.refuse(503, "incident_review")
+    with pytest.raises(TransientError):
+        notables(splunkd).apply_all([update(record_id=str(number)) for number in range(3)])
+    assert len(splunkd.requests) == 1
+
+
+def test_after_one_update_without_an_answer_the_others_wait_unasked(splunkd: Splunkd) -> None:
+    other = update(alert=SourceRef(siem="elastic-prod", index="alerts", id=RULE_ID))
+    updates = [update(), *(update(record_id=str(number)) for number in range(3)), other]
+    splunkd.refuse(503, "notable_update")
+    found = notables(splunkd).apply_all(updates)
+    assert [one.outcome for one in found] == ["unknown", "retry", "retry", "retry", "delivered"]
+    assert len(splunkd.asked("notable_update")) == 1
+    assert notables(splunkd).apply_all(updates) == [DELIVERED] * 5
+
+
+def test_what_was_answered_before_a_search_head_went_down_stays_settled(splunkd: Splunkd) -> None:
+    splunkd.refuse(503, "reviewstatuses")
+    found = notables(splunkd).apply_all([update(), update(record_id="a", status="closed"), update(record_id="b")])
+    assert [one.outcome for one in found] == ["delivered", "retry", "retry"]
+    assert len(splunkd.review.history(RULE_ID)) == 1
 
 
 def test_the_known_words_are_those_that_the_product_uses() -> None:

@@ -195,6 +195,20 @@ def test_a_search_head_that_is_down_holds_up_no_verdict_and_sends_no_run_twice(s
     assert arrived(splunkd) == once(records)
 
 
+def test_changes_of_alerts_wait_for_a_search_head_that_is_down_and_it_counts_against_none(
+    splunkd: Splunkd, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        "connector.siem.splunk.client.retrying", lambda: lambda call, *args, **named: call(*args, **named)
+    )
+    with Splunkd() as gone:
+        more = with_server(gone, notables=RECORDS[AlertUpdate].alert.siem, kv_store=False)
+    with writing(splunkd, **more) as writer:
+        with pytest.raises(TransientError):
+            writer.write([RECORDS[AlertUpdate]] * 2)
+        assert outcomes(writer.write([RECORDS[AlertUpdate], *verdicts(1)])) == ["retry", "delivered"]
+
+
 def test_a_search_head_that_refuses_us_is_told_where_nothing_else_was_to_be_done(splunkd: Splunkd) -> None:
     more = with_server(splunkd)
     more["server"]["token"] = "nobody's"
