@@ -251,6 +251,16 @@ class ApiSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _tokens_differ(self) -> Self:
+        names: dict[str, str] = {}
+        for name, token in self.tokens.items():
+            if (other := names.setdefault(token.token.get_secret_value(), name)) != name:
+                raise ValueError(
+                    f"tokens.{other} and tokens.{name} have the same token: whose request it is must be clear"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _inlets_are_named(self) -> Self:
         known = ", ".join(self.inlets) or "none"
         if odd := [name for name in (*self.tokens, *self.inlets) if not _PLAIN.fullmatch(name)]:

@@ -95,6 +95,14 @@ def test_a_hash_in_the_settings_opens_for_its_token_and_not_for_itself():
         found.client(f"Bearer {digest}")
 
 
+@pytest.mark.parametrize("again", [TOKEN, "sha256:" + hashlib.sha256(TOKEN.encode()).hexdigest().upper()])
+def test_one_token_under_two_names_is_refused_and_not_shown(again):
+    tokens = {"one": {"token": TOKEN}, "two": {"token": "u" * 32}, "three": {"token": again}}
+    with pytest.raises(ValueError, match=r"tokens\.one and tokens\.three have the same token") as refused:
+        ApiSettings.model_validate({"tokens": tokens})
+    assert TOKEN not in refused.value.errors()[0]["msg"]
+
+
 def test_requests_beyond_the_burst_wait_and_the_wait_is_told():
     now = [0.0]
     found = guard(lambda: now[0], rate=2, burst=3)
