@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 import ssl
 import threading
@@ -32,6 +33,7 @@ class Protocol(H11Protocol):
     """HTTP/1.1, for clients that say in time what they want: uvicorn itself waits for a first header for ever."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _unread: float = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock."""
@@ -50,13 +52,24 @@ class Protocol(H11Protocol):
         self._restart()
 
     def _restart(self) -> None:
+        self._unread = math.inf
+        self._wait()
+
+    def _wait(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = self.loop.call_later(QUIET_SECONDS, self._too_late)
 
     def _too_late(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
+        """Ends it, and does not wait for what the client does not read: a mere close would, for ever."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return
+        unread = self.transport.get_write_buffer_size()
+        if 0 < unread < self._unread:  # the answer is being read, if slowly
+            self._unread = unread
+            self._wait()
+        else:
+            self.transport.abort()
 
 
 class Server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import threading
 import time
@@ -94,6 +95,21 @@ def test_a_connection_that_never_says_what_it_wants_is_closed(tmp_path, monkeypa
         raw.connect(str(house.call.path))
         raw.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
         assert raw.recv(100) == b""
+
+
+def test_a_client_that_does_not_read_its_answer_is_let_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "QUIET_SECONDS", 0.2)
+    with opened(tmp_path) as house, socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(30)
+        raw.connect(str(house.call.path))
+        body = json.dumps({"events": [{"data": "x"}] * 3000}).encode()
+        head = HEAD.replace("Connection: close\n", "").replace("\n", "\r\n")
+        raw.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        first = raw.recv(4096)
+        time.sleep(1.5)  # several times as long as anybody may be silent
+        rest = b"".join(iter(lambda: raw.recv(65536), b""))
+        length = int(first.split(b"content-length: ")[1].split(b"\r\n")[0])
+        assert len(first + rest) < length
 
 
 def test_requests_beyond_what_may_wait_are_told_to_come_again_and_probes_still_answer(house, monkeypatch):
