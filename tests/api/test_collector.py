@@ -93,6 +93,16 @@ def test_a_batch_that_is_sent_again_is_known(house):
     assert house.stored() == 3
 
 
+def test_events_that_differ_in_one_thing_alone_are_two(house):
+    plain = {"event": "same", "time": 1}
+    others = [{"event": "other"}, {"time": 2}, {"host": "h"}, {"sourcetype": "s"}, {"index": "i"}]
+    fields = [{"fields": {"color": "red"}}, {"fields": {"color": "blue"}}, {"fields": {"red": "color"}}]
+    for other in ({}, *others, *fields):
+        for _ in range(2):
+            send(house, {**plain, **other})
+    assert house.stored() == 1 + len(others) + len(fields)
+
+
 def test_with_a_key_a_batch_is_known_by_it_and_by_nothing_else(house):
     for _ in range(2):
         send(house, {"event": "no time"}, **{"Idempotency-Key": "one"})
