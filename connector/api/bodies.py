@@ -21,6 +21,8 @@ Hours = Annotated[float, msgspec.Meta(gt=0, le=24 * 7)]
 B = TypeVar("B", bound="Classify | Push")
 
 MOST_IDS: Final = 10_000
+MOST_MEMBERS: Final = 100
+"""Of a gzip body. What follows a member is copied for each."""
 UUID_LENGTH: Final = 36
 
 
@@ -116,7 +118,8 @@ def payload(data: bytes) -> str | bytes:
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     """The body without its compression.
 
-    Raises ``Refusal``: 400 for what is not gzip, 413 for what unpacks to more than the limit, 415 for another encoding.
+    Raises ``Refusal``: 400 for what is not gzip, 413 for what unpacks to more than the limit or has more members than
+    :data:`MOST_MEMBERS`, 415 for another encoding.
     """
     if encoding in {"", "identity"}:
         return body
@@ -125,6 +128,8 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while body:
+        if len(parts) == MOST_MEMBERS:
+            raise Refusal(413, f"a gzip body may have {MOST_MEMBERS} members", code=27)
         member = zlib.decompressobj(wbits=31)
         try:
             part = member.decompress(body, limit + 1 - size)

@@ -11,7 +11,8 @@ import zlib
 
 import pytest
 
-from connector.api import gate, server
+from connector.api import bodies, gate, server
+from connector.api.refusal import Refusal
 from tests.api.house import TOKENS, event, opened
 
 
@@ -53,6 +54,14 @@ def test_a_packed_body_is_unpacked_with_all_its_members(small):
     packed = gzip.compress(b'{"events":[') + gzip.compress(b'{"data":"x"}]}')
     answer = small.call("POST", "/v1/classify", packed, token="search", headers={"Content-Encoding": "GZIP"})
     assert (answer.status, len(answer.json["verdicts"])) == (200, 1)
+
+
+def test_a_packed_body_has_no_more_members_than_a_hundred():
+    member = gzip.compress(b"x")
+    assert bodies.unpacked(member * 100, "gzip", 2048) == b"x" * 100
+    with pytest.raises(Refusal, match="100 members") as refused:
+        bodies.unpacked(member * 101, "gzip", 2048)
+    assert refused.value.status == 413
 
 
 @pytest.mark.parametrize(
