@@ -30,11 +30,14 @@ _TIMES: Final = re.compile(
     re.IGNORECASE,
 )
 _PLACE: Final = re.compile(r"(?<![\w.])(_bkt|_cd|_indextime)(?!\w)")
+_EVALS: Final = frozenset({"eval", "fieldformat"})
 _ONLY_TEST: Final = frozenset({"regex", "search", "where"})
 _SEARCH: Final = re.compile(r"search(?=[\s(\"]|$)", re.IGNORECASE)
 _WORD: Final = re.compile(r"\s*([A-Za-z_]\w*)")
 _INDEX: Final = re.compile(r"[a-z0-9_][a-z0-9_*-]*")
 _FIELD: Final = re.compile(r"[\w.:{}@*-]+")
+_CHOSEN: Final = re.compile(r"\{(?!\})")
+"""Braces in a name that `eval` makes stand for the value of a field; empty ones are only part of a name."""
 _CLOSES: Final = {")": "("}
 _SIGNS: Final = '()[]|"`'
 
@@ -70,13 +73,29 @@ def _command(text: str) -> str:
             f"`| {shown}` may drop, merge or reorder events; commands that look at each one alone are: "
             + ", ".join(sorted(STREAMING))
         )
+    if "`" in text:
+        raise ValueError(f"a macro in `| {name}`: nothing here knows what it holds, so write it out")
     if name == "search" and (bad := _TIMES.search(_bare(text))):
         raise ValueError(f"{bad.group().strip()!r}: which time is looked at is chosen by the source, not by the search")
     if name not in _ONLY_TEST and (bad := _PLACE.search(text)):
         raise ValueError(f"`{bad.group()}` in `| {name}`: where an event lies cannot be changed")
     if name == "spath" and not re.search(r"\boutput\s*=", _bare(text)):
         raise ValueError("`| spath` without `output=` lets an event choose the names of its fields: name one")
+    if name in _EVALS and _names_by_event(text):
+        raise ValueError(f"`{{…}}` in `| {name}` lets an event choose the names of its fields: write the name out")
     return text.strip()
+
+
+def _names_by_event(text: str) -> bool:
+    """Whether a field's name is taken from what an event holds: braces outside of quotes, or in quotes before ``=``."""
+    last, quoted_ = -1, ""
+    for place, letter in _unquoted(text):
+        quoted_ = text[last + 1 : place] or quoted_
+        if _CHOSEN.match(text, place) or (letter == "=" and _CHOSEN.search(quoted_)):
+            return True
+        quoted_ = quoted_ if letter.isspace() else ""
+        last = place
+    return False
 
 
 def _segments(search: str) -> Iterator[str]:

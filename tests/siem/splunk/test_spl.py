@@ -18,6 +18,7 @@ FINE = [
     ("index=a searching=1", "index=a searching=1", ()),
     ("latest_version=7 earliest_seen=2", "latest_version=7 earliest_seen=2", ()),
     ('index=a | spath output=cmd path="a.b"', "index=a", ('spath output=cmd path="a.b"',)),
+    ("index=a | eval n='list{}.name', j=\"{a}\"", "index=a", ("eval n='list{}.name', j=\"{a}\"",)),
     ('index=a | where _indextime > 0 | rex field=_raw "(?<n>[a-z]+)"', "index=a", ("where _indextime > 0", 'rex field=_raw "(?<n>[a-z]+)"')),
 ]  # fmt: skip
 
@@ -39,6 +40,14 @@ REFUSED = [
     ("index=a | rename _cd as x", "rename"),
     ("index=a | spath", "spath"),
     ("index=a | extract", "extract"),
+    ("index=a | eval {user}=1", "choose the names"),
+    ("index=a | eval x=1, a{user}b = 2", "choose the names"),
+    ("index=a | eval '{user}'=1", "choose the names"),
+    ('index=a | eval "to {user}" =1', "choose the names"),
+    ("index=a | fieldformat {user}=1", "choose the names"),
+    ("index=a | where `anything`", "macro in `. where`"),
+    ("index=a | eval `anything`", "macro in `. eval`"),
+    ('index=a | eval x="`anything`"', "macro in `. eval`"),
     ("index=a | `anything`", "`anything`"),
     ("index=a |", "nothing"),
     ("index=a [search index=b | fields host]", "subsearch"),
