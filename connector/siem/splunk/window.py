@@ -24,6 +24,8 @@ _SIZE: Final = 64 << 20
 _TOO_MANY: Final = 4
 """A window with this many times the wanted rows is given up while it streams, and read in smaller ones."""
 
+_ELSEWHERE: Final = "a row came that was not indexed in the window: `search` changes _indextime"
+
 
 class Window(msgspec.Struct, frozen=True):
     """Rows of the seconds ``first <= second < until``, in order.
@@ -58,11 +60,14 @@ class Windows:
         """
         kept = Smallest(most, _SIZE)
         reasons: list[str] = []
+        elsewhere = ""
         narrow = until - first <= 1
         body = self._opened(first, until)  # a search that never began to answer is an outage, and no cut
         try:
             for row in self._rows(body, reasons):
-                if first <= row.key[0] < until and (after is None or row.key > after):
+                if not first <= row.key[0] < until:
+                    elsewhere = _ELSEWHERE
+                elif after is None or row.key > after:
                     kept.add(row)
                     if kept.seen > _TOO_MANY * most and not narrow:
                         return Window(first, until, too_wide=True)
@@ -72,7 +77,7 @@ class Windows:
             reasons.append(str(error))
         finally:
             body.close()
-        reason = "; ".join(dict.fromkeys(reasons))
+        reason = "; ".join(dict.fromkeys([*reasons, elsewhere] if elsewhere else reasons))
         return Window(first, until, tuple(kept.sorted()), overflowed=kept.overflowed, reason=reason)
 
     def check(self, second: int) -> None:

@@ -13,7 +13,10 @@ from pydantic import ValidationError
 from connector.errors import ConfigError, TransientError
 from connector.identity import origin_mark
 from connector.siem.splunk import plugin
+from connector.siem.splunk.client import Splunk
+from connector.siem.splunk.connection import Connection
 from connector.siem.splunk.source import SplunkSource, SplunkSourceConfig
+from connector.siem.splunk.window import Windows
 from connector.testing import ManualClock, check_source
 from connector.types import Batch, Cursor, RawEvent, Span
 from tests.splunkd import Cut, Splunkd
@@ -294,6 +297,15 @@ def test_fields_that_an_event_claims_move_it_to_no_other_place(splunkd: Splunkd,
     assert raw.ref.index == "main"
     assert raw.position is not None
     assert raw.position.offset == START * SECOND
+
+
+def test_a_row_that_says_of_itself_another_second_is_left_out_and_told(splunkd: Splunkd) -> None:
+    splunkd.put({"n": 1}, {"n": 2}, indextime=START)
+    splunk = Splunk(Connection.model_validate({"hosts": [splunkd.url], "token": splunkd.token}))
+    search = "search index=main | eval _indextime=if(n=1, 5, _indextime)"
+    window = Windows(splunk, search, harmless=()).read(START, START + 1, None, 10)
+    assert len(window.rows) == 1
+    assert "not indexed in the window" in window.reason
 
 
 def test_rows_without_a_place_are_known_by_a_digest_and_not_counted(splunkd: Splunkd, source: Make) -> None:
