@@ -157,11 +157,13 @@ def _moment(time: float | str | None) -> str | None:
 
 
 def _by_content(envelope: Envelope, data: bytes, received: str, place: int) -> str:
-    """The native id of an event that nobody gave one: its content with its time, so that it may be sent again.
+    """The native id of an event that nobody gave one: its content, its fields and its time, so that it may be sent again.
 
     Splunk gives an event without a time that of its receipt, and so do we: it is another event each time that it comes.
     """
     time = f"{received} {place}" if envelope.time is None else str(envelope.time)
-    around = (time, envelope.host, envelope.source, envelope.sourcetype, envelope.index)
+    around: tuple[str, ...] = (time, envelope.host, envelope.source, envelope.sourcetype, envelope.index)
+    if fields := bytes(envelope.fields):
+        around += (hashlib.sha256(fields).hexdigest(),)
     content = hashlib.sha256(msgspec.json.encode(around) + data)
     return f"hec:{content.hexdigest()}"
