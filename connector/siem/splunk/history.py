@@ -116,7 +116,12 @@ class SplunkHistory:
         return of_site(entry for entry in entries or () if isinstance(entry, dict))
 
     def _events(self, names: set[str], now: datetime, reasons: list[str]) -> Mapping[str, Sequence[str]]:
-        """The events that notables are about, by the notables' names."""
+        """The events that notables are about, by the notables' names.
+
+        Raises ``TransientError`` where one was not found and may be among what is missing: a decision is told once, and
+        would label nothing for ever.
+        """
+        partial = len(reasons)
         ordered = sorted(name for name in names if 0 < len(name) <= _LONGEST_ID)
         found: dict[str, Sequence[str]] = {}
         for start in range(0, len(ordered), _AT_ONCE):
@@ -125,6 +130,9 @@ class SplunkHistory:
             for row in self._rows(search, times, reasons):
                 if (name := row.get("event_id")) in names:
                     found[str(name)] = self._about(row)
+        if reasons[partial:] and (missing := [name for name in ordered if name not in found]):
+            what = f"looking up notables on {self._splunk.address}: {len(missing)} of {len(ordered)} were not found"
+            raise TransientError(f"{what}, and {reasons[partial]}", sent=True)
         return found
 
     def _rows(self, search: str, times: Mapping[str, str], reasons: list[str]) -> Iterator[Mapping[str, Any]]:

@@ -211,6 +211,20 @@ def test_a_peer_that_is_down_is_told_of(splunkd: Splunkd, clock: ManualClock, ei
     assert "idx2" in batch.reason
 
 
+def test_a_decision_about_a_notable_on_a_peer_that_is_down_waits(
+    splunkd: Splunkd, clock: ManualClock, history: Make
+) -> None:
+    event, name = notable(splunkd)
+    splunkd.review.add(name, status="5", disposition="disposition:1")
+    clock.advance(5)
+    reader = history()
+    splunkd.faults.peers_down = {event.peer}
+    with pytest.raises(TransientError, match="1 of 1 were not found"):
+        reader.dispositions(None, 10)
+    splunkd.faults.peers_down.clear()
+    assert [change.event_ids for change in changes(read(reader))] == [(scored(event),)]
+
+
 def test_a_stream_that_is_cut_takes_no_join_away(splunkd: Splunkd, clock: ManualClock, either: Make) -> None:
     event, name = notable(splunkd)
     splunkd.review.add(name, status="5")
