@@ -121,6 +121,7 @@ class Daemon:
             return
         self._shut_down()
         self._app = fresh
+        _tune_interpreter()
         self._door.open(fresh.desk())
         self._scheduler = self._scheduled()
         self._scheduler.start()
@@ -161,6 +162,7 @@ def _tune_interpreter() -> None:
     """For many threads, and for much that lives long: what was loaded until now is never looked through for garbage."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 

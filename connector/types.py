@@ -27,7 +27,10 @@ T = TypeVar("T")
 
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The base of all nouns. The garbage collector need not visit them: what is frozen when it is made ends no cycle."""
+    """The base of all nouns.
+
+    The garbage collector does not visit them, so they hold values alone: nothing that could hold the noun again.
+    """
 
 
 class Position(Noun, order=True, frozen=True):

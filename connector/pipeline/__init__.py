@@ -1,10 +1,10 @@
 """The two loops: ``Ingest`` ends in the ledger, ``Deliver`` (records) and ``Act`` (playbooks) start there."""
 
 from connector.pipeline.act import Act
-from connector.pipeline.batches import Outcome
 from connector.pipeline.deliver import Deliver
 from connector.pipeline.history import History
 from connector.pipeline.ingest import Ingest, microseconds
+from connector.pipeline.passage import Outcome
 from connector.pipeline.replay import replay
 from connector.pipeline.routes import Routes
 from connector.pipeline.steps import Steps

@@ -13,8 +13,9 @@ from threading import Event as Flag
 from connector.ledger import Interval, Lease, Ledger, Reader
 from connector.models import Bundle
 from connector.pipeline import spans
-from connector.pipeline.batches import Batches, Outcome
+from connector.pipeline.batches import Batches
 from connector.pipeline.judge import Judge
+from connector.pipeline.passage import Outcome
 from connector.pipeline.routes import Routes
 from connector.pipeline.steps import Steps
 from connector.policy import Enrichment, Policy

@@ -36,6 +36,12 @@ class Scored(msgspec.Struct, frozen=True):
     predictions: Sequence[Prediction]
     state: Mapping[str, StateChange]
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """All that the batch accounts for: events with a verdict, dead letters, and records of ours."""
+        dead = (letter.subject for letter in self.prepared.dead)
+        return frozenset((*(event.id for event in self.fresh), *dead, *self.prepared.own))
+
 
 class Judge:
     """What one source's events are, by the bundle and the policy of the moment."""
@@ -66,10 +72,11 @@ class Judge:
         self._clock = clock
         self._steps = steps
 
-    def score(self, prepared: Prepared, *, under_way: Collection[str], settled: Callable[[], None]) -> Scored:
+    def score(self, prepared: Prepared, *, under_way: Collection[str], settled: Callable[[], object] | None) -> Scored:
         """Scores the events that nobody knows: the ledger does not, and they are not among those being committed.
 
-        ``settled`` waits for that commit; it is called only where members read state, which the commit may change.
+        ``settled`` waits for that commit, if there is one; it is called only where members read state, which the commit
+        may change.
         """
         known = self._ledger.known([e.id for e in prepared.events]).union(under_way)
         fresh = list({e.id: e for e in reversed(prepared.events) if e.id not in known}.values())[::-1]
@@ -77,7 +84,7 @@ class Judge:
         if not fresh:
             return Scored(prepared, fresh, bundle, (), {})
         keys = {member: wanted for member, wanted in bundle.state_keys(fresh).items() if wanted}
-        if keys:
+        if keys and settled is not None:
             settled()
         states = {member: self._ledger.member_state(member, wanted) for member, wanted in keys.items()}
         with timed("ingest.score", self._steps):

@@ -7,7 +7,7 @@ from threading import Event as Flag
 
 import pytest
 
-from connector.errors import TransientError
+from connector.errors import ConfigError, TransientError
 from connector.models.bundle import Bundle
 from connector.models.testbed import lay_bundle
 from connector.pipeline import spans
@@ -67,35 +67,75 @@ def test_a_batch_is_scored_while_the_one_before_is_committed(full):
     assert whole(full) == (3 * BATCH, 0)
 
 
+def forward(house):
+    """The attempts that the reader of what is new has behind it."""
+    (reader,) = (reader for reader in house.ledger.readers("lab") if reader.purpose == spans.FORWARD)
+    return reader.attempts
+
+
 def test_a_commit_that_fails_beside_the_next_batch_loses_neither(full):
-    commit, calls = full.ledger.commit, []
-
-    def failing(batch):
-        calls.append(batch)
-        if len(calls) == 2:
+    def fail(name):
+        if name == "ingest.decide" and full.steps.count(name) == 2:
             raise TransientError("the disk is full")
-        return commit(batch)
 
-    full.ledger.commit = failing
+    full.at_step = fail
     with pytest.raises(TransientError, match="disk"):
         full.ingest.poll()
-    assert {reader.attempts for reader in full.ledger.readers("lab")} == {0}
+    assert forward(full) == 0
     assert full.ledger.pending("siem") == BATCH
     assert whole(full) == (3 * BATCH, 0)
 
 
-def test_an_outage_while_a_batch_is_scored_keeps_the_one_before_and_counts_no_attempt(full):
-    calls = []
+@pytest.mark.parametrize("landing", [None, ConfigError("the ledger's disk is gone")], ids=["lands", "does not land"])
+def test_an_outage_while_a_batch_is_scored_counts_no_attempt_whether_the_one_before_lands(full, landing):
+    failed = Flag()
 
     def fail(events):
-        calls.append(events)
-        if len(calls) == 2:
+        if full.steps.count("ingest.score") == 1:
+            failed.set()
             raise TransientError("the model's disk does not answer")
 
-    full.bundle = Watched(full.bundle, fail)
+    def step(name):
+        if name == "ingest.decide":
+            failed.wait(LONG)
+            if landing is not None:
+                raise landing
+
+    honest, full.bundle = full.bundle, Watched(full.bundle, fail)
+    full.at_step = step
     with pytest.raises(TransientError, match="model"):
         full.ingest.poll()
-    assert full.ledger.pending("siem") == BATCH
+    full.at_step = lambda _: None
+    assert forward(full) == 0
+    assert full.ledger.pending("siem") == (BATCH if landing is None else 0)
+    full.bundle = honest
+    assert whole(full) == (3 * BATCH, 0)
+
+
+def test_a_bug_in_scoring_does_not_hide_what_kept_the_batch_before_out(full, capsys):
+    failed = Flag()
+
+    def fail(events):
+        if full.steps.count("ingest.score") == 1:
+            failed.set()
+            raise MemoryError("poison")
+
+    def step(name):
+        if name == "ingest.decide" and failed.wait(LONG):
+            raise RuntimeError("a bug in the commit")
+
+    full.bundle = Watched(full.bundle, fail)
+    full.at_step = step
+    with pytest.raises(MemoryError):
+        full.ingest.poll()
+    assert "a bug in the commit" in "".join(capsys.readouterr())
+
+
+def test_an_outage_before_anything_was_begun_pins_no_span(full):
+    full.siem.faults.add("read", times=1)
+    with pytest.raises(TransientError):
+        full.ingest.poll()
+    assert [reader.span_stop for reader in full.ledger.readers("lab") if reader.purpose == spans.FORWARD] == [None]
     assert whole(full) == (3 * BATCH, 0)
 
 
@@ -110,7 +150,7 @@ def test_a_bug_in_scoring_is_counted_by_the_commit_of_the_batch_before(full):
     full.bundle = Watched(full.bundle, fail)
     with pytest.raises(MemoryError):
         full.ingest.poll()
-    assert {reader.attempts for reader in full.ledger.readers("lab") if reader.purpose == spans.FORWARD} == {1}
+    assert forward(full) == 1
     assert full.ledger.pending("siem") == BATCH
     assert whole(full) == (3 * BATCH, 0)
 
@@ -151,13 +191,21 @@ def test_a_member_with_state_reads_what_the_batch_before_wrote(full, tmp_path):
     assert whole(full) == (3 * BATCH, 0)
 
 
-def test_an_event_that_comes_again_in_the_next_batch_is_not_scored_again(house):
+def test_what_comes_again_while_its_batch_is_committed_is_not_taken_twice(house):
     made = house(source=SOURCE)
     names = [f"{n:02}.exe" for n in range(BATCH)]
     made.put(*names)
     made.put(*names)
     made.put("new.exe")
-    scored = []
+    scored, both = [], Flag()
+
+    def step(name):
+        if name == "ingest.scored" and made.steps.count(name) == 2:
+            both.set()
+        if name == "ingest.decide" and made.steps.count(name) == 1:
+            both.wait(LONG)
+
+    made.at_step = step
     made.bundle = Watched(made.bundle, lambda events: scored.extend(event.id for event in events))
     made.run(60)
     assert len(scored) == len(set(scored)) == BATCH + 1

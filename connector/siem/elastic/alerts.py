@@ -32,7 +32,7 @@ _LONGEST = 1024
 _MOST_NAMES = 100
 
 
-class Reading(Noun, frozen=True):
+class Reading(Noun, frozen=True, gc=True):
     """What an alert is read by: whose events they are, how a source names them, and what is no person's work."""
 
     deployment: str
