@@ -19,12 +19,12 @@ class Refusal(NamedTuple):
 class Cut(NamedTuple):
     """One export stream ends early, after ``rows`` final rows.
 
-    ``broken``: the connection dies in the midst of a row. ``quiet``: the stream ends well, but without its last row.
+    ``broken``: the connection dies in the midst of a row. ``reset``: and the peer says so (RST). ``quiet``: the stream ends well, but without its last row.
     ``told``: as quiet, with a WARN message that results were truncated.
     """
 
     rows: int
-    how: Literal["broken", "quiet", "told"] = "broken"
+    how: Literal["broken", "reset", "quiet", "told"] = "broken"
 
 
 @dataclass(slots=True)

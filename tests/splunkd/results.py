@@ -95,9 +95,9 @@ def stream(rows: Sequence[Row], job: Job, faults: Faults, cut: Cut | None) -> It
     for at, row in enumerate(rows):
         line = _line({"preview": False, "offset": at} | ({"lastrow": True} if at == last else {}) | {"result": row})
         if cut is not None and at >= cut.rows:
-            if cut.how == "broken":
+            if cut.how in {"broken", "reset"}:
                 yield b"".join([*lines, line[: len(line) // 2]])
-                raise CutOffError
+                raise CutOffError(cut.how)
             break
         lines.append(line)
         if len(lines) == _LINES:
@@ -105,8 +105,8 @@ def stream(rows: Sequence[Row], job: Job, faults: Faults, cut: Cut | None) -> It
             lines = []
     if lines:
         yield b"".join(lines)
-    if cut is not None and cut.how == "broken":
-        raise CutOffError
+    if cut is not None and cut.how in {"broken", "reset"}:
+        raise CutOffError(cut.how)
     if cut is not None and cut.how == "told":
         yield _line({"preview": False, "messages": [{"type": "WARN", "text": "Search results were truncated."}]})
     if not rows and cut is None:

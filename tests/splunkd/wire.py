@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import ssl
+import struct
 import threading
 import time
 import traceback
@@ -38,7 +39,7 @@ class MistakeError(AssertionError):
 
 
 class CutOffError(Exception):
-    """The connection breaks here, in the midst of an answer or before one."""
+    """The connection breaks here, in the midst of an answer or before one; with the argument ``reset`` it is reset."""
 
 
 @dataclass(slots=True)
@@ -215,11 +216,15 @@ def _handler(
         def one(self) -> None:
             try:
                 self._send(answer(self._request()))
-            except CutOffError:
+            except CutOffError as cut:
                 self.close_connection = True
                 with suppress(OSError):
                     self.wfile.flush()
-                    self.connection.shutdown(socket.SHUT_RDWR)
+                    if "reset" in cut.args:
+                        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        socket.close(self.connection.detach())
+                    else:
+                        self.connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 raise
             except Exception:  # noqa: BLE001 - a mistake of the stand-in is noted, and raised where it ends

@@ -94,7 +94,9 @@ class Windows:
                 else:
                     yield self._row(item)
         except RAISED as error:
-            raise fault(error, f"reading a search on {self._splunk.address}") from error
+            found = fault(error, f"reading a search on {self._splunk.address}")
+            # the stream had begun: a connection that is lost in its midst may be one that took too long
+            raise (CutError(str(found), sent=True) if isinstance(error, OSError) else found) from error
 
     def _opened(self, first: int, until: int) -> Body:
         times = {**ALL_TIME, "index_earliest": str(first), "index_latest": str(until)}

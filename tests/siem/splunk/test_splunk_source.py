@@ -207,7 +207,7 @@ def test_preview_rows_are_no_events(splunkd: Splunkd, source: Make) -> None:
     assert ids(pages(source())) == held(splunkd)
 
 
-@pytest.mark.parametrize("how", ["broken", "quiet"])
+@pytest.mark.parametrize("how", ["broken", "reset", "quiet"])
 def test_a_stream_that_is_cut_is_read_again_in_narrower_windows_and_whole(
     splunkd: Splunkd, source: Make, how: Any
 ) -> None:
@@ -219,7 +219,7 @@ def test_a_stream_that_is_cut_is_read_again_in_narrower_windows_and_whole(
     assert all(batch.complete for batch in read)
 
 
-@pytest.mark.parametrize("how", ["broken", "quiet"])
+@pytest.mark.parametrize("how", ["broken", "reset", "quiet"])
 def test_one_second_that_is_always_cut_is_handed_out_and_stays_unproven(
     splunkd: Splunkd, source: Make, how: Any
 ) -> None:
