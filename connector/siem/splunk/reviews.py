@@ -95,7 +95,8 @@ class Findings:
         seen = _seen(token)
         present: dict[str, str] = {}
         changed: list[tuple[str, str, Review]] = []
-        for finding in self._all(until):
+        reasons: list[str] = []
+        for finding in self._all(until, reasons):
             review = _finding(finding, until.timestamp())
             name, state = _digest(review.rule_id), _state(review)
             if state == _state(_fresh(review)) and name not in seen:
@@ -109,10 +110,13 @@ class Findings:
             present.pop(name)
             if name in seen:
                 present[name] = seen[name]
-        return Page([review for _, _, review in changed[:limit]], _json(present), len(changed) <= limit)
+        return Page([review for _, _, review in changed[:limit]], _json(present), len(changed) <= limit, reasons)
 
-    def _all(self, until: datetime) -> Iterator[Mapping[str, Any]]:
-        """Every finding of the window: without it a list holds the last 24 hours alone."""
+    def _all(self, until: datetime, reasons: list[str]) -> Iterator[Mapping[str, Any]]:
+        """Every finding of the window: without it a list holds the last 24 hours alone.
+
+        Of more than are read, the newest are left out, and ``reasons`` is told.
+        """
         base = {
             "earliest": f"{(until - self._window).timestamp():.0f}",
             "latest": f"{until.timestamp():.0f}",
@@ -128,6 +132,8 @@ class Findings:
             yield from (item for item in items if isinstance(item, dict))
             if len(items) < _FINDINGS_PAGE:
                 return
+        most = _MOST_PAGES * _FINDINGS_PAGE
+        reasons.append(f"no more than {most} findings are read and the newest may be missing: narrow `window`")
 
 
 def _review(row: Mapping[str, Any]) -> Review:

@@ -139,6 +139,20 @@ def test_findings_fill_several_pages_of_the_server(splunkd: Splunkd, clock: Manu
     assert len(splunkd.asked("findings")) == 3
 
 
+def test_findings_beyond_those_that_are_read_are_told_of(
+    splunkd: Splunkd, clock: ManualClock, history: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.siem.splunk.reviews._MOST_PAGES", 1)
+    for number in range(101):
+        name = notable(splunkd, number=number)[1]
+        clock.advance(1)
+    splunkd.review.add(name, status="5", disposition="disposition:1")
+    clock.advance(5)
+    [batch] = read(history(reads="findings"))
+    assert (batch.items, batch.complete) == ((), False)
+    assert "newest may be missing" in batch.reason
+
+
 def test_findings_older_than_a_day_are_read_too(splunkd: Splunkd, clock: ManualClock, either: Make) -> None:
     _, name = notable(splunkd)
     clock.advance(20 * 86_400)
