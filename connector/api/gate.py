@@ -31,13 +31,20 @@ WAITING_A_WORKER: Final = 8
 LOOKERS: Final = 4
 """Threads for what is short."""
 
+DECIDERS: Final = 1
+"""Threads for what a person decides: no other work may stand before it."""
+
 
 class Lane:
-    """Threads for one kind of work, and how many more requests of that kind may wait for them."""
+    """Threads for one kind of work, how many more requests of that kind may wait for them, and how many more bytes be held.
 
-    def __init__(self, threads: int) -> None:
+    A request has a place once its body is there: one that is slow to come takes nobody's.
+    """
+
+    def __init__(self, threads: int, max_body: int) -> None:
         self.threads = anyio.CapacityLimiter(threads)
         self.free = threads * WAITING_A_WORKER
+        self.room = self.free * max_body
 
 
 class Gate:
@@ -46,9 +53,10 @@ class Gate:
     def __init__(self, settings: ApiSettings, guard: Guard) -> None:
         self._settings = settings
         self._guard = guard
-        self._scoring = Lane(settings.workers)
-        self._taking = Lane(max(1, len(settings.inlets)))
-        self._looking = Lane(LOOKERS)
+        self._scoring = Lane(settings.workers, settings.max_body)
+        self._taking = Lane(max(1, len(settings.inlets)), settings.max_body)
+        self._looking = Lane(LOOKERS, settings.max_body)
+        self._deciding = Lane(DECIDERS, settings.max_body)
 
     def client(self, request: Request, scope: Scope | None) -> Client:
         """Who asks. Raises ``Refusal`` where they may not."""
@@ -70,20 +78,29 @@ class Gate:
         """The same, with the body."""
         return await self._with_body(request, work, self._looking)
 
-    async def _with_body(self, request: Request, work: Callable[[bytes], T], lane: Lane) -> T:
-        if not lane.free:
-            raise Refusal(503, "too many requests wait already", code=9, retry_after=BUSY_SECONDS)
-        lane.free -= 1
-        try:
-            body = await self._body(request)
-            encoding = request.headers.get("content-encoding", "").strip().lower()
-            limit = self._settings.max_body
-            return await anyio.to_thread.run_sync(lambda: work(unpacked(body, encoding, limit)), limiter=lane.threads)
-        finally:
-            lane.free += 1
+    async def decide(self, request: Request, work: Callable[[bytes], T]) -> T:
+        """Does what a person decided, with the body, in a thread that nothing else has."""
+        return await self._with_body(request, work, self._deciding)
 
-    async def _body(self, request: Request) -> bytes:
-        """The body, up to the limit. A client that is too slow, or has gone, gets no more than its slot's time."""
+    async def _with_body(self, request: Request, work: Callable[[bytes], T], lane: Lane) -> T:
+        _refuse_if_full(lane)  # a body that nobody would wait for is not read
+        body = await self._body(request, lane)
+        try:
+            _refuse_if_full(lane)
+            lane.free -= 1
+            try:
+                encoding = request.headers.get("content-encoding", "").strip().lower()
+                limit = self._settings.max_body
+                return await anyio.to_thread.run_sync(
+                    lambda: work(unpacked(body, encoding, limit)), limiter=lane.threads
+                )
+            finally:
+                lane.free += 1
+        finally:
+            lane.room += len(body)
+
+    async def _body(self, request: Request, lane: Lane) -> bytes:
+        """The body, up to the limit; the lane's room is less by it until the caller gives it back."""
         limit = self._settings.max_body
         declared = request.headers.get("content-length", "")
         too_large = Refusal(413, f"a body may have {limit} bytes", code=27)
@@ -91,15 +108,32 @@ class Gate:
             raise too_large
         chunks: list[bytes] = []
         size = 0
+        whole = False
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > limit:
+                    if size + len(chunk) > limit:
                         raise too_large
+                    if len(chunk) > lane.room:
+                        raise _busy()
+                    size += len(chunk)
+                    lane.room -= len(chunk)
                     chunks.append(chunk)
+            whole = True
         except TimeoutError:
             raise Refusal(408, f"the body took longer than {BODY_SECONDS:g} s") from None
         except ClientDisconnect:
             raise Refusal(400, "the client has gone") from None
+        finally:
+            if not whole:
+                lane.room += size
         return b"".join(chunks)
+
+
+def _refuse_if_full(lane: Lane) -> None:
+    if not lane.free:
+        raise _busy()
+
+
+def _busy() -> Refusal:
+    return Refusal(503, "too many requests wait already", code=9, retry_after=BUSY_SECONDS)

@@ -121,7 +121,7 @@ class V1:
                 raise Refusal(404, f"no action with the key {key[:64]} waits")
             return answer(ruling.approval, 200 if ruling.changed else 409)
 
-        return await self._gate.look_with_body(request, work)
+        return await self._gate.decide(request, work)
 
     def _inlet_of(self, client: Client) -> Inlet | None:
         return self._desk.inlets.get(client.inlet or "")

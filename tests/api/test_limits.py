@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import zlib
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -153,3 +154,63 @@ def test_requests_beyond_what_may_wait_are_told_to_come_again_and_probes_still_a
     assert len(busy) == 3
     assert {answer.headers["retry-after"] for answer in busy} == {"1"}
     assert [answer.status for answer in answers].count(200) == allowed
+
+
+@contextmanager
+def half_sent(house, bodies):
+    """Requests that wait for the rest of their bodies."""
+    with ExitStack() as open_:
+        for body in bodies:
+            raw = open_.enter_context(socket.socket(socket.AF_UNIX))
+            raw.settimeout(30)
+            raw.connect(str(house.call.path))
+            raw.sendall(f"{HEAD}\nContent-Length: 2048\n\n".replace("\n", "\r\n").encode() + body)
+        yield
+
+
+def eventually(house, status):
+    """The answer to a request that is whole, once it has this status or ten seconds have passed."""
+    end = time.monotonic() + 10
+    while True:
+        answer = house.call("POST", "/v1/classify", {"events": [{"data": "x" * 300}]}, token="search")
+        if answer.status == status or time.monotonic() > end:
+            return answer
+        time.sleep(0.02)
+
+
+def test_bodies_that_are_slow_to_come_take_nobodys_place(tmp_path):
+    many = [b"{"] * (gate.WAITING_A_WORKER + 2)
+    with opened(tmp_path, "max_body = 2048\nworkers = 1") as house, half_sent(house, many):
+        time.sleep(0.3)
+        assert house.call("POST", "/v1/classify", {"events": []}, token="search").status == 200
+
+
+def test_of_bodies_that_are_slow_to_come_no_more_is_held_than_of_those_that_wait(tmp_path):
+    with opened(tmp_path, "max_body = 2048\nworkers = 1") as house:
+        with half_sent(house, [b" " * 2040] * gate.WAITING_A_WORKER):
+            assert eventually(house, 503).status == 503
+        assert eventually(house, 200).status == 200, "the room of clients that have gone is free again"
+
+
+def test_what_a_person_decides_waits_for_no_look_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "LOOKERS", 1)
+    with opened(tmp_path) as house:
+        free = threading.Event()
+        newest = house.app.ledger.newest
+        monkeypatch.setattr(house.app.ledger, "newest", lambda ids: free.wait(30) and newest(ids))
+        answers = []
+
+        def look():
+            answers.append(house.call("POST", "/v1/verdicts", {"ids": []}, token="search").status)
+
+        lookers = [threading.Thread(target=look) for _ in range(gate.WAITING_A_WORKER + 1)]
+        for looker in lookers:
+            looker.start()
+        end = time.monotonic() + 30
+        while not answers and time.monotonic() < end:
+            time.sleep(0.01)
+        assert answers == [503]
+        assert house.call("POST", "/v1/actions/x/approve", b"", token="chief").status == 404
+        free.set()
+        for looker in lookers:
+            looker.join(30)
