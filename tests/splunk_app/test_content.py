@@ -13,6 +13,7 @@ import zlib
 
 import pytest
 from triage import BATCH_BYTES, BATCH_EVENTS, BATCH_IDS, READERS
+from triaged_daemon import READERS as TOKEN_READERS
 from triaged_verdicts import FIELDS
 
 import connector
@@ -165,6 +166,7 @@ def test_the_search_assistant_and_the_page_know_every_option_and_field():
 def test_a_role_gives_no_more_than_it_needs():
     roles = conf("authorize")
     assert dict(roles["role_triaged_analyst"]) == {"list_storage_passwords": "enabled", "srchIndexesAllowed": "triaged"}
+    assert dict(roles["role_triaged_responder"]) == {"list_storage_passwords": "enabled"}
     assert dict(roles["role_triaged_daemon"]) == {"search": "enabled", "srchIndexesAllowed": "triaged"}
 
 
@@ -176,6 +178,18 @@ def test_what_people_may_write_is_said_for_each_thing_and_the_set_up_is_for_admi
         assert re.search(
             rf"\[collections/{collection}\]\naccess = .*write : \[ admin, sc_admin, triaged_daemon \]", meta
         )
+
+
+def test_each_token_is_for_one_role_alone_and_the_one_that_starts_playbooks_is_not_for_analysts():
+    meta = (APP / "metadata" / "default.meta").read_text()
+    readers = {
+        name: set(roles.split(", ")) - {"admin", "sc_admin"}
+        for name, roles in re.findall(r"^\[(passwords[^\]]*)\]\naccess = read : \[ (.*?) \]", meta, re.MULTILINE)
+    }
+    own = {f"passwords/credential%3Atriaged%3A{name}%3A": {role} for name, role in TOKEN_READERS.items()}
+    assert readers == {"passwords": set(TOKEN_READERS.values()), **own}
+    assert TOKEN_READERS == {"search": "triaged_analyst", "inlet": "triaged_responder"}
+    assert {f"role_{role}" for role in TOKEN_READERS.values()} <= set(conf("authorize").sections())
 
 
 def test_batches_fit_into_what_the_api_takes_by_default():

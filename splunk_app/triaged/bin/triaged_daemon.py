@@ -16,6 +16,8 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 
 APP = Path(__file__).resolve().parent.parent
 NAME = "triaged"
+READERS = {"search": "triaged_analyst", "inlet": "triaged_responder"}
+"""The role that may read each token; ``metadata/default.meta`` says so too."""
 LANES = 2
 """Requests under way at once: while the daemon works on one batch, the next is encoded."""
 PAUSES_S = (0.2, 0.8)
@@ -173,7 +175,8 @@ def token(server: Server, session_key: str, name: str) -> str:
         answer = Client(server, f"Splunk {session_key}").call(Request("GET", path))
         return str(answer["entry"][0]["content"]["clear_password"]).strip()
     except Refused as refused:
-        why = {403: "this user may not read it: the role triaged_analyst may", 404: "it is not there: the set-up page"}
+        may = f"the role {READERS.get(name, 'admin')} may"
+        why = {403: f"this user may not read it: {may}", 404: f"it was not set up, or this user may not read it: {may}"}
         reason = why.get(refused.status, str(refused))
         raise DaemonError(f"the token {name!r} cannot be read from the credential store: {reason}") from None
     except (LookupError, TypeError):
