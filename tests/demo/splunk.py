@@ -75,6 +75,10 @@ SHOW = (
 )
 
 
+VERDICTS = "search index=triaged sourcetype=triaged:verdict"
+TECHNIQUES = "threat.technique.id{}"
+
+
 def main() -> int:
     """Runs it."""
     with tempfile.TemporaryDirectory(prefix="triaged-demo-splunk-") as name:
@@ -88,17 +92,11 @@ def main() -> int:
             told(f"{events} events indexed; the daemon classifies them")
             service = _connected(splunkd)
             with daemon(folder, splunkd):
-                until(lambda: count(service, "search index=triaged sourcetype=triaged:verdict") >= events)
+                until(lambda: count(service, VERDICTS) >= events)
                 told(SHOW.format(index=INDEX))
                 rows = searched(service, SHOW.format(index=INDEX))
+                facts = summary(service, len(recorded(folder / "runs.sqlite")))
             Console(width=None if sys.stdout.isatty() else 150).print(shown(rows))
-            facts = {
-                "events": events,
-                "verdicts": count(service, "search index=triaged sourcetype=triaged:verdict"),
-                "alerts": len(rows),
-                "techniques": len({value for row in rows for value in listed(row.get("attack_technique"))}),
-                "runs": len(recorded(folder / "runs.sqlite")),
-            }
             sys.stdout.write(json.dumps(facts) + "\n")
     return 0
 
@@ -170,6 +168,21 @@ def searched(service: Any, search: str) -> list[Mapping[str, Any]]:
 def count(service: Any, search: str) -> int:
     """How many events a search finds."""
     return int(searched(service, f"{search} | stats count")[0]["count"])
+
+
+def summary(service: Any, runs: int) -> dict[str, int]:
+    """The last line. ``dead`` are events that have no verdict in Splunk; ``enriched`` those that the command found one for."""
+    events, verdicts = count(service, f"search index={INDEX}"), count(service, f"{VERDICTS} | dedup triaged.record_id")
+    named = searched(service, f'{VERDICTS} | table "{TECHNIQUES}"')
+    return {
+        "events": events,
+        "verdicts": verdicts,
+        "dead": events - verdicts,
+        "techniques": len({technique for row in named for technique in listed(row.get(TECHNIQUES))}),
+        "written": count(service, VERDICTS),
+        "enriched": count(service, f"search index={INDEX} | triage mode=lookup | where isnotnull(triage_verdict)"),
+        "runs": runs,
+    }
 
 
 def until(done: Any) -> None:
