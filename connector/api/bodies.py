@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import zlib
+from itertools import islice
 from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from connector.api.framing import lifted
+from connector.api.framing import lifted, values
 from connector.api.refusal import Refusal
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -23,6 +24,8 @@ B = TypeVar("B", bound="Classify | Push")
 MOST_IDS: Final = 10_000
 MOST_MEMBERS: Final = 100
 """Of a gzip body. What follows a member is copied for each."""
+MANY: Final = 8
+"""Objects an event beyond which events are counted before they are decoded. Each event is one, two brackets deep."""
 UUID_LENGTH: Final = 36
 
 
@@ -75,12 +78,12 @@ _STRING: Final = msgspec.json.Decoder(str)
 
 def classify(body: bytes, limit: int) -> Classify:
     """What to classify. Raises ``Refusal``: 400 for what is no such request, 413 for more events than the limit."""
-    return _within(_events(body, _CLASSIFY), limit)
+    return _events(body, _CLASSIFY, limit)
 
 
 def push(body: bytes, limit: int) -> Push:
     """What to take. Raises ``Refusal`` as :func:`classify` does."""
-    return _within(_events(body, _PUSH), limit)
+    return _events(body, _PUSH, limit)
 
 
 def lookup(body: bytes) -> Lookup:
@@ -145,13 +148,19 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _events(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
+def _events(body: bytes, decoder: msgspec.json.Decoder[B], limit: int) -> B:
+    too_many = Refusal(413, f"a request may hold {limit} events", code=27)
+    if body.count(b"{") > MANY * limit and next(islice(values(body, 2), limit, None), None) is not None:
+        raise too_many
     try:
-        return decoder.decode(body)
+        request = decoder.decode(body)
     except msgspec.ValidationError as error:
         raise Refusal(400, f"not such a request: {error}") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _around_the_events(body, decoder)
+        request = _around_the_events(body, decoder)
+    if len(request.events) > limit:
+        raise too_many
+    return request
 
 
 def _around_the_events(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
@@ -175,9 +184,3 @@ def _plain(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise Refusal(400, f"not such a request: {error}") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refusal(400, f"malformed JSON: {error}") from error
-
-
-def _within(request: B, limit: int) -> B:
-    if len(request.events) > limit:
-        raise Refusal(413, f"{len(request.events)} events; a request may hold {limit}", code=27)
-    return request

@@ -88,6 +88,18 @@ def test_more_events_than_a_request_may_hold_are_refused(small, path, token):
     assert small.call("POST", "/services/collector", b'{"event":"x"}' * 4, token="push").status == 413
 
 
+@pytest.mark.parametrize("read", [bodies.classify, bodies.push])
+@pytest.mark.parametrize("events", [b'{"data":0},' * 30, b'{"d\\u0061ta":{"a":[{},{}]}},' * 30], ids=["flat", "nested"])
+def test_events_far_beyond_the_limit_are_not_decoded(read, events):
+    with pytest.raises(Refusal, match="may hold 3 events"):
+        read(b'{"events":[' + events + b"nonsense", 3)
+
+
+def test_what_events_hold_counts_as_no_event():
+    request = b'{"deployment":"{","events":[{"data":{"a":[{},{},[{}]]}},{"data":"' + b"{" * 20 + b'"}]}'
+    assert len(bodies.classify(request, 2).events) == 2
+
+
 def test_nobody_unknown_gets_to_send_a_body(small):
     head = "POST /v1/classify HTTP/1.1\nHost: x\nContent-Length: 2000"
     assert b"401" in send(small, head, wait=False).split(b"\r\n")[0]
