@@ -84,6 +84,11 @@ class _Stream(NamedTuple):
     events: Iterator[RawEvent]
     rows: RowReader | None = None
 
+    def close(self) -> None:
+        """Closes the file at once, and not when the garbage is collected."""
+        if self.rows is not None:
+            self.rows.close()
+
 
 class _End(NamedTuple):
     """Up to where a file can be read, as which version of it, and the digest of its last bytes there ("": a container)."""
@@ -197,7 +202,8 @@ class FilesSource:
     def close(self) -> None:
         """Closes the files that stand open, and the memory."""
         with self._mutex:
-            self._open.clear()
+            for identity in list(self._open):
+                self._shut(identity)
             self._memory.close()
 
     def _find(self) -> dict[str, FoundFile]:
@@ -208,7 +214,9 @@ class FilesSource:
             except OSError as error:
                 if not left:
                     raise TransientError(f"looking for files: {error}") from error
-        for forgetful in (self._ends, self._reached, self._open):
+        for gone in self._open.keys() - self._files.keys():
+            self._shut(gone)
+        for forgetful in (self._ends, self._reached):
             for gone in forgetful.keys() - self._files.keys():
                 del forgetful[gone]
         return self._files
@@ -292,22 +300,33 @@ class FilesSource:
 
     def _read_packed(self, file: FoundFile, span: Span, wanted: Place, limit: int) -> Batch[RawEvent] | None:
         if _modified(file) != file.modified_ns:
-            self._open.pop(file.identity, None)
+            self._shut(file.identity)
             return None
-        kept = self._open.pop(file.identity, None)
+        kept = self._open.get(file.identity)
         rows = kept.rows if kept is not None and (kept.place, kept.version) == (wanted.offset, file.version) else None
-        if rows is None:
-            unpacked = lines_in(file, self._reading.limits.max_unpacked)
-            rows = RowReader(unpacked, file, self._reading, whole=False)
-            rows.enter(wanted)
-        items, ended = rows.take(span.stop, limit)
+        try:
+            if rows is None:
+                self._shut(file.identity)
+                unpacked = lines_in(file, self._reading.limits.max_unpacked)
+                rows = RowReader(unpacked, file, self._reading, whole=False)
+                self._keep(file, _Stream(wanted.offset, file.version, iter(()), rows))
+                rows.enter(wanted)
+            items, ended = rows.take(span.stop, limit)
+        except BaseException:
+            self._shut(file.identity)
+            raise
         self._keep(file, _Stream(rows.place.offset, file.version, iter(()), rows))
         return answer(file, span, items, rows.place, file.size, ended=ended)
 
     def _keep(self, file: FoundFile, stream: _Stream) -> None:
+        self._open.pop(file.identity, None)  # the newest stand last
         self._open[file.identity] = stream
         while len(self._open) > _OPEN_STREAMS:
-            del self._open[next(iter(self._open))]
+            self._shut(next(iter(self._open)))
+
+    def _shut(self, identity: str) -> None:
+        if (stream := self._open.pop(identity, None)) is not None:
+            stream.close()
 
     def _wanted(self, span: Span, after: Cursor | None) -> Place:
         """The place behind the last record that was read of the span."""

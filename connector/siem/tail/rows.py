@@ -47,6 +47,10 @@ class RowReader:
         self._failure: OSError | DamagedError | None = None
         self.place = Place(0, 0)
 
+    def close(self) -> None:
+        """Closes the file."""
+        self._stream.close()
+
     def enter(self, wanted: Place) -> None:
         """Goes to the first record that starts at or behind a place; one that rules need is read from the file's start.
 
