@@ -9,7 +9,9 @@ import socket
 import ssl
 import threading
 import time
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,10 +20,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from connector.errors import ConfigError
 
 CONNECTIONS: Final = 256
-"""At once; more are told to come again."""
+"""At once; who asks on one more is told to come again."""
+
+OPEN_CONNECTIONS: Final = 1024
+"""At most, those included that have asked nothing: the next is closed."""
 
 QUIET_SECONDS: Final = 30
 """How long a connection may be silent, or take to say what it wants."""
+
+LAST_SECONDS: Final = 1
+"""The same once the server stops: who connected before may have sent a request that was not read yet."""
 
 GRACE_SECONDS: Final = 30
 """How long requests that are under way have when the server stops."""
@@ -30,15 +38,27 @@ START_SECONDS: Final = 30.0
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1, for clients that say in time what they want: uvicorn itself waits for a first header for ever."""
+    """HTTP/1.1, for clients that say in time what they want: uvicorn itself waits for a first header for ever.
+
+    While the server stops, a connection that has asked nothing yet may still ask once: to close it would reset the
+    request that is on its way.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
     _unread: float = math.inf
+    _asked = False
+
+    def __init__(self, *args: Any, stopping: Callable[[], bool], **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._stopping = stopping
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock."""
         super().connection_made(transport)
-        self._restart()
+        if len(self.connections) > OPEN_CONNECTIONS:
+            transport.abort()
+        else:
+            self._restart()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops it."""
@@ -51,6 +71,20 @@ class Protocol(H11Protocol):
         super().on_response_complete()
         self._restart()
 
+    def handle_events(self) -> None:
+        """Reads requests; while the server stops, one is the last."""
+        super().handle_events()
+        self._asked = self.cycle is not None
+        if self._asked and self._stopping():
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Ends it: at once if it is idle, else after what is asked or on its way."""
+        if self._asked:
+            super().shutdown()
+        else:
+            self._restart()
+
     def _restart(self) -> None:
         self._unread = math.inf
         self._wait()
@@ -58,7 +92,8 @@ class Protocol(H11Protocol):
     def _wait(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(QUIET_SECONDS, self._too_late)
+        seconds = LAST_SECONDS if self._stopping() else QUIET_SECONDS
+        self._deadline = self.loop.call_later(seconds, self._too_late)
 
     def _too_late(self) -> None:
         """Ends it, and does not wait for what the client does not read: a mere close would, for ever."""
@@ -72,6 +107,17 @@ class Protocol(H11Protocol):
             self.transport.abort()
 
 
+class _Uvicorn(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes no more connections, lets those begin that were just taken, and only then closes."""
+        loop = asyncio.get_running_loop()
+        for listening in sockets or []:
+            loop.remove_reader(listening.fileno())
+        for _ in range(2):  # a connection that was taken is known one turn of the loop later
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+
 class Server:
     """Answers on a socket until it is stopped. The socket is closed with it: give it a copy."""
 
@@ -79,7 +125,6 @@ class Server:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send wrongly is no news
         config = uvicorn.Config(
             app,
-            http=Protocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -93,7 +138,9 @@ class Server:
         )
         config.load()
         config.ssl = context
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = _Uvicorn(config)
+        protocol = partial(Protocol, stopping=lambda: self._uvicorn.should_exit)
+        config.http_protocol_class = protocol  # type: ignore[assignment]
         self._thread = threading.Thread(target=self._uvicorn.run, args=([listening],), name="api", daemon=True)
 
     def start(self) -> None:

@@ -100,11 +100,12 @@ class Caller:
 
 
 class House(NamedTuple):
-    """A site, its application, and a caller of its API."""
+    """A site, its application, a caller of its API, and the API's door."""
 
     site: Site
     app: wiring.App
     call: Caller
+    door: Door
 
     def push(self, *events: Mapping[str, Any], token: str = "push", **headers: str) -> Answer:
         """Pushes these items."""
@@ -129,7 +130,7 @@ def opened(directory: Path, more: str = "", *, change: Callable[[str], str] = st
     door = Door()
     try:
         door.open(app.desk())
-        yield House(site, app, Caller(directory / "api.sock"))
+        yield House(site, app, Caller(directory / "api.sock"), door)
     finally:
         door.close()
         app.close()

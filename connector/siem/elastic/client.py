@@ -23,13 +23,13 @@ from connector.settings import Every
 from connector.siem.elastic.faults import UnsendableError, fault
 from connector.siem.elastic.flavour import FLAVOURS, HITS, FlavourName
 from connector.siem.elastic.hits import decoded
+from connector.transport import is_safe
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 Reply = TypeVar("Reply")
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _FINGERPRINT_DIGITS: Final = 2 * hashlib.sha256().digest_size
 
 
@@ -89,14 +89,9 @@ class Connection(BaseModel):
             raise ValueError("client_key needs client_cert")
         if self.fingerprint and self.client_cert:
             raise ValueError("with a client certificate the server is known by ca_certs, not by fingerprint")
-        if ways and (open_ := [host for host in self.hosts if not _is_safe(host)]):
+        if ways and (open_ := [host for host in self.hosts if not is_safe(host)]):
             raise ValueError(f"credentials would travel in the open to {open_[0]}: use https://")
         return self
-
-
-def _is_safe(host: str) -> bool:
-    parts = urlsplit(host)
-    return parts.scheme == "https" or parts.hostname in _LOOPBACK
 
 
 def _public(host: str) -> str:

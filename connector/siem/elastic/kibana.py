@@ -23,6 +23,7 @@ from connector.retries import retrying
 from connector.settings import Every, Section
 from connector.siem.elastic.client import Json as JsonText
 from connector.siem.elastic.faults import LONGEST_REASON, fault
+from connector.transport import is_safe
 from connector.types import AlertUpdate, Delivery, Json
 
 API_VERSION: Final = "2023-10-31"
@@ -39,8 +40,6 @@ KINDS: Final[Mapping[int, type[TriagedError]]] = {
     429: TransientError,
 }
 """What a status of Kibana's means for the record; any other: below 500 like 400, else transient."""
-
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NOTES: Final = 100
 _MARKDOWN: Final = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]()<>#!|"})
@@ -69,8 +68,7 @@ class KibanaSettings(Section):
             raise ValueError("username and password belong together")
         if (self.api_key is None) == (self.username is None):
             raise ValueError("exactly one of api_key and username is needed")
-        parts = urlsplit(self.url)
-        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        if not is_safe(self.url):
             raise ValueError(f"credentials would travel in the open to {self.url}: use https://")
         return self
 

@@ -1,7 +1,7 @@
 """How a site's search heads are asked: the one place that makes splunklib's client.
 
 splunklib signs requests, logs in again where a session has expired, and knows the endpoints; connections are
-:mod:`connector.siem.splunk.transport`'s, where TLS is verified and silence is limited. A search head that does not
+:mod:`connector.transport`'s, where TLS is verified and silence is limited. A search head that does not
 answer is passed over: what it may have received already is sent to the next one only where asking twice is harmless.
 """
 
@@ -20,7 +20,7 @@ from connector.errors import ConfigError, TransientError
 from connector.retries import retrying
 from connector.siem.splunk.connection import Connection
 from connector.siem.splunk.faults import RAISED, fault
-from connector.siem.splunk.transport import Body, Transport
+from connector.transport import Body, Transport
 
 if TYPE_CHECKING:
     from splunklib.client import Service

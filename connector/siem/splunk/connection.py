@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from connector.settings import Every
+from connector.transport import for_header, is_safe
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
-_HEADER: Final = re.compile(r"[\x21-\x7e]+")
 _PORT: Final = 8089
 
 
@@ -87,20 +86,3 @@ def address(host: str) -> str:
         raise ValueError(f"{host.rpartition('@')[2]!r} is no address: `https://search-head:8089` is one")
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{name}:{parts.port or _PORT}"
-
-
-def for_header(secret: SecretStr) -> SecretStr:
-    """A secret that a header can carry, without the space or newline that a file of secrets ends with.
-
-    Raises ``ValueError`` that does not quote it.
-    """
-    value = secret.get_secret_value().strip()
-    if not _HEADER.fullmatch(value):
-        raise ValueError("it is empty, or holds what cannot stand in a header: spaces, control or non-ASCII characters")
-    return SecretStr(value)
-
-
-def is_safe(host: str) -> bool:
-    """Whether credentials may travel to an address: through TLS, or not at all over a wire."""
-    parts = urlsplit(host)
-    return parts.scheme == "https" or parts.hostname in _LOOPBACK

@@ -16,7 +16,7 @@ import msgspec
 from splunklib.binding import AuthenticationError, HTTPError
 
 from connector.errors import ConfigError, PermanentError, TransientError, TriagedError
-from connector.siem.splunk.transport import UnsentError
+from connector.transport import UnsentError
 
 LONGEST_REASON: Final = 600
 """Characters of a server's reason that are kept: it may quote a whole event."""

@@ -17,10 +17,9 @@ from pydantic import SecretStr
 
 from connector.errors import TransientError
 from connector.siem.splunk.acks import Channel
-from connector.siem.splunk.connection import is_safe
 from connector.siem.splunk.faults import fault as broken
 from connector.siem.splunk.outcomes import NoAcksError, fault
-from connector.siem.splunk.transport import Exchange, Transport
+from connector.transport import Exchange, Transport, is_safe
 
 PORT: Final = 8088
 LONGEST_ANSWER: Final = 1 << 20

@@ -15,7 +15,7 @@ from connector.siem.splunk.faults import RAISED, CutError, Fault, failed, fault
 from connector.siem.splunk.identity import index_of, native_id
 from connector.siem.splunk.messages import Message, meaning, told
 from connector.siem.splunk.smallest import Key, Row, Smallest
-from connector.siem.splunk.transport import Body
+from connector.transport import Body
 
 ALL_TIME: Final = {"earliest_time": "1", "latest_time": "4102444800"}
 """From 1970 to 2100: without them a search ends at *now*, and events whose own time lies ahead would never be found."""

@@ -19,12 +19,12 @@ from connector.settings import Every, Section, TargetSettings
 from connector.siem.splunk.alerts import Notables
 from connector.siem.splunk.client import Splunk
 from connector.siem.splunk.collectors import DELIVERED, Collectors, Patience
-from connector.siem.splunk.connection import Connection, for_header
+from connector.siem.splunk.connection import Connection
 from connector.siem.splunk.hec import Collector, collector_address
 from connector.siem.splunk.kv import KvStore
 from connector.siem.splunk.packing import HecEvent
 from connector.siem.splunk.records import EVENTS, event_of
-from connector.siem.splunk.transport import Transport
+from connector.transport import Transport, for_header
 from connector.types import AlertUpdate, Delivery, LookupEntry, Record, RunStatus
 
 _INDEX: Final = r"^[a-z0-9_][a-z0-9_-]{0,79}$"

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from connector.errors import ConfigError, TransientError
 from connector.siem.splunk.client import Splunk, path_of
 from connector.siem.splunk.connection import Connection
-from connector.siem.splunk.transport import Transport
 from connector.testing import ManualClock
+from connector.transport import Transport
 from tests.splunkd import Splunkd, User
 from tests.splunkd.tls import context
 

@@ -15,7 +15,7 @@ from splunklib.data import record
 
 from connector.errors import ConfigError, PermanentError, TransientError
 from connector.siem.splunk.faults import BREAKS, RAISED, STATUSES, TEXTS, CutError, GoneError, fault, told
-from connector.siem.splunk.transport import UnsentError
+from connector.transport import UnsentError
 
 THREE = (TransientError, PermanentError, ConfigError)
 

@@ -1,23 +1,29 @@
-"""HTTP to Splunk, below splunklib: verified TLS, time-outs, and knowing whether anything was sent.
+"""HTTP with what the delivery promise needs: verified TLS, time-outs, and knowing whether anything was sent.
 
-splunklib takes any function as its ``handler``. Its own one verifies no certificate unless told to, connects without a
-limit of time, and cannot tell an address that nobody listens at from a request that was cut off.
+Every adapter that brings no client of its own speaks through it, and splunklib does, which takes any function as its
+``handler``: its own one verifies no certificate unless told to, connects without a limit of time, and cannot tell an address
+that nobody listens at from a request that was cut off.
 """
 
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, SecretStr
 
 from connector.errors import ConfigError
 
 CONNECT_S: Final = 10.0
 """How long a connection may take to stand; the rest of the time-out is for answers."""
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_HEADER: Final = re.compile(r"[\x21-\x7e]+")
 _PIECE: Final = 1 << 16
 
 
@@ -67,6 +73,27 @@ class Body:
         with suppress(OSError):
             self._response.close()
         self._connection.close()
+
+
+def for_header(secret: SecretStr) -> SecretStr:
+    """A secret that a header can carry, without the space or newline that a file of secrets ends with.
+
+    Raises ``ValueError`` that does not quote it.
+    """
+    value = secret.get_secret_value().strip()
+    if not _HEADER.fullmatch(value):
+        raise ValueError("it is empty, or holds what cannot stand in a header: spaces, control or non-ASCII characters")
+    return SecretStr(value)
+
+
+HeaderSecret: TypeAlias = Annotated[SecretStr, AfterValidator(for_header)]
+"""A setting that goes into a header."""
+
+
+def is_safe(address: str) -> bool:
+    """Whether credentials may travel to an address: through TLS, or not at all over a wire."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or parts.hostname in LOOPBACK
 
 
 class Transport:
