@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 
-def registered(group: str, *, part: str | None = None, **more: Any) -> Any:
+def registered(group: str, *, part: str | None = None, without: str = "", **more: Any) -> Any:
     """Parametrises a test by the plug-ins of an entry-point group that offer ``part``, and by ``more``."""
-    found = {point.name: point.load() for point in entry_points(group=group)} | more
+    found = {point.name: point.load() for point in entry_points(group=group) if point.name != without} | more
     offering = {name: plugin for name, plugin in found.items() if part is None or getattr(plugin, part)}
     return pytest.mark.parametrize("plugin", offering.values(), ids=offering.keys())

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from connector.types import RunState
 from tests.splunkd.wire import Answer, CutOffError, Listener, Request, json_answer
@@ -27,6 +27,8 @@ class Platform(ABC):
         self.asked: list[Request] = []
         self.outcome: RunState = "succeeded"
         """How runs stand when they are asked for: ``running`` keeps them so."""
+        self.hook: Callable[[Literal["before", "after"], Request], None] = lambda _moment, _request: None
+        """Called right before and after a request that starts something takes effect."""
         self._lost = 0
         self._refusals: list[int] = []
         self._lock = threading.Lock()
@@ -79,8 +81,12 @@ class Platform(ABC):
             starts = self.starts(request)
             if starts and self._refusals:
                 return json_answer({"message": "refused on demand"}, self._refusals.pop(0))
+            if not starts:
+                return self.serve(request)
+            self.hook("before", request)
             answer = self.serve(request)
-            if starts and self._lost:
+            self.hook("after", request)
+            if self._lost:
                 self._lost -= 1
                 raise CutOffError
             return answer
