@@ -15,6 +15,9 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
+# a process a core; tests/conftest.py says which tests stay together
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+
 .PHONY: help setup demo demo-elastic demo-splunk test test-all check bench bench-elastic bench-splunk fuzz lock clean
 
 help:  ## List the targets
@@ -32,10 +35,10 @@ demo-splunk: $(VENV)/.dev  ## The same through a stand-in of Splunk, with the ap
 	$(BIN)/python -m tests.demo.splunk
 
 test: check  ## Static checks and the test suite
-	$(BIN)/python -m pytest -m "not full"
+	$(PYTEST) -m "not full"
 
 test-all: check  ## The same, with the long forms of the suites
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -13,6 +13,13 @@ ROOT = Path(__file__).parent.parent
 CORPORA = Path(os.environ.get("TRIAGED_CORPORA", ROOT.parent / "shared" / "corpora"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes share the tests (`make test`): a file stays in one, and so do all that want a search server."""
+    for item in items:
+        place = item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group("search servers" if "elastic" in item.nodeid else place))
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """The folder of upstream corpora; the test is skipped where it is missing."""
