@@ -201,7 +201,8 @@ class Verdict(Noun, tag="verdict", frozen=True):
     """The one contract: what Triaged says of an event. ``passed`` are the technique ids above their threshold.
 
     ``at`` is when it was decided: what a target files it by, since ``timestamp`` is whatever the event says. None in
-    verdicts of ledgers that are older than the field.
+    verdicts of ledgers that are older than the field. ``scored`` is what the scores alone say, set only where a list had
+    the last word; ``severity`` is the event's own. Both are kept so that rules can be asked again.
     """
 
     record_id: str
@@ -225,6 +226,8 @@ class Verdict(Noun, tag="verdict", frozen=True):
     explanation: tuple[str, ...] = ()
     policy: PolicyRef | None = None
     supersedes: str | None = None
+    severity: int | None = None
+    scored: VerdictName | None = None
 
 
 RunState: TypeAlias = Literal["running", "succeeded", "failed", "timed_out", "refused"]

@@ -2,9 +2,10 @@
 
 from connector.policy.admission import AdmissionContext, Admitted, Refuse, Run, Scope, Wait
 from connector.policy.admit import KILL_SWITCH, admit, is_switch, scopes, switched_off
-from connector.policy.decide import Decision, DecisionContext, Listed, decide, verdict_name
+from connector.policy.decide import Decision, DecisionContext, Listed, decide
 from connector.policy.document import document, error_document, record_document, risk_score
 from connector.policy.enrichment import Enrichment
+from connector.policy.facts import verdict_name
 from connector.policy.model import Policy, Rule
 
 __all__ = [

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any
 
 import msgspec
 
 from connector import identity
-from connector.attack import catalogue
 from connector.policy.entity import entity_key, entity_of, name_in
+from connector.policy.facts import LISTED, Facts, ListName, severity_of, verdict_name
+from connector.policy.matching import matching
 from connector.policy.model import Policy, Rule
 from connector.types import (
     Action,
-    Entity,
     Event,
     Json,
     ModelRef,
@@ -32,28 +31,6 @@ _RFC3339 = re.compile(
 )
 
 
-class Thresholds(Protocol):
-    """The bundle's thresholds on p_malicious: ``suspicious`` <= ``malicious`` <= ``trigger``."""
-
-    @property
-    def suspicious(self) -> float:
-        """From here on an analyst should look."""
-        ...
-
-    @property
-    def malicious(self) -> float:
-        """From here on the event counts as an attack's."""
-        ...
-
-    @property
-    def trigger(self) -> float:
-        """From here on a playbook may be proposed."""
-        ...
-
-
-ListName: TypeAlias = Literal["allow", "block"]
-
-
 class Listed(Noun, frozen=True, kw_only=True):
     """An entry of an allow or block list. ``kind`` is what its value is; ``expires`` None: never."""
 
@@ -63,10 +40,6 @@ class Listed(Noun, frozen=True, kw_only=True):
     reason: str
     author: str
     expires: datetime | None = None
-
-
-LISTED: Mapping[ListName, VerdictName] = {"allow": "benign", "block": "malicious"}
-"""What an entry makes of an event, whatever the model says."""
 
 
 class DecisionContext(Noun, frozen=True, kw_only=True):
@@ -101,57 +74,80 @@ class Decision(Noun, frozen=True, kw_only=True):
     actions: tuple[Action, ...] = ()
 
 
-def verdict_name(prediction: Prediction, thresholds: Thresholds) -> VerdictName:
-    """The verdict's name, a function of the prediction and two thresholds.
-
-    ``abstain`` where the model abstained or gave no probability; ``malicious`` where p_malicious is at or above that
-    threshold; ``suspicious`` where it is at or above that one; else ``benign``.
-    """
-    p = prediction.p_malicious
-    if prediction.abstain is not None or not 0.0 <= p <= 1.0:
-        return "abstain"
-    if p >= thresholds.malicious:
-        return "malicious"
-    return "suspicious" if p >= thresholds.suspicious else "benign"
-
-
 def decide(event: Event, prediction: Prediction, context: DecisionContext, policy: Policy) -> Decision:
     """The verdict on an event, and what its rule proposes. A revision after the first never proposes anything.
 
     An entry of a list has the last word on the verdict's name. What is allowed proposes nothing; what is blocked proposes
     what the model's own scores do, and what rules with ``listed`` say.
     """
-    scored = verdict_name(prediction, context.thresholds)
-    name = LISTED[context.listed.list] if context.listed else scored
-    rule = _matching(prediction, scored, context, policy)
-    entity = entity_of(event.ecs)
+    facts = facts_of(event, prediction, context)
+    rule = matching(facts, policy)
     record_id = identity.record_id(event.id, context.revision)
     p = prediction.p_malicious
     verdict = Verdict(
         record_id=record_id,
         event_id=event.id,
         revision=context.revision,
-        verdict=name,
+        verdict=LISTED[context.listed.list] if context.listed else facts.scored,
         confidence=p if 0.0 <= p <= 1.0 else None,
         techniques=prediction.techniques,
         passed=prediction.passed,
         members=prediction.members,
         model=context.model,
         fingerprint=event.fingerprint,
-        source=source_of(event),
+        source=facts.source,
         origin="" if context.origin_key is None else identity.origin_mark(context.origin_key, record_id),
         timestamp=timestamp_of(event.ecs.get("@timestamp")),
         at=context.now,
         kind=event.kind,
-        entity=entity,
+        entity=facts.entity,
         tags=tuple(sorted(context.tags)),
-        explanation=_explanation(prediction, scored, context),
+        explanation=_explanation(prediction, facts.scored, context),
         policy=_policy_ref(rule, context.listed),
         supersedes=None if context.revision == 1 else identity.record_id(event.id, context.revision - 1),
+        severity=facts.severity,
+        scored=facts.scored if context.listed else None,
     )
-    if rule is None or rule.mode == "suggest" or context.revision > 1:
-        return Decision(verdict=verdict)
-    return Decision(verdict=verdict, actions=(_action(rule, event, entity, verdict, context.now),))
+    return Decision(verdict=verdict, actions=proposals(rule, verdict, context.now))
+
+
+def facts_of(event: Event, prediction: Prediction, context: DecisionContext) -> Facts:
+    """The facts of an event that was just scored; :func:`connector.policy.facts.facts_again` has those of its verdict."""
+    return Facts(
+        at=context.now,
+        scored=verdict_name(prediction, context.thresholds),
+        p_malicious=prediction.p_malicious,
+        techniques=prediction.techniques,
+        passed=prediction.passed,
+        members=prediction.members,
+        thresholds=context.thresholds,
+        source=source_of(event),
+        entity=entity_of(event.ecs),
+        tags=context.tags,
+        severity=severity_of(event.ecs),
+        listed=None if context.listed is None else context.listed.list,
+    )
+
+
+def proposals(rule: Rule | None, verdict: Verdict, now: datetime) -> tuple[Action, ...]:
+    """What the rule that matched proposes; nothing where it only suggests, or the verdict is a later revision."""
+    if rule is None or rule.mode == "suggest" or verdict.revision > 1:
+        return ()
+    action = Action(
+        key=identity.action_key(verdict.event_id, rule.name),
+        cause=verdict.record_id,
+        rule=rule.name,
+        playbook=rule.playbook,
+        soar=rule.soar,
+        tier=rule.tier,
+        mode=rule.mode,
+        subject=verdict.event_id,
+        entity=verdict.entity,
+        entity_key=entity_key(verdict.entity, verdict.source),
+        verdict=verdict,
+        proposed_at=now,
+    )
+    return (action,)
 
 
 def timestamp_of(value: Json) -> str | None:
@@ -163,23 +159,6 @@ def timestamp_of(value: Json) -> str | None:
     except ValueError:
         return None
     return value
-
-
-def _action(rule: Rule, event: Event, entity: Entity, verdict: Verdict, now: datetime) -> Action:
-    return Action(
-        key=identity.action_key(event.id, rule.name),
-        cause=verdict.record_id,
-        rule=rule.name,
-        playbook=rule.playbook,
-        soar=rule.soar,
-        tier=rule.tier,
-        mode=rule.mode,
-        subject=event.id,
-        entity=entity,
-        entity_key=entity_key(entity, event),
-        verdict=verdict,
-        proposed_at=now,
-    )
 
 
 def source_of(event: Event) -> SourceRef:
@@ -207,45 +186,3 @@ def _explanation(prediction: Prediction, scored: VerdictName, context: DecisionC
 def _of_entry(entry: Listed) -> str:
     until = "for good" if entry.expires is None else f"until {entry.expires.isoformat()}"
     return f"{entry.list} list: {entry.kind} {entry.value}: {entry.reason} ({entry.author}, {until})"
-
-
-def _matching(prediction: Prediction, scored: VerdictName, context: DecisionContext, policy: Policy) -> Rule | None:
-    """The first rule that matches; none for what is allowed."""
-    if context.listed is not None and context.listed.list == "allow":
-        return None
-    return next((rule for rule in policy.rules if _matches(rule, prediction, scored, context)), None)
-
-
-def _matches(rule: Rule, prediction: Prediction, scored: VerdictName, context: DecisionContext) -> bool:
-    """By the model's own scores, or because the event is blocked and the rule says that this is enough.
-
-    Containment never hangs on an abstention, a benign verdict, or an event without a known technique.
-    """
-    if rule.tags is not None and rule.tags.isdisjoint(context.tags):
-        return False
-    contains = rule.tier == "contain"
-    if rule.listed and context.listed is not None and (not contains or _may_contain(prediction, "malicious")):
-        return True
-    p, floor = prediction.p_malicious, rule.min_confidence
-    if not 0.0 <= p <= 1.0 or p < (getattr(context.thresholds, floor) if isinstance(floor, str) else floor):
-        return False
-    if contains and not _may_contain(prediction, scored):
-        return False
-    return rule.techniques is None or not rule.techniques.isdisjoint(_candidates(prediction, rule))
-
-
-def _may_contain(prediction: Prediction, name: VerdictName) -> bool:
-    known = catalogue().techniques
-    return name in {"malicious", "suspicious"} and any(technique in known for technique in prediction.passed)
-
-
-def _candidates(prediction: Prediction, rule: Rule) -> set[str]:
-    """The ids that this rule may match: those that passed the model's threshold, or the rule's own where it has one."""
-    if rule.technique_probability is None:
-        return set(prediction.passed)
-    found = set()
-    for technique in prediction.techniques:
-        for score in (technique, technique.subtechnique):
-            if score is not None and score.probability >= rule.technique_probability:
-                found.add(score.id)
-    return found

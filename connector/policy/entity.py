@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from connector.types import Document, Entity, Event, Json
+from connector.types import Document, Entity, Json, SourceRef
 
 if TYPE_CHECKING:
     from connector.policy.model import Protected
@@ -31,8 +31,8 @@ def entity_of(ecs: Document) -> Entity:
     return Entity(host=host, user=name_in(ecs, "user", "name"), address=name_in(ecs, "source", "ip"), agent_id=agent_id)
 
 
-def entity_key(entity: Entity, event: Event) -> str:
-    """What cool-downs count by: the attested agent where there is one, else the best name, else the event's index."""
+def entity_key(entity: Entity, source: SourceRef) -> str:
+    """What cool-downs count by: the attested agent where there is one, else the best name, else the index."""
     if entity.agent_id:
         return f"agent:{entity.agent_id}"
     if entity.host:
@@ -41,7 +41,7 @@ def entity_key(entity: Entity, event: Event) -> str:
         return f"user:{entity.user.lower()}"
     if entity.address:
         return f"address:{entity.address}"
-    return f"source:{event.ref.siem}/{event.ref.index}"
+    return f"source:{source.siem}/{source.index}"
 
 
 def protected_by(

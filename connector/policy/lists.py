@@ -16,7 +16,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from connector.errors import ConfigError
-from connector.policy.decide import Listed, ListName
+from connector.policy.decide import Listed
+from connector.policy.facts import ListName
 from connector.policy.networks import Networks, network
 from connector.policy.tables import checked, rows
 from connector.settings import Section

@@ -55,6 +55,6 @@ def judged(data: Any, error: str | None = None) -> Event | None:
     assert event.fingerprint == fingerprint(event.canonical)
     assert len(render(event.canonical)) <= MAX_TEXT
     families.family_of(event.kind, event.ecs)
-    assert entity_key(entity_of(event.ecs), event)
+    assert entity_key(entity_of(event.ecs), event.ref)
     own.is_own(event, own.marked(event), b"k" * 32)
     return event
