@@ -15,6 +15,11 @@
     tactics = ["credential-access"]   # either of the two lists is enough; both absent: any event
     min_confidence = "trigger"        # a number, or a threshold of the model: suspicious, malicious, trigger
     technique_probability = 0.5       # absent: the technique passed the model's own threshold for it
+    thresholds = { "T1003.001" = 0.9 }  # for this technique; the minimum of p_malicious and its probability counts
+    quorum = 2                        # so many members must be at or above min_confidence by themselves
+    sources = ["elastic-prod"]        # deployments; absent: any
+    min_severity = 47                 # of the event itself (event.severity); absent: any
+    when = { days = ["sat", "sun"], from = "00:00", to = "24:00", zone = "Europe/Berlin" }  # or a list of such
     tags = ["crown-jewel"]            # absent: whatever the site's tables of assets say
     listed = true                     # an entry of a block list is enough, whatever the scores
     tier = "ticket"                   # log < note < ticket < contain
@@ -36,11 +41,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from connector.attack import catalogue
 from connector.errors import ConfigError, PermanentError
 from connector.policy.cacao import Playbook
+from connector.policy.hours import Hours, HoursTable
 from connector.policy.playbooks import load_playbooks
 from connector.settings import Section, explain
 from connector.types import Mode, Tier
@@ -61,6 +67,11 @@ def _duration(value: Any) -> Any:
 
 
 Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=366))]
+
+
+def _listed(value: Any) -> Any:
+    """One table as a list of one."""
+    return [value] if isinstance(value, Mapping) else value
 
 
 class RateCap(Section):
@@ -88,6 +99,11 @@ class RuleTable(Section):
     tactics: tuple[str, ...] = ()
     min_confidence: Threshold | Probability = "trigger"
     technique_probability: Probability | None = None
+    thresholds: dict[str, Probability] = {}
+    quorum: int = Field(0, ge=0, le=100)
+    sources: tuple[str, ...] = ()
+    min_severity: int | None = Field(None, ge=0)
+    when: Annotated[tuple[HoursTable, ...], BeforeValidator(_listed)] = ()
     tags: tuple[str, ...] = ()
     listed: bool = False
     tier: Tier
@@ -106,6 +122,14 @@ class RuleTable(Section):
         except PermanentError as error:
             raise ValueError(str(error)) from error
 
+    @field_validator("thresholds")
+    @classmethod
+    def _thresholds_exist(cls, thresholds: dict[str, float]) -> dict[str, float]:
+        try:
+            return {catalogue().find(text).id: floor for text, floor in thresholds.items()}
+        except PermanentError as error:
+            raise ValueError(str(error)) from error
+
     @field_validator("tactics")
     @classmethod
     def _tactics_exist(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -115,6 +139,38 @@ class RuleTable(Section):
             if tactic is None:
                 raise ValueError(f"no tactic {text!r}; tactics are: {', '.join(t.shortname for t in known)}")
         return tuple(tactic.id for tactic in tactics if tactic is not None)
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_its_techniques(self) -> RuleTable:
+        named = {"technique_probability": self.technique_probability is not None, "thresholds": bool(self.thresholds)}
+        if not (self.techniques or self.tactics) and any(named.values()):
+            key = next(name for name, given in named.items() if given)
+            raise ValueError(f"{key} needs techniques or tactics: without them the rule is about any event")
+        if strangers := sorted(self.thresholds.keys() - self.covered):
+            raise ValueError(f"thresholds: {', '.join(strangers)} is not among the rule's techniques and tactics")
+        return self
+
+    @property
+    def covered(self) -> frozenset[str]:
+        """Every id that its techniques and tactics stand for, sub-techniques too."""
+        attack = catalogue()
+        found = {t.id for t in attack.techniques.values() if not set(t.tactics).isdisjoint(self.tactics)}
+        found |= set(self.techniques)
+        return frozenset(found | {sub.id for parent in found for sub in attack.subtechniques(parent)})
+
+    @property
+    def floors(self) -> Mapping[str, float]:
+        """What a technique must reach, by each id that has a threshold of the rule's own: the nearest one counts."""
+        found: dict[str, float] = {}
+        for technique in sorted(self.covered):
+            for named in (technique, technique.partition(".")[0]):
+                if named in self.thresholds:
+                    found[technique] = self.thresholds[named]
+                    break
+            else:
+                if self.technique_probability is not None:
+                    found[technique] = self.technique_probability
+        return found
 
 
 class PolicyTable(Section):
@@ -139,7 +195,10 @@ class PolicyTable(Section):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule, ready to be matched. ``techniques``: every id that it covers, sub-techniques too; None: any event.
 
-    ``tags``: what the entity must be tagged with, one of them; None: any. ``listed``: an entry of a block list is enough.
+    ``floors``: what the probability of a technique, and p_malicious, must reach, by id; other ids must have passed the
+    model's own threshold. ``split``: sub-techniques with a threshold of their own, which decide for their parents too.
+    ``tags``, ``sources``: what the entity must be tagged with, where the event must come from, one of them; None: any.
+    ``when``: one of them must hold; empty: always. ``listed``: an entry of a block list is enough.
     """
 
     name: str
@@ -154,6 +213,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     rate_runs: int
     rate_per: timedelta
     max_age: timedelta
+    floors: Mapping[str, float] = {}
+    split: frozenset[str] = frozenset()
+    quorum: int = 0
+    sources: frozenset[str] | None = None
+    min_severity: int | None = None
+    when: tuple[Hours, ...] = ()
     tags: frozenset[str] | None = None
     listed: bool = False
 
@@ -220,13 +285,9 @@ def _check_playbook(rule: RuleTable, playbooks: Mapping[str, Playbook]) -> None:
 
 
 def _compiled(table: RuleTable, soar: str) -> Rule:
-    attack = catalogue()
-    covered = set(table.techniques)
-    covered |= {t.id for t in attack.techniques.values() if not set(t.tactics).isdisjoint(table.tactics)}
-    covered |= {sub.id for parent in tuple(covered) for sub in attack.subtechniques(parent)}
     return Rule(
         name=table.name,
-        techniques=frozenset(covered) if table.techniques or table.tactics else None,
+        techniques=table.covered if table.techniques or table.tactics else None,
         min_confidence=table.min_confidence,
         technique_probability=table.technique_probability,
         tier=table.tier,
@@ -237,6 +298,12 @@ def _compiled(table: RuleTable, soar: str) -> Rule:
         rate_runs=table.rate.runs,
         rate_per=table.rate.per,
         max_age=table.max_age,
+        floors=table.floors,
+        split=frozenset(technique for technique in table.thresholds if "." in technique),
+        quorum=table.quorum,
+        sources=frozenset(table.sources) or None,
+        min_severity=table.min_severity,
+        when=tuple(map(Hours.of, table.when)),
         tags=frozenset(table.tags) or None,
         listed=table.listed,
     )
