@@ -36,14 +36,19 @@ UNCLEAR: Final = frozenset({408, 409, 423, 425})
 """The platform may have begun, as with any 5xx."""
 
 
-class RestSettings(SoarSettings):
-    """How a platform is reached. Its credentials are the adapter's own."""
+class Reached(SoarSettings):
+    """How a platform is reached, wherever it is."""
 
-    url: str = Field(description="`https://soar.example`, with its base path if it has one")
     ca_certs: Path | None = Field(None, description="a file of the authorities that are trusted; absent: the system's")
     client_cert: Path | None = Field(None, description="a client certificate, with client_key")
     client_key: Path | None = None
     timeout: Every = Field(timedelta(seconds=30), description="how long the platform may be silent")
+
+
+class RestSettings(Reached):
+    """A platform with one address. Its credentials are the adapter's own."""
+
+    url: str = Field(description="`https://soar.example`, with its base path if it has one")
 
     @field_validator("url")
     @classmethod
@@ -105,13 +110,31 @@ class Rest:
         where it refuses what was asked, ``ConfigError`` where it refuses us.
         """
         data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        status, text = self.raw(method, path, data, query=query, headers=headers, allowed=allowed)
+        return Answer(status, decoded(text, self._named(method, path)))
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        allowed: Collection[int] = (),
+        hidden: Collection[str] = (),
+    ) -> tuple[int, bytes]:
+        """One request, and its answer as it came. ``hidden`` are secrets that errors leave out where they would quote them."""
         sent = {**self._headers, **({} if data is None else {"Content-Type": "application/json"}), **(headers or {})}
         target = f"{self._url}{path}{'?' + urlencode(query) if query else ''}"
-        what = f"{method} {path} on {urlsplit(self._url).netloc}"
+        what = _without(hidden, self._named(method, path).encode()).decode()
         status, text = retrying()(self._once, method, target, sent, data or b"", what)
         if status < 300 or status in allowed:
-            return Answer(status, _decoded(text, what))
-        raise refused(status, text, what)
+            return status, text
+        raise refused(status, _without(hidden, text), what)
+
+    def _named(self, method: str, path: str) -> str:
+        return f"{method} {path} on {urlsplit(self._url).netloc}"
 
     def _once(self, method: str, target: str, headers: Mapping[str, str], data: bytes, what: str) -> tuple[int, bytes]:
         try:
@@ -154,12 +177,21 @@ def reason_in(text: bytes) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in words)[:LONGEST_REASON].strip()
 
 
+def _without(hidden: Collection[str], text: bytes) -> bytes:
+    for secret in sorted(hidden, key=len, reverse=True):
+        text = text.replace(secret.encode(), "…".encode())
+    return text
+
+
 def path(*parts: str | int) -> str:
     """A path of these parts, each escaped: none can leave its place."""
     return "".join(f"/{quote(str(part), safe='')}" for part in parts)
 
 
-def _decoded(text: bytes, what: str) -> Any:
+def decoded(text: bytes, what: str) -> Any:
+    """The JSON of an answer, None for an empty one. Raises ``PermanentError`` where it is too long, ``TransientError``
+    where it is no JSON.
+    """
     if len(text) > LONGEST_ANSWER:
         raise PermanentError(f"{what}: an answer of more than {LONGEST_ANSWER} bytes")
     if not text.strip():

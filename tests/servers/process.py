@@ -39,6 +39,8 @@ class Server:
 
     name = "server"
     scheme = "http"
+    as_nobody = True
+    """Where the tests run as root, the server runs as a user without rights."""
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self.settings = dict(settings or {})
@@ -86,7 +88,7 @@ class Server:
         if self.running:
             return self
         command = self.command()
-        rights = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        rights = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if self.as_nobody and os.geteuid() == 0 else {}
         if rights:
             give_away(self.folder)
         with self.log.open("ab") as log:
