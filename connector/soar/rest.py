@@ -189,8 +189,9 @@ def path(*parts: str | int) -> str:
 
 
 def decoded(text: bytes, what: str) -> Any:
-    """The JSON of an answer, None for an empty one. Raises ``PermanentError`` where it is too long, ``TransientError``
-    where it is no JSON.
+    """The JSON of an answer; None for an empty one.
+
+    Raises ``PermanentError`` where it is too long, ``TransientError`` where it is no JSON.
     """
     if len(text) > LONGEST_ANSWER:
         raise PermanentError(f"{what}: an answer of more than {LONGEST_ANSWER} bytes")
