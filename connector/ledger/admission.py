@@ -21,7 +21,7 @@ from connector.ledger.leases import micros_of
 from connector.ledger.room import Room
 from connector.ledger.rows import Approval, Claim, OutboxRow, Silence
 from connector.ledger.schema import DONE, counters, outbox as outbox_rows, runs, switches
-from connector.ledger.times import maybe_moment, micros
+from connector.ledger.times import maybe_moment, micros, moment
 from connector.types import Action
 
 
@@ -31,6 +31,8 @@ class Admission:
     def __init__(self, tx: Tx, rows: tuple[Claim, ...], owner: str, now: int, until: int) -> None:
         self.rows = rows
         """Claims whose record is an Action."""
+        self.now = moment(now)
+        """The moment of the admission: after all that came before it was counted. What is admitted is counted at it."""
         self._tx = tx
         self._owner = owner
         self._now = now
@@ -59,11 +61,18 @@ class Admission:
         return int(self._tx.execute(query).scalar_one())
 
     def run(self, row: Claim, scopes: Collection[str]) -> None:
-        """Lets the action act: the claim becomes true, and it is counted once under each scope."""
+        """Lets the action act: the claim becomes true, and it is counted once under each scope, from now on.
+
+        One that was admitted before and comes back is counted at its latest admission: it may act now, and whoever
+        comes next must find it within his window.
+        """
         outbox.take(self._tx, [row], self._owner, self._until)
         values = [{"scope": scope, "action_key": row.record_id, "at": self._now} for scope in sorted(set(scopes))]
         if values:
-            self._tx.execute(insert(self._tx, counters).on_conflict_do_nothing(), values)
+            counted = insert(self._tx, counters)
+            again = {"at": counted.excluded.at}
+            counted = counted.on_conflict_do_update(index_elements=["scope", "action_key"], set_=again)
+            self._tx.execute(counted, values)
 
     def wait(self, row: Claim, until: datetime, reason: str) -> None:
         """Puts the action off; no attempt is counted."""
@@ -102,9 +111,9 @@ class Admissions(Room):
         It is on the disk when the block ends, before anything is sent: a claim that outlives the machine comes back
         doubtful. An exception in the block undoes all of it.
         """
-        now = self._now()
         with self._db.write(durable=True) as tx:
             lock(tx, counters)
             lock(tx, switches)
+            now = self._now()  # a moment read before the wait for the locks would be one that others have counted past
             rows = tuple(claim for claim in outbox.due(tx, soar, limit, now) if isinstance(claim.record, Action))
             yield Admission(tx, rows, owner, now, now + micros_of(ttl))

@@ -99,11 +99,11 @@ class Act:
         Returns the claim, if something is to be done about it outside of the lock; why it must not be sent again, if it
         must not; and whether there was an action at all.
         """
-        policy, now = self._policy(), self._clock()
+        policy = self._policy()
         with self._ledger.claiming(self.name, self._owner, self._lease_ttl, 1) as admission:
             for claim in admission.rows:
                 action = action_of(claim)
-                decision = admit(action, self._context(admission, action, policy), policy, now)
+                decision = admit(action, self._context(admission, action, policy), policy, admission.now)
                 if isinstance(decision, Run):
                     admission.run(claim, [scope.name for scope in scopes(action, policy)])
                     return claim, "", True
@@ -122,14 +122,14 @@ class Act:
         counted = {
             scope.name: (
                 admission.last(scope.name, action.key),
-                admission.count(scope.name, self._clock() - scope.window, action.key),
+                admission.count(scope.name, admission.now - scope.window, action.key),
             )
             for scope in scopes(action, policy)
         }
         known = self._enrichment.known(action.entity)
         return AdmissionContext(
             switches=on(admission.switches()),
-            silences=tuple(admission.silences(self._clock())),
+            silences=admission.silences(admission.now),
             approval=admission.approval(action.key),
             counted=counted,
             bundle_ready=self._bundle_ready(),

@@ -53,6 +53,20 @@ def test_others_count_from_the_given_time_on(ledger: Ledger, clock: FakeClock) -
         assert admission.count("rate:another", began, other) == 0
 
 
+def test_an_action_that_comes_back_is_counted_when_it_may_act_at_last(ledger: Ledger, clock: FakeClock) -> None:
+    first, second = queue(ledger, 2)
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        (row,) = admission.rows
+        admission.run(row, SCOPES)
+    ledger.settle("dryrun", [(row, "untried", "a switch was thrown", clock.now)])
+    clock.advance(30 * MINUTE)
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        admission.run(next(claim for claim in admission.rows if claim.record_id == row.record_id), SCOPES)
+        other = second if row.record_id == first else first
+        assert admission.count("rate:isolate", clock.now - MINUTE, other) == 1
+        assert admission.last("cooldown:rule:host:h1", other) == clock.now
+
+
 def test_a_waiting_action_comes_back_with_no_attempt_counted(ledger: Ledger, clock: FakeClock) -> None:
     queue(ledger, 1)
     with ledger.claiming("dryrun", "w", TTL, 10) as admission:
@@ -204,14 +218,18 @@ def test_two_admissions_on_one_ledger_come_one_after_the_other(ledger: Ledger, u
 
     def admit() -> None:
         with other.claiming("dryrun", "v", TTL, 1) as admission:
-            seen.append(admission.count("rate:isolate", clock.now, admission.rows[0].record_id))
+            seen.append(admission.count("rate:isolate", began, admission.rows[0].record_id))
+            moments.append(admission.now)
 
+    began, moments = clock.now, []
     with ledger.claiming("dryrun", "w", TTL, 1) as admission:
         thread = threading.Thread(target=admit)
         thread.start()
         thread.join(timeout=0.3)
         assert seen == []
         admission.run(admission.rows[0], SCOPES)
+        clock.advance(MINUTE)
     thread.join(timeout=30)
     assert seen == [1]
+    assert moments == [began + MINUTE]  # read after the wait: from an earlier moment it would look back too little
     other.close()
