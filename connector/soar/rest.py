@@ -18,7 +18,7 @@ import msgspec
 from pydantic import Field, field_validator
 
 from connector.errors import ConfigError, PermanentError, TransientError, TriagedError
-from connector.retries import retrying
+from connector.retries import SECONDS, retrying
 from connector.settings import Every, SoarSettings
 from connector.transport import Transport, UnsentError, is_safe
 
@@ -103,14 +103,15 @@ class Rest:
         query: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         allowed: Collection[int] = (),
+        seconds: float = SECONDS,
     ) -> Answer:
-        """One request. ``allowed`` are statuses above 299 that the caller reads itself.
+        """One request. ``allowed`` are statuses above 299 that the caller reads itself; ``seconds`` as for ``raw``.
 
         Raises ``TransientError`` (``sent`` where a byte may have left and the platform may have acted), ``PermanentError``
         where it refuses what was asked, ``ConfigError`` where it refuses us.
         """
         data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
-        status, text = self.raw(method, path, data, query=query, headers=headers, allowed=allowed)
+        status, text = self.raw(method, path, data, query=query, headers=headers, allowed=allowed, seconds=seconds)
         return Answer(status, decoded(text, self._named(method, path)))
 
     def raw(
@@ -123,12 +124,16 @@ class Rest:
         headers: Mapping[str, str] | None = None,
         allowed: Collection[int] = (),
         hidden: Collection[str] = (),
+        seconds: float = SECONDS,
     ) -> tuple[int, bytes]:
-        """One request, and its answer as it came. ``hidden`` are secrets that errors leave out where they would quote them."""
+        """One request, and its answer as it came. ``hidden`` are secrets that errors leave out where they would quote them.
+
+        ``seconds`` is how long it may try to get a connection.
+        """
         sent = {**self._headers, **({} if data is None else {"Content-Type": "application/json"}), **(headers or {})}
         target = f"{self._url}{path}{'?' + urlencode(query) if query else ''}"
         what = _without(hidden, self._named(method, path).encode()).decode()
-        status, text = retrying()(self._once, method, target, sent, data or b"", what)
+        status, text = retrying(seconds)(self._once, method, target, sent, data or b"", what)
         if status < 300 or status in allowed:
             return status, text
         raise refused(status, _without(hidden, text), what)
