@@ -162,8 +162,9 @@ def timestamp_of(value: Json) -> str | None:
 
 
 def source_of(event: Event) -> SourceRef:
-    """Where the event stands, with the id and the module that its own document names."""
-    event_id, module = name_in(event.ecs, "event", "id"), name_in(event.ecs, "event", "module")
+    """Where the event stands, with the id and the module that its own document names where its SIEM names none."""
+    event_id = event.ref.event_id or name_in(event.ecs, "event", "id")
+    module = event.ref.module or name_in(event.ecs, "event", "module")
     if event_id is None and module is None:
         return event.ref
     return msgspec.structs.replace(event.ref, event_id=event_id, module=module)
