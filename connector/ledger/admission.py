@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.ledger import dead_letters, outbox
+from connector.ledger import audit, dead_letters, outbox
 from connector.ledger.codec import encode
 from connector.ledger.controls import approval_of, live_silences, switch_rows
 from connector.ledger.database import Tx, insert, lock
@@ -73,6 +73,7 @@ class Admission:
             again = {"at": counted.excluded.at}
             counted = counted.on_conflict_do_update(index_elements=["scope", "action_key"], set_=again)
             self._tx.execute(counted, values)
+        self._tell("action admitted" if values else "action looked for", row)
 
     def wait(self, row: Claim, until: datetime, reason: str) -> None:
         """Puts the action off; no attempt is counted."""
@@ -95,6 +96,11 @@ class Admission:
         refusal |= {"finished_at": self._now}
         self._tx.execute(insert(self._tx, runs).values(refusal).on_conflict_do_nothing())
         outbox.put(self._tx, follow_ups, None, self._now)
+        self._tell("action refused", row, reason=reason)
+
+    def _tell(self, what: str, row: Claim, **more: str) -> None:
+        if isinstance(row.record, Action):
+            audit.append_action(self._tx, audit.POLICY, what, row.record, self._now, attempt=row.attempt, **more)
 
 
 def _others(scope: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from connector.ledger import bulk, dead_letters
+from connector.ledger import audit, bulk, dead_letters
 from connector.ledger.codec import decode_action, decode_record, decode_verdict
 from connector.ledger.database import Tx, chunks, insert
 from connector.ledger.leases import micros_of
@@ -184,6 +184,7 @@ class Outbox(Room):
             _put_back(tx, mine)
             dead_letters.bury_deliveries(tx, [(entry[0].id, _letter(entry)) for entry in mine if _is_dead(entry)], now)
             uncount(tx, [claim for claim, outcome, *_ in mine if outcome == "rejected"])
+            _tell(tx, mine, now)
             lost = causes(claim for claim, *_ in outcomes if claim.id not in ours)
             put(tx, [row for row in follow_ups if row.cause not in lost], None, now)
         return ours
@@ -193,6 +194,16 @@ class Outbox(Room):
         query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.target == target, IS_OPEN)
         with self._db.read() as tx:
             return int(tx.execute(query).scalar_one())
+
+
+def _tell(tx: Tx, entries: Iterable[Settlement], now: int) -> None:
+    """Audits what became of actions. What was not tried is no news: it was admitted, and waits again."""
+    for entry in entries:
+        claim, outcome, reason, _ = entry
+        if isinstance(claim.record, Action) and outcome not in {"delivered", "untried"}:
+            what = "action failed" if _is_dead(entry) else "action in doubt"
+            told = {"outcome": outcome, "reason": reason, "attempt": claim.attempt}
+            audit.append_action(tx, f"soar:{claim.target}", what, claim.record, now, **told)
 
 
 def _is_dead(entry: Settlement) -> bool:

@@ -7,14 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.ledger import outbox
+from connector.ledger import audit, outbox
 from connector.ledger.codec import decode_action, encode
-from connector.ledger.database import insert
+from connector.ledger.database import Tx, insert
 from connector.ledger.room import Room
 from connector.ledger.rows import Claim, OpenRun, OutboxRow, RunRow
 from connector.ledger.schema import runs
 from connector.ledger.times import moment
-from connector.types import RunRef, RunStatus
+from connector.types import Action, RunRef, RunStatus
 
 
 class Runs(Room):
@@ -38,6 +38,8 @@ class Runs(Room):
             }
             row |= {"detail": "", "action": encode(claim.record), "started_at": now, "polled_at": now}
             tx.execute(insert(tx, runs).values(row).on_conflict_do_nothing())
+            if isinstance(claim.record, Action):
+                audit.append_action(tx, audit.POLICY, "action started", claim.record, now, run=run_ref.run_id)
             outbox.put(tx, follow_ups, None, now)
         return True
 
@@ -67,8 +69,12 @@ class Runs(Room):
             values["finished_at"] = now
         with self._db.write() as tx:
             open_ = (runs.c.action_key == status.action_key, runs.c.state == "running")
-            if tx.execute(sa.update(runs).where(*open_).values(values)).rowcount == 0:
+            updated = sa.update(runs).where(*open_).values(values).returning(runs.c.action, runs.c.soar)
+            row = tx.execute(updated).first()
+            if row is None:
                 return False
+            if status.state != "running":
+                _ended(tx, row, status, now)
             outbox.put(tx, follow_ups, None, now)
         return True
 
@@ -77,3 +83,8 @@ class Runs(Room):
         with self._db.read() as tx:
             row = tx.execute(sa.select(runs).where(runs.c.action_key == action_key)).first()
         return None if row is None else RunRow(state=row.state, detail=row.detail, run_id=row.run_id)
+
+
+def _ended(tx: Tx, row: Any, status: RunStatus, now: int) -> None:
+    told = {"run": status.run_id, "state": status.state, "detail": status.detail}
+    audit.append_action(tx, f"soar:{row.soar}", "action ended", decode_action(row.action), now, **told)
