@@ -1,0 +1,206 @@
+"""Cortex XSOAR 6 and 8: an incident whose playbook starts with it.
+
+An incident has no unique key, so it is searched for before it is made, by the action's key in an incident field of our own
+(``field``); a new one is found once it is indexed (``index_delay``). The run is the incident: ``runStatus`` says how its
+playbook stands, ``status`` and ``closeReason`` whether somebody closed it.
+
+Version 8 has its API below ``/xsoar/public/v1`` and wants the key's id; an advanced key is never sent, but hashed with a
+nonce and the time. References: https://docs-cortex.paloaltonetworks.com/r/Cortex-XSOAR-6-API and Cortex-XSOAR-8-API.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final, Literal, Self
+
+import msgspec
+from pydantic import Field, model_validator
+
+from connector.errors import ConfigError, PermanentError, TransientError
+from connector.ports import Clock, SoarPlugin
+from connector.retries import SECONDS
+from connector.settings import Every, SoarSettings
+from connector.soar.rest import LONGEST_REASON, Rest, RestSettings
+from connector.soar.runs import (
+    Patience,
+    asks_for,
+    evidence,
+    is_overdue,
+    moment_in,
+    one_line,
+    platform_playbook,
+    starting_nothing,
+    status_of,
+    title,
+)
+from connector.transport import HeaderSecret
+from connector.types import Action, Json, RunRef, RunState, RunStatus, VerdictName
+
+SEVERITY: Final[Mapping[VerdictName, int]] = {"malicious": 3, "suspicious": 2, "benign": 1, "abstain": 0}
+"""High, medium, low, unknown; critical (4) is for people to give."""
+
+STATES: Final[Mapping[str, RunState]] = {"completed": "succeeded", "error": "failed"}
+"""``runStatus`` → state. With any other, or none, the playbook has not ended."""
+
+CLOSED: Final = frozenset({2, 3})
+"""``status``: done and archived; 0 is pending, 1 active."""
+
+GRACE: Final = timedelta(minutes=1)
+"""A playbook may close its incident in its last but one step: this long after, it has been cut off."""
+
+VERSION_8: Final = "/xsoar/public/v1"
+_SOME: Final = 10
+
+
+class XsoarSettings(RestSettings):
+    """The table of a Cortex XSOAR."""
+
+    type: Literal["xsoar"] = "xsoar"
+    key: HeaderSecret = Field(description="an API key")
+    key_id: int | None = Field(None, ge=1, description="the key's id, with version 8; absent: version 6")
+    advanced: bool = Field(False, description="whether the key's security level is advanced (version 8)")
+    playbooks: dict[str, str] = Field(description="our playbooks by name: the id of the platform's")
+    incident_type: str = Field("Unclassified", min_length=1, description="the type of the incidents")
+    field: str = Field(
+        "triagedactionkey",
+        pattern=r"^[a-z][a-z0-9]*$",
+        description="machine name of the incident field that holds the action's key",
+    )
+    index_delay: Every = Field(timedelta(seconds=10), description="how long an incident may take to be found")
+    run_timeout: Every = Field(timedelta(hours=1), description="how long a run may go on before it counts as timed out")
+
+    @model_validator(mode="after")
+    def _is_one_version(self) -> Self:
+        if self.advanced and self.key_id is None:
+            raise ValueError("advanced keys are of version 8: give `key_id`")
+        return self
+
+
+class Xsoar:
+    """Runs playbooks on one Cortex XSOAR."""
+
+    Config: ClassVar[type[SoarSettings]] = XsoarSettings
+    uniqueness: Literal["key", "search", "none"] = "search"
+    index_delay: float
+
+    def __init__(self, name: str, config: XsoarSettings, clock: Clock) -> None:
+        self.name = name
+        self.index_delay = config.index_delay.total_seconds()
+        self._config = config
+        self._clock = clock
+        self._rest = Rest(config, {})
+        self._prefix = "" if config.key_id is None else VERSION_8
+        self._lost_field = False
+
+    def run(self, action: Action) -> RunRef:
+        """Makes the incident, with its playbook, unless it is found.
+
+        Raises ``ConfigError`` after an incident came back without our field: no later one could be found.
+        """
+        playbook = platform_playbook(self._config.playbooks, action, self.name)
+        patience = Patience()
+        with starting_nothing():
+            found = self.find(action.key)
+        if found is not None:
+            return found
+        made = self._post("/incident", self._incident(action, playbook), patience.left())
+        if not isinstance(made, dict) or not isinstance(made.get("id"), str):
+            raise TransientError(f"POST /incident on {self.name}: the answer names no incident", sent=True)
+        self._lost_field = self._key_in(made) != action.key
+        return RunRef(soar=self.name, run_id=made["id"])
+
+    def find(self, key: str) -> RunRef | None:
+        """The oldest incident that has this key in our field."""
+        if self._lost_field:
+            raise ConfigError(
+                f"SOAR {self.name!r} drops the incident field {self._config.field!r}, by which a run is found again: "
+                "define it there (short text, searchable, for this incident type), then reload"
+            )
+        quoted = key.replace("\\", "\\\\").replace('"', '\\"')
+        wanted = {"query": f'{self._config.field}:"{quoted}"', "sort": [{"field": "created", "asc": True}]}
+        for incident in self._searched(wanted):
+            if self._key_in(incident) == key:
+                return RunRef(soar=self.name, run_id=str(incident["id"]))
+        return None
+
+    def status(self, run: RunRef, action: Action) -> RunStatus:
+        """How the incident's playbook stands. Raises ``PermanentError`` where the incident is gone."""
+        incidents = self._searched({"id": [run.run_id]})
+        if not incidents:
+            raise PermanentError(f"SOAR {self.name!r} has no incident {run.run_id!r}")
+        incident, now = incidents[0], self._clock()
+        state = _state(incident, now)
+        detail = _words(incident)
+        if state == "running" and is_overdue(incident.get("created"), now, self._config.run_timeout):
+            state, detail = "timed_out", f"no end within {self._config.run_timeout}: {detail}"
+        return status_of(action, run, state, detail, now)
+
+    def _incident(self, action: Action, playbook: str) -> dict[str, Json]:
+        shown = evidence(action)
+        labels = {**shown["action"], **shown["entity"], "techniques": ", ".join(action.verdict.passed)}
+        return {
+            "name": title(action),
+            "type": self._config.incident_type,
+            "severity": SEVERITY[action.verdict.verdict],
+            "details": asks_for(shown),
+            "labels": [{"type": name, "value": value} for name, value in labels.items() if value],
+            "rawJSON": msgspec.json.encode(shown).decode(),
+            "customFields": {self._config.field: action.key},
+            "playbookId": playbook,
+            "createInvestigation": True,
+        }
+
+    def _searched(self, wanted: Mapping[str, Json]) -> Sequence[Mapping[str, Any]]:
+        """The first incidents that this filter gives. A search that gets no answer has done nothing."""
+        with starting_nothing():
+            answer = self._post("/incidents/search", {"filter": {**wanted, "page": 0, "size": _SOME}})
+        if not isinstance(answer, dict):
+            raise TransientError(f"POST /incidents/search on {self.name}: the answer is not an object")
+        found: Sequence[Mapping[str, Any]] = answer.get("data") or ()
+        return found
+
+    def _post(self, place: str, body: Json, seconds: float = SECONDS) -> Any:
+        place = f"{self._prefix}{place}"
+        return self._rest.ask("POST", place, body, headers=self._credentials(), seconds=seconds).data
+
+    def _credentials(self) -> dict[str, str]:
+        """The headers that prove who asks; with an advanced key they are new for each request."""
+        key = self._config.key.get_secret_value()
+        if self._config.key_id is None:
+            return {"Authorization": key}
+        known = {"x-xdr-auth-id": str(self._config.key_id)}
+        if not self._config.advanced:
+            return {**known, "Authorization": key}
+        nonce, moment = secrets.token_hex(32), str(int(self._clock().timestamp() * 1000))
+        digest = hashlib.sha256(f"{key}{nonce}{moment}".encode()).hexdigest()
+        return {**known, "x-xdr-nonce": nonce, "x-xdr-timestamp": moment, "Authorization": digest}
+
+    def _key_in(self, incident: Mapping[str, Any]) -> Any:
+        """The action's key that an incident holds: the platform writes ``CustomFields``, and reads ``customFields``."""
+        fields = incident.get("CustomFields") or incident.get("customFields")
+        return fields.get(self._config.field) if isinstance(fields, dict) else None
+
+
+def _state(incident: Mapping[str, Any], now: datetime) -> RunState:
+    """Over when the playbook is, or when the incident was closed before it."""
+    state = STATES.get(str(incident.get("runStatus")), "running")
+    if state == "running" and incident.get("status") in CLOSED:
+        closed = moment_in(incident.get("closed"))
+        return "failed" if closed is None or now - closed > GRACE else "running"
+    return state
+
+
+def _words(incident: Mapping[str, Any]) -> str:
+    """``playbook completed; closed as Resolved: contained``: the platform's words, on one line."""
+    words = f"playbook {incident.get('runStatus') or 'not begun'}"
+    if incident.get("status") in CLOSED:
+        words += f"; closed as {incident.get('closeReason') or 'nothing'}"
+        if notes := incident.get("closeNotes"):
+            words += f": {notes}"
+    return one_line(words, LONGEST_REASON)
+
+
+plugin = SoarPlugin(soar=Xsoar, testbed="tests.soar.xsoar:XsoarPlatform")
