@@ -10,7 +10,7 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.policy.cacao import AnyStep, Playbook
-from connector.policy.workflow import problems
+from connector.policy.cacao.rules import STRUCTURE, problems
 from connector.types import Json
 
 _PLAYBOOK: Final = msgspec.json.Decoder(Playbook)
@@ -23,7 +23,7 @@ def read_playbook(data: bytes, place: str) -> Playbook:
         playbook = _PLAYBOOK.decode(data)
         found = problems(playbook)
     except msgspec.DecodeError as error:
-        raise ConfigError(f"playbook {place} is not CACAO 2.0: {_place(error, data)}") from error
+        raise ConfigError(f"playbook {place} is not CACAO 2.0: {_place(error, data)} [{STRUCTURE}]") from error
     except (RecursionError, UnicodeDecodeError) as error:
         raise ConfigError(f"playbook {place} cannot be read: {error}") from error
     if found:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from connector.policy.cacao import ActionStep, AnyStep, Playbook
-from connector.policy.variables import substitute, values
-from connector.policy.workflow import json_body
+from connector.policy.variables import json_body, substitute, values
 from connector.types import Action, Json, Noun
 
 
@@ -66,8 +65,8 @@ def _rendered(playbook: Playbook, key: str, step: AnyStep, shared: Mapping[str, 
         id=key,
         type=kind,
         name=step.name,
-        agent=str(substitute(playbook.agent_definitions[step.agent]["name"], filled)),
-        targets=tuple(str(substitute(playbook.target_definitions[t]["name"], filled)) for t in step.targets or ()),
+        agent=str(playbook.agent_definitions[step.agent]["name"]),
+        targets=tuple(str(playbook.target_definitions[target]["name"]) for target in step.targets),
         commands=tuple(commands),
-        inputs={name: filled[name] for name in step.in_args or () if name in filled},
+        inputs={name: filled[name] for name in step.in_args if name in filled},
     )

@@ -16,6 +16,7 @@ import msgspec
 
 from connector.errors import PermanentError
 from connector.policy.cacao import Playbook, Variable
+from connector.policy.entity import as_address
 from connector.types import Action, Json
 
 REFERENCE: Final = re.compile(r"__[a-zA-Z_][a-zA-Z0-9_-]{0,199}?__:value")
@@ -28,7 +29,8 @@ _FLOAT: Final = re.compile(r"-?(0|[1-9][0-9]{0,299})(\.[0-9]{1,300})?([eE][-+]?[
 def _ip(version: int) -> Callable[[str], bool]:
     def check(text: str) -> bool:
         try:
-            return ipaddress.ip_address(text).version == version
+            # a zone may hold any character, line breaks too
+            return "%" not in text and ipaddress.ip_address(text).version == version
         except ValueError:
             return False
 
@@ -73,6 +75,9 @@ TYPES: Final[Mapping[str, Callable[[str], bool]]] = {
 }
 """variable-type-ov, each with what a value, always given as a string, must look like."""
 
+FREE_TEXT: Final = frozenset({"dictionary", "string", "uri"})
+"""Types whose values may be any words."""
+
 AS_JSON: Final = frozenset({"bool", "dictionary", "float", "integer", "long"})
 """Types that stand as themselves, not as a string, inside a JSON body."""
 
@@ -88,8 +93,8 @@ SOURCES: Final[Mapping[str, Callable[[Action], str | None]]] = {
     "__fingerprint__": lambda action: action.verdict.fingerprint,
     "__host__": lambda action: action.entity.host,
     "__rule__": lambda action: action.rule,
-    "__source_address__": lambda action: action.entity.address,
-    "__techniques__": lambda action: ", ".join(action.verdict.passed) or None,
+    "__source_address__": lambda action: _address(action.entity.address),
+    "__techniques__": lambda action: ", ".join(sorted(action.verdict.passed)) or None,
     "__user__": lambda action: action.entity.user,
     "__verdict__": lambda action: action.verdict.verdict,
     "__verdict_id__": lambda action: action.verdict.record_id,
@@ -98,8 +103,8 @@ SOURCES: Final[Mapping[str, Callable[[Action], str | None]]] = {
 
 
 def fits(value: str, kind: str) -> bool:
-    """Whether a value is of a CACAO variable type."""
-    return len(value) <= LONGEST and TYPES[kind](value)
+    """Whether a value is of a CACAO variable type. One that itself reads as a reference is not: engines replace those."""
+    return len(value) <= LONGEST and TYPES[kind](value) and not REFERENCE.search(value)
 
 
 def values(playbook: Playbook, action: Action) -> Mapping[str, str]:
@@ -140,6 +145,17 @@ def substitute(node: Json, filled: Mapping[str, str], kinds: Mapping[str, Variab
     return node
 
 
+def json_body(command: Mapping[str, Json]) -> Json | None:
+    """The decoded body of a command whose content is a JSON object or list; None for any other."""
+    content = command.get("content")
+    if not isinstance(content, str) or content.lstrip()[:1] not in {"{", "["}:
+        return None
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return None
+
+
 def strings(node: Json, place: str) -> Iterator[tuple[str, str, bool]]:
     """Every string of a JSON tree: its place, the string, and whether it is a key."""
     if isinstance(node, str):
@@ -151,6 +167,12 @@ def strings(node: Json, place: str) -> Iterator[tuple[str, str, bool]]:
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             yield from strings(value, f"{place}[{index}]")
+
+
+def _address(text: str | None) -> str | None:
+    """The address as its type writes it; None where the text is none, or one with a zone, which is any text again."""
+    address = as_address(text)
+    return None if address is None or "%" in str(address) else str(address)
 
 
 def _number(value: float | None) -> str | None:
