@@ -59,8 +59,8 @@ class XsoarSettings(RestSettings):
     """The table of a Cortex XSOAR."""
 
     type: Literal["xsoar"] = "xsoar"
-    key: HeaderSecret = Field(description="an API key")
-    key_id: int | None = Field(None, ge=1, description="the key's id, with version 8; absent: version 6")
+    api_key: HeaderSecret = Field(description="an API key")
+    api_key_id: int | None = Field(None, ge=1, description="the key's id, with version 8; absent: version 6")
     advanced: bool = Field(False, description="whether the key's security level is advanced (version 8)")
     playbooks: dict[str, str] = Field(description="our playbooks by name: the id of the platform's")
     incident_type: str = Field("Unclassified", min_length=1, description="the type of the incidents")
@@ -74,8 +74,8 @@ class XsoarSettings(RestSettings):
 
     @model_validator(mode="after")
     def _is_one_version(self) -> Self:
-        if self.advanced and self.key_id is None:
-            raise ValueError("advanced keys are of version 8: give `key_id`")
+        if self.advanced and self.api_key_id is None:
+            raise ValueError("advanced keys are of version 8: give `api_key_id`")
         return self
 
 
@@ -92,7 +92,7 @@ class Xsoar:
         self._config = config
         self._clock = clock
         self._rest = Rest(config, {})
-        self._prefix = "" if config.key_id is None else VERSION_8
+        self._prefix = "" if config.api_key_id is None else VERSION_8
         self._lost_field = False
 
     def run(self, action: Action) -> RunRef:
@@ -168,10 +168,10 @@ class Xsoar:
 
     def _credentials(self) -> dict[str, str]:
         """The headers that prove who asks; with an advanced key they are new for each request."""
-        key = self._config.key.get_secret_value()
-        if self._config.key_id is None:
+        key = self._config.api_key.get_secret_value()
+        if self._config.api_key_id is None:
             return {"Authorization": key}
-        known = {"x-xdr-auth-id": str(self._config.key_id)}
+        known = {"x-xdr-auth-id": str(self._config.api_key_id)}
         if not self._config.advanced:
             return {**known, "Authorization": key}
         nonce, moment = secrets.token_hex(32), str(int(self._clock().timestamp() * 1000))

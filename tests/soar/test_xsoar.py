@@ -209,10 +209,10 @@ def test_each_status_of_a_start_has_one_meaning(
 
 def test_a_bad_key_is_a_persons_to_change_and_an_unknown_playbook_names_the_known(platform: XsoarPlatform) -> None:
     with pytest.raises(ConfigError, match=r"Issue with CSRF code.*check the credentials"):
-        soar(platform, key="another").run(ACTION)
+        soar(platform, api_key="another").run(ACTION)
     with pytest.raises(PermanentError, match="has: isolate-host"):
         soar(platform, playbooks={"isolate-host": "x"}).run(ACTION)
-    with pytest.raises(ValidationError, match="key_id"):
+    with pytest.raises(ValidationError, match="api_key_id"):
         soar(platform, advanced=True)
     with pytest.raises(ValidationError):
         soar(platform, field='x" OR y:"')

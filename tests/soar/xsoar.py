@@ -44,7 +44,7 @@ class XsoarPlatform(Platform):
         return {
             "type": "xsoar",
             "url": self.url,
-            "key": KEY,
+            "api_key": KEY,
             "playbooks": {self.playbook: "Notify"},
             "index_delay": "PT0.2S",
         }
@@ -130,7 +130,7 @@ class Xsoar8Platform(XsoarPlatform):
         self.nonces: set[str] = set()
 
     def soar_config(self) -> Mapping[str, Any]:
-        return {**super().soar_config(), "key_id": KEY_ID, "advanced": True}
+        return {**super().soar_config(), "api_key_id": KEY_ID, "advanced": True}
 
     def refusal(self, request: Request) -> Answer | None:
         told = [request.headers.get(f"x-xdr-{name}", "") for name in ("auth-id", "nonce", "timestamp")]
