@@ -13,6 +13,7 @@ from connector.policy.entity import entity_key, entity_of, name_in
 from connector.policy.facts import LISTED, Facts, ListName, severity_of, verdict_name
 from connector.policy.matching import matching
 from connector.policy.model import Policy, Rule
+from connector.policy.reasons import reasons
 from connector.types import (
     Action,
     Event,
@@ -102,7 +103,7 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
         kind=event.kind,
         entity=facts.entity,
         tags=tuple(sorted(context.tags)),
-        explanation=_explanation(prediction, facts.scored, context),
+        explanation=(*_explanation(prediction, facts.scored, context), *reasons(rule, facts, policy)),
         policy=_policy_ref(rule, context.listed),
         supersedes=None if context.revision == 1 else identity.record_id(event.id, context.revision - 1),
         severity=facts.severity,

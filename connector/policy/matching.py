@@ -23,7 +23,7 @@ class Miss(NamedTuple):
 
     def __str__(self) -> str:
         """For people."""
-        return f"{self.key}: wants {_told(self.wanted)}, has {_told(self.found)}"
+        return f"{self.key}: wants {_told(self.wanted)} but has {_told(self.found)}"
 
 
 def matching(facts: Facts, policy: Policy) -> Rule | None:
@@ -53,12 +53,11 @@ def misses(rule: Rule, facts: Facts) -> Iterator[Miss]:
         yield Miss("tags", rule.tags, facts.tags)
     if rule.min_severity is not None and (facts.severity is None or facts.severity < rule.min_severity):
         yield Miss("min_severity", rule.min_severity, facts.severity)
-    contains = rule.tier == "contain"
-    if not (rule.listed and facts.listed == "block" and (not contains or _may_contain(facts, "malicious"))):
+    if not by_list(rule, facts):
         floor = floor_of(rule, facts)
         if not floor <= facts.p_malicious <= 1.0:
             yield Miss("min_confidence", floor, facts.p_malicious)
-        if contains and not _may_contain(facts, facts.scored):
+        if rule.tier == "contain" and not _may_contain(facts, facts.scored):
             yield Miss("tier", "a suspicion and a known technique, to contain", (facts.scored, *facts.passed))
         if rule.quorum and (votes := agreeing(facts, floor)) < rule.quorum:
             yield Miss("quorum", rule.quorum, votes)
@@ -66,6 +65,13 @@ def misses(rule: Rule, facts: Facts) -> Iterator[Miss]:
             yield _unshown(rule, facts)
     if rule.when and not any(hours.holds(facts.at) for hours in rule.when):
         yield Miss("when", "its hours", facts.at)
+
+
+def by_list(rule: Rule, facts: Facts) -> bool:
+    """Whether the event is blocked and that is enough for the rule, whatever the scores and the techniques."""
+    if not rule.listed or facts.listed != "block":
+        return False
+    return rule.tier != "contain" or _may_contain(facts, "malicious")
 
 
 def floor_of(rule: Rule, facts: Facts) -> float:

@@ -144,10 +144,10 @@ def test_every_criterion_that_is_missed_is_told() -> None:
     assert list(told) == [
         *("sources", "tags", "min_severity", "min_confidence", "tier", "quorum", "thresholds", "when"),
     ]
-    assert told["sources"] == "sources: wants splunk, has elastic"
-    assert told["min_severity"] == "min_severity: wants 5, has none"
-    assert told["min_confidence"] == "min_confidence: wants 0.9900, has 0.2000"
-    assert told["thresholds"] == "thresholds: wants T1003.001 0.8000, has T1003.001 0.2000"
+    assert told["sources"] == "sources: wants splunk but has elastic"
+    assert told["min_severity"] == "min_severity: wants 5 but has none"
+    assert told["min_confidence"] == "min_confidence: wants 0.9900 but has 0.2000"
+    assert told["thresholds"] == "thresholds: wants T1003.001 0.8000 but has T1003.001 0.2000"
 
 
 @pytest.mark.parametrize(
@@ -171,3 +171,33 @@ def test_a_criterion_that_could_never_be_meant_is_refused(criteria: dict[str, An
     with pytest.raises(ConfigError) as caught:
         policy(rule(**criteria))
     assert message in str(caught.value)
+
+
+def explained(*rules: dict[str, Any], p: float = 0.95, **more: Any) -> tuple[str, ...]:
+    fresh = prediction(p, **more.pop("prediction", {}))
+    return decide(event(), fresh, context(**more), policy(*rules)).verdict.explanation
+
+
+def test_a_verdict_says_which_rule_matched_by_what_and_what_kept_others_from_it() -> None:
+    assert explained(
+        rule("elsewhere", techniques=["T1486"]),
+        rule("sure", min_confidence=0.99),
+        contain("precise", techniques=["T1003"], thresholds={"T1003.001": 0.8}),
+        rule("dumping", techniques=["T1003"], thresholds={"T1003.001": 0.7}, quorum=2),
+        rule("behind"),
+    ) == (
+        "rule 'dumping' matched: p_malicious 0.9500 reaches trigger 0.8000, 2 members agree (2 needed), T1003.001 reaches 0.7000",
+        "rule 'sure' did not match: min_confidence: wants 0.9900 but has 0.9500",
+        "rule 'precise' did not match: thresholds: wants T1003.001 0.8000 but has T1003.001 0.7000",
+    )
+
+
+def test_what_is_not_even_suspicious_needs_no_reason() -> None:
+    assert explained(rule("r"), p=0.2) == ()
+    assert explained(rule("r"), p=float("nan")) == ("abstained: the model gave no probability",)
+    assert explained(rule("r"), p=0.5) == ("rule 'r' did not match: min_confidence: wants 0.8000 but has 0.5000",)
+
+
+def test_a_long_policy_gives_no_long_explanation() -> None:
+    rules = [rule(f"r{number}", min_confidence=0.99) for number in range(50)]
+    assert len(explained(*rules)) == 3
