@@ -9,6 +9,7 @@ import typer
 import connector
 from connector.cli import (
     actions,
+    audit,
     classify,
     config,
     coverage,
@@ -57,6 +58,7 @@ app.command("replay")(ledger.replay)
 app.command("actions")(actions.actions)
 app.command("approve")(actions.approve)
 app.command("reject")(actions.reject)
+app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")
 app.add_typer(elastic.app, name="elastic")

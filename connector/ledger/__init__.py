@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from connector.ledger.admission import Admission, Admissions
-from connector.ledger.audit import Audit
+from connector.ledger.audit import Audit, chained
 from connector.ledger.controls import Controls
 from connector.ledger.database import Database
 from connector.ledger.dead_letters import DeadLetters
@@ -106,6 +106,7 @@ __all__ = [
     "Silence",
     "Status",
     "Switch",
+    "chained",
     "open_ledger",
     "proven",
 ]

@@ -112,12 +112,12 @@ class Audit(Room):
     def verify_audit(self) -> tuple[int, str]:
         """The number of entries and the newest hash. Raises ``PermanentError`` naming the first broken entry."""
         count, newest = 0, GENESIS
-        for entry in checked(self.audit_entries()):
+        for entry in chained(self.audit_entries()):
             count, newest = entry.seq, entry.hash
         return count, newest
 
 
-def checked(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
+def chained(entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
     """The entries as they come, from the first one on; raises ``PermanentError`` at one that breaks the chain."""
     prev = GENESIS
     for count, entry in enumerate(entries, 1):
