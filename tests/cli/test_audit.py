@@ -40,7 +40,9 @@ def triaged(site):
 def test_every_action_is_audited_with_its_rule_its_key_what_was_asked_and_how_it_ended(site, triaged) -> None:
     lines = [json.loads(line) for line in triaged("audit", "export").stdout.splitlines()]
     with sqlite3.connect(site.dir / "data" / "ledger.sqlite") as ledger:
-        runs = {str(UUID(bytes=row[0])): row[1:] for row in ledger.execute("SELECT action_key, action, state FROM runs")}
+        runs = {
+            str(UUID(bytes=row[0])): row[1:] for row in ledger.execute("SELECT action_key, action, state FROM runs")
+        }
     assert runs.keys() == site.runs().keys()
     for key, (action, state) in runs.items():
         told = [line for line in lines if line["detail"].get("key") == key]
