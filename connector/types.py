@@ -189,12 +189,16 @@ class PolicyRef(Noun, frozen=True):
 
 
 class Entity(Noun, frozen=True):
-    """Who and what an event is about. ``agent_id`` is the collector-attested identity; names may be chosen by anyone."""
+    """Who and what an event is about. ``agent_id`` is the collector-attested identity; names may be chosen by anyone.
+
+    ``address`` is where the event came from; ``aliases`` are the host's own addresses and its other name.
+    """
 
     host: str | None = None
     user: str | None = None
     address: str | None = None
     agent_id: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 class Verdict(Noun, tag="verdict", frozen=True):

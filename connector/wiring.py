@@ -288,11 +288,10 @@ def check_policy(policy: Policy, settings: Settings) -> None:
             '`mode = "suggest"`'
         )
     for rule in policy.rules:
-        longest = max(rule.cooldown, rule.rate_per, rule.max_age)
-        if rule.mode != "suggest" and longest > settings.retention.tombstones:
+        if rule.mode != "suggest" and rule.memory > settings.retention.tombstones:
             raise ConfigError(
                 f"retention.tombstones ({settings.retention.tombstones}) must be at least as long as what rule "
-                f"{rule.name!r} of policy {policy.name!r} counts over ({longest}), or it would forget a run too early"
+                f"{rule.name!r} of policy {policy.name!r} counts over ({rule.memory}), or it would forget a run too early"
             )
 
 

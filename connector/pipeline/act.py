@@ -25,7 +25,7 @@ from connector.pipeline.deliver import Outage, backoff
 from connector.pipeline.routes import Routes
 from connector.pipeline.steps import Steps
 from connector.policy import AdmissionContext, Enrichment, Policy, Refuse, Run, Wait, admit, scopes, switched_off
-from connector.policy.admit import RECHECK
+from connector.policy.admit import DRIFT_SWITCH, RECHECK
 from connector.ports import Clock, Soar
 from connector.settings import SoarSettings
 from connector.telemetry import DELIVERIES, Signal, emit
@@ -127,13 +127,16 @@ class Act:
             for scope in scopes(action, policy)
         }
         known = self._enrichment.known(action.entity)
+        switches = on(admission.switches())
         return AdmissionContext(
-            switches=on(admission.switches()),
+            switches=switches,
             silences=admission.silences(admission.now),
             approval=admission.approval(action.key),
             counted=counted,
             bundle_ready=self._bundle_ready(),
+            drifting=DRIFT_SWITCH in switches,
             uniqueness=self.soar.uniqueness,
+            resolved=known.resolved,
             aliases=known.aliases,
             tags=known.tags,
         )

@@ -10,7 +10,7 @@ from connector.types import Noun
 
 
 class Silenced(Protocol):
-    """A silence: no playbook for ``scope`` (``*``, ``rule:…``, ``playbook:…``, ``soar:…``, ``entity:…``)."""
+    """A silence: no playbook for ``scope``, as :mod:`connector.policy.silences` reads it."""
 
     @property
     def scope(self) -> str:
@@ -65,7 +65,7 @@ class AdmissionContext(Noun, frozen=True, kw_only=True):
     ``switches``: names of the switches that are on; ``silences``: the :class:`Silenced` in force; ``approval``: the
     :class:`Approved` of this action, if any; ``counted``: by scope name, when an action was last admitted there, and
     how many were admitted within the scope's window, this action itself left out; every scope that ``scopes`` names must
-    be there, since what was not counted cannot be capped.
+    be there, since what was not counted cannot be capped. ``resolved``: the site's tables know the agent of the entity.
     """
 
     switches: frozenset[str] = frozenset()
@@ -73,7 +73,8 @@ class AdmissionContext(Noun, frozen=True, kw_only=True):
     approval: Approved | None = None
     counted: Mapping[str, tuple[datetime | None, int]] = {}
     bundle_ready: bool = False
-    drifting: bool = False
+    drifting: bool = True
     uniqueness: Literal["key", "search", "none"] = "none"
+    resolved: bool = False
     aliases: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()

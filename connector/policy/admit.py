@@ -5,7 +5,7 @@
     Refuse (final)   its rule is gone from today's policy or asks less; older than max_age; a protected asset or an
                      unresolved identity in containment; automatic containment that fails closed; a silence; rejected
                      by a person; the rule's cool-down on this entity
-    Wait             a switch that is off for playbooks; an approval that is pending; a full rate cap
+    Wait             a switch that is on; an approval that is pending; a full rate cap, of the playbook or the entity
     Run              otherwise
 
 Refusals come first, so that an action which may never act does not wait, and lifting a switch releases nothing old.
@@ -13,15 +13,20 @@ Refusals come first, so that an action which may never act does not wait, and li
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from connector.policy.admission import AdmissionContext, Admitted, Refuse, Run, Scope, Wait
 from connector.policy.containment import uncontainable
-from connector.policy.model import Policy, Rule
+from connector.policy.model import Policy, RateCap, Rule
+from connector.policy.silences import covers
 from connector.types import Action, Mode, Tier
 
 KILL_SWITCH = "kill"
 """The switch that stops every playbook."""
+
+DRIFT_SWITCH = "drift"
+"""The switch that says that the model drifts: nothing is contained without a person."""
 
 SWITCHED = ("rule", "playbook", "soar")
 """What has switches of its own, ``rule:NAME`` and so on, each stopping the actions that carry the name."""
@@ -36,9 +41,9 @@ TIERS: tuple[Tier, ...] = ("log", "note", "ticket", "contain")
 MODES: tuple[Mode, ...] = ("suggest", "approve", "auto")
 
 
-def cooldown_scope(action: Action) -> str:
+def cooldown_scope(rule: str, entity_key: str) -> str:
     """Counts by rule and entity."""
-    return f"cooldown:{action.rule}:{action.entity_key}"
+    return f"cooldown:{rule}:{entity_key}"
 
 
 def rate_scope(action: Action) -> str:
@@ -46,14 +51,23 @@ def rate_scope(action: Action) -> str:
     return f"rate:{action.playbook}"
 
 
+def entity_scope(action: Action) -> str:
+    """Counts by entity, whatever ran on it."""
+    return f"entity:{action.entity_key}"
+
+
 def scopes(action: Action, policy: Policy) -> tuple[Scope, ...]:
-    """The scopes that an admitted action is counted under; empty where its rule is gone."""
+    """The scopes that an admitted action is counted under; empty where its rule is gone.
+
+    The entity counts for the rules that cap it, so every rule's actions are counted there.
+    """
     rule = policy.rule(action.rule)
     if rule is None:
         return ()
     return (
-        Scope(name=cooldown_scope(action), window=rule.cooldown),
-        Scope(name=rate_scope(action), window=rule.rate_per),
+        Scope(name=cooldown_scope(action.rule, action.entity_key), window=rule.cooldown),
+        Scope(name=rate_scope(action), window=rule.rate.per),
+        Scope(name=entity_scope(action), window=rule.entity_rate.per if rule.entity_rate else timedelta(0)),
     )
 
 
@@ -63,6 +77,8 @@ def switched_off(action: Action, switches: frozenset[str], policy: Policy) -> st
         return "the policy is disabled (enabled = false)"
     if KILL_SWITCH in switches:
         return "the kill switch is on"
+    if DRIFT_SWITCH in switches and (action.tier, action.mode) == ("contain", "auto"):
+        return "the model drifts (switch drift)"
     stopped = (f"{kind}:{name}" for kind, name in _names(action))
     return next((f"the switch {name} is on" for name in stopped if name in switches), None)
 
@@ -70,7 +86,7 @@ def switched_off(action: Action, switches: frozenset[str], policy: Policy) -> st
 def is_switch(name: str) -> bool:
     """Whether :func:`switched_off` would ever heed a switch of this name."""
     kind, _, thing = name.partition(":")
-    return name == KILL_SWITCH or (kind in SWITCHED and bool(thing.strip()))
+    return name in {KILL_SWITCH, DRIFT_SWITCH} or (kind in SWITCHED and bool(thing.strip()))
 
 
 def admit(action: Action, context: AdmissionContext, policy: Policy, now: datetime) -> Admitted:
@@ -92,10 +108,11 @@ def admit(action: Action, context: AdmissionContext, policy: Policy, now: dateti
     if _mode(action, rule) == "approve" and (unapproved := _unapproved(context, now)):
         # a person's decision wakes it; nobody needs to look before it is too old
         return Wait(until=max(action.proposed_at + rule.max_age, now + RECHECK), reason=unapproved)
-    if capped := _capped(action, rule, context):
-        # a full window frees a place that often on average
-        rest = min(rule.rate_per / (rule.rate_runs + 1), LONGEST_REST)
-        return Wait(until=now + max(rest, RECHECK), reason=capped)
+    for cap, scope, whose in _caps(action, rule):
+        _, count = context.counted[scope]
+        if count >= cap.runs:
+            rest = min(cap.per / (cap.runs + 1), LONGEST_REST)  # a full window frees a place that often on average
+            return Wait(until=now + max(rest, RECHECK), reason=f"rate cap: {count} runs {whose} in {cap.per}")
     return Run()
 
 
@@ -110,14 +127,15 @@ def _outdated(action: Action, rule: Rule, now: datetime) -> str | None:
 
 
 def _silenced(action: Action, context: AdmissionContext) -> str | None:
-    covering = {"*", f"entity:{action.entity_key}", *(f"{kind}:{name}" for kind, name in _names(action))}
-    return next((f"silenced ({s.scope})" for s in context.silences if s.scope in covering), None)
+    known = (context.aliases, context.tags)
+    return next((f"silenced ({s.scope})" for s in context.silences if covers(s.scope, action, *known)), None)
 
 
 def _cooling(action: Action, rule: Rule, context: AdmissionContext, now: datetime) -> str | None:
-    last, _ = context.counted[cooldown_scope(action)]
+    last, _ = context.counted[cooldown_scope(action.rule, action.entity_key)]
     if last is not None and now - last < rule.cooldown:
-        return f"cool-down: rule {rule.name!r} acted on {action.entity_key} at {last.isoformat()}"
+        over = (last + rule.cooldown).isoformat(timespec="seconds")
+        return f"cool-down: rule {rule.name!r} acted on {action.entity_key}, and rests until {over}"
     return None
 
 
@@ -134,9 +152,11 @@ def _unapproved(context: AdmissionContext, now: datetime) -> str | None:
     return None
 
 
-def _capped(action: Action, rule: Rule, context: AdmissionContext) -> str | None:
-    _, count = context.counted[rate_scope(action)]
-    return f"rate cap: {count} runs of {rule.playbook!r} in {rule.rate_per}" if count >= rule.rate_runs else None
+def _caps(action: Action, rule: Rule) -> Iterator[tuple[RateCap, str, str]]:
+    """The rule's caps, each with its scope, and what it counts."""
+    yield rule.rate, rate_scope(action), f"of {rule.playbook!r}"
+    if rule.entity_rate is not None:
+        yield rule.entity_rate, entity_scope(action), f"on {action.entity_key}"
 
 
 def _mode(action: Action, rule: Rule) -> Mode:

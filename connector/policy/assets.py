@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from connector.errors import ConfigError
+from connector.policy.entity import as_address
 from connector.policy.networks import Network, Networks, network
 from connector.policy.tables import checked, rows
 from connector.types import Entity, Noun
@@ -47,6 +48,8 @@ class Asset(Noun, frozen=True, kw_only=True):
     """A row, ready to be found. ``names``: every single name that it goes by, as it was written."""
 
     names: tuple[str, ...]
+    keys: tuple[str, ...]
+    """The names by which other rows about the same machine are found: hosts, agents and single addresses."""
     tags: frozenset[str]
     about: str
     """One line for people: name, tags, owner, attributes."""
@@ -69,14 +72,30 @@ class Assets:
         self._networks = Networks(networks)
 
     def of(self, entity: Entity) -> tuple[Asset, ...]:
-        """The rows that an entity matches by any of its names, each once. A host is known by its short name too."""
-        found: list[Asset] = []
-        if self._by_name:
-            for key in _keys(entity):
-                found += self._by_name.get(key, _NONE)
-        if self._networks and entity.address:
-            found += self._networks.find(entity.address)
-        return tuple({id(asset): asset for asset in found}.values()) if found else _NONE
+        """The rows that an entity matches by any of its names, each once. A host is known by its short name too.
+
+        Rows about the same machine in several tables belong together: one that is found leads to those that name its
+        host, agent or address. A user does not lead on, since one user has many machines.
+        """
+        found: dict[int, Asset] = {}
+        keys = dict.fromkeys(_keys(entity))
+        while keys:
+            added = [asset for key in keys for asset in self._at(key) if id(asset) not in found]
+            found.update((id(asset), asset) for asset in added)
+            keys = dict.fromkeys(key for asset in added for key in asset.keys)
+        return tuple(found.values()) if found else _NONE
+
+    def knows_agent(self, agent_id: str | None) -> bool:
+        """Whether a row says which machine this agent is on."""
+        return agent_id is not None and f"agent:{agent_id.lower()}" in self._by_name
+
+    def _at(self, key: str) -> Sequence[Asset]:
+        kind, _, name = key.partition(":")
+        if kind == "network":
+            return self._networks.find(name)
+        if kind == "address":
+            return [asset for asset in self._networks.find(name) if name in asset.names]
+        return self._by_name.get(key, _NONE)
 
 
 def read_assets(paths: Iterable[Path]) -> Iterator[tuple[AssetRow, tuple[Network, ...]]]:
@@ -96,16 +115,30 @@ def _asset(row: AssetRow, networks: Iterable[Network]) -> Asset:
     more: Mapping[str, Any] = {**({"owner": row.owner} if row.owner else {}), **(row.model_extra or {})}
     told = [*sorted(set(row.tags)), *(f"{key}: {value}" for key, value in more.items())]
     shown = next(iter((*row.host, *row.user, *row.agent, *row.address)))
-    return Asset(names=names, tags=frozenset(row.tags), about=f"known: {shown} ({', '.join(told) or 'no tags'})")
+    keys = (
+        *(key for name in row.host for key in _host_keys(name)),
+        *(f"agent:{name.lower()}" for name in row.agent),
+        *(f"address:{name}" for name in single),
+    )
+    return Asset(
+        names=names, keys=keys, tags=frozenset(row.tags), about=f"known: {shown} ({', '.join(told) or 'no tags'})"
+    )
 
 
 def _keys(entity: Entity) -> Iterator[str]:
     if entity.agent_id:
         yield f"agent:{entity.agent_id.lower()}"
     if entity.host:
-        host = entity.host.lower()
-        yield f"host:{host}"
-        if "." in host:
-            yield f"host:{host.partition('.')[0]}"
+        yield from _host_keys(entity.host)
     if entity.user:
         yield f"user:{entity.user.lower()}"
+    for name in (entity.address, *entity.aliases):
+        if name:
+            yield f"network:{name}" if as_address(name) else f"host:{name.lower()}"
+
+
+def _host_keys(host: str) -> Iterator[str]:
+    host = host.lower()
+    yield f"host:{host}"
+    if "." in host:
+        yield f"host:{host.partition('.')[0]}"

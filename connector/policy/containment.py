@@ -5,7 +5,7 @@ from __future__ import annotations
 from connector.attack import catalogue
 from connector.policy.admission import AdmissionContext
 from connector.policy.entity import protected_by
-from connector.policy.model import Policy
+from connector.policy.model import Policy, Protected
 from connector.types import Action, Mode
 
 
@@ -21,11 +21,17 @@ def uncontainable(action: Action, mode: Mode, context: AdmissionContext, policy:
     return missing and f"automatic containment {missing}"
 
 
+def _named(protected: Protected) -> bool:
+    """Whether something is protected by what an event may lie about: only a table of assets says which agent it is."""
+    return bool(protected.hosts or protected.users or protected.addresses or protected.tags)
+
+
 def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[tuple[bool, str], ...]:
     """What automatic containment needs, each with what to say where it is missing."""
     verdict = action.verdict
     votes = sum(vote is not None and 0.0 <= vote <= 1.0 for vote in verdict.members.values())
     known = any(technique in catalogue().techniques for technique in verdict.passed)
+    resolved = context.resolved or not _named(policy.protected)
     unique = context.uniqueness == "key" or policy.accepts_second_run
     return (
         (votes >= 2, f"needs two members with a view; this verdict has {votes}"),
@@ -33,5 +39,6 @@ def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[
         (known, "without a known technique"),
         (context.bundle_ready, "without a bundle in production"),
         (not context.drifting, "while the model drifts"),
+        (resolved, f"of agent {action.entity.agent_id!r}, which no table of assets knows: it may be a protected asset"),
         (unique, f"on a SOAR without unique keys ({context.uniqueness})"),
     )

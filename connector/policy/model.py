@@ -26,8 +26,12 @@
     mode = "auto"                     # suggest: only named in the verdict; approve: waits for a person; auto: runs
     playbook = "collect-triage-package"
     cooldown = "1h"                   # for the same rule and entity; a cool-down refuses
+    hysteresis = 0.05                 # a score this little below what the rule asks keeps a cool-down going
+    group = "15m"                     # one action for all that this rule sees of an entity in such a stretch
     rate = { runs = 20, per = "1h" }  # for the playbook; a full rate cap waits
+    entity_rate = { runs = 3, per = "1d" }  # for the entity, whatever runs on it; absent: no cap
     max_age = "1h"                    # older than this, an action is refused for good
+    approval_expiry = "1h"            # how long a person's approval holds unless they say otherwise
 """
 
 from __future__ import annotations
@@ -75,7 +79,7 @@ def _listed(value: Any) -> Any:
 
 
 class RateCap(Section):
-    """At most ``runs`` admitted runs of a playbook in any stretch of ``per``."""
+    """At most ``runs`` admitted runs, of a playbook or on an entity, in any stretch of ``per``."""
 
     runs: int = Field(ge=1)
     per: Duration = timedelta(hours=1)
@@ -99,7 +103,7 @@ class RuleTable(Section):
     tactics: tuple[str, ...] = ()
     min_confidence: Threshold | Probability = "trigger"
     technique_probability: Probability | None = None
-    thresholds: dict[str, Probability] = {}
+    thresholds: dict[str, Probability] = Field({})
     quorum: int = Field(0, ge=0, le=100)
     sources: tuple[str, ...] = ()
     min_severity: int | None = Field(None, ge=0)
@@ -111,8 +115,12 @@ class RuleTable(Section):
     playbook: str
     soar: str | None = None
     cooldown: Duration = timedelta(hours=1)
+    hysteresis: Probability = 0.0
+    group: Duration | None = None
     rate: RateCap = RateCap(runs=20)
+    entity_rate: RateCap | None = None
     max_age: Duration = timedelta(hours=1)
+    approval_expiry: Duration = timedelta(hours=1)
 
     @field_validator("techniques")
     @classmethod
@@ -204,15 +212,17 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     techniques: frozenset[str] | None
     min_confidence: str | float
-    technique_probability: float | None
     tier: Tier
     mode: Mode
     playbook: str
     soar: str
     cooldown: timedelta
-    rate_runs: int
-    rate_per: timedelta
+    rate: RateCap
     max_age: timedelta
+    approval_expiry: timedelta
+    hysteresis: float = 0.0
+    group: timedelta | None = None
+    entity_rate: RateCap | None = None
     floors: Mapping[str, float] = {}
     split: frozenset[str] = frozenset()
     quorum: int = 0
@@ -221,6 +231,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     when: tuple[Hours, ...] = ()
     tags: frozenset[str] | None = None
     listed: bool = False
+
+    @property
+    def memory(self) -> timedelta:
+        """How far back admission looks for what this rule did: the ledger must remember as long."""
+        of_entity = self.entity_rate.per if self.entity_rate else timedelta(0)
+        return max(self.cooldown, self.rate.per, of_entity, self.group or timedelta(0), self.max_age)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -289,15 +305,17 @@ def _compiled(table: RuleTable, soar: str) -> Rule:
         name=table.name,
         techniques=table.covered if table.techniques or table.tactics else None,
         min_confidence=table.min_confidence,
-        technique_probability=table.technique_probability,
         tier=table.tier,
         mode=table.mode,
         playbook=table.playbook,
         soar=table.soar or soar,
         cooldown=table.cooldown,
-        rate_runs=table.rate.runs,
-        rate_per=table.rate.per,
+        rate=table.rate,
         max_age=table.max_age,
+        approval_expiry=table.approval_expiry,
+        hysteresis=table.hysteresis,
+        group=table.group,
+        entity_rate=table.entity_rate,
         floors=table.floors,
         split=frozenset(technique for technique in table.thresholds if "." in technique),
         quorum=table.quorum,

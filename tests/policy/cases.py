@@ -97,7 +97,8 @@ def proposed(in_force: Policy, the_event: Event | None = None, the_prediction: P
 def admission(**more: Any) -> AdmissionContext:
     """A context in which nothing stands in the way: no scope has counted anything but what ``counted`` says."""
     counted = defaultdict(lambda: (None, 0), more.pop("counted", {}))
-    return AdmissionContext(**{"bundle_ready": True, "uniqueness": "key", "counted": counted, **more})
+    clear = {"bundle_ready": True, "drifting": False, "uniqueness": "key", "resolved": True}
+    return AdmissionContext(**{**clear, "counted": counted, **more})
 
 
 def later(**more: float) -> datetime:

@@ -117,7 +117,7 @@ def test_a_silence_refuses(scope: str) -> None:
 def test_a_cooldown_refuses_and_a_full_rate_cap_waits() -> None:
     in_force = policy(rule(cooldown="30m", rate={"runs": 2, "per": "1h"}))
     action = proposed(in_force)
-    cooldown, rate = scopes(action, in_force)
+    cooldown, rate, _ = scopes(action, in_force)
     assert (cooldown.window, rate.window) == (timedelta(minutes=30), timedelta(hours=1))
     hot = admission(counted={cooldown.name: (later(minutes=-29), 1)})
     assert "cool-down" in reason(admit(action, hot, in_force, NOW), Refuse)
@@ -299,7 +299,7 @@ def counted(action: Action, in_force: Policy, runs: list[tuple[datetime, Action]
 
 
 def names(action: Action) -> tuple[str, str]:
-    return cooldown_scope(action), rate_scope(action)
+    return cooldown_scope(action.rule, action.entity_key), rate_scope(action)
 
 
 @settings(max_examples=60, deadline=None)
@@ -326,8 +326,8 @@ def test_caps_and_cooldowns_hold_over_any_sequence(
                 still.append(action)
         waiting = still
         for end, _ in runs:
-            inside = [other for at, other in runs if end - the_rule.rate_per < at <= end]
-            assert len(inside) <= the_rule.rate_runs
+            inside = [other for at, other in runs if end - the_rule.rate.per < at <= end]
+            assert len(inside) <= the_rule.rate.runs
         by_entity: dict[str, datetime] = {}
         for at, action in runs:
             before = by_entity.get(action.entity_key)

@@ -56,7 +56,7 @@ def test_the_shipped_policy_loads_and_runs_no_containment_by_itself() -> None:
 
 def test_durations_are_read_as_people_write_them() -> None:
     (read,) = policy(rule(cooldown="90s", max_age="7d", rate={"runs": 3, "per": "15m"})).rules
-    assert (read.cooldown, read.max_age, read.rate_per) == (
+    assert (read.cooldown, read.max_age, read.rate.per) == (
         timedelta(seconds=90),
         timedelta(days=7),
         timedelta(minutes=15),
