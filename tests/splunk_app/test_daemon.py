@@ -119,6 +119,24 @@ def test_a_cancelled_search_stops_asking(installed, place):
     assert len(daemon.bodies) < 10
 
 
+def test_a_search_that_is_cancelled_while_the_daemon_hangs_does_not_wait_for_it(installed, place):
+    app = installed(url=f"unix:{place}")
+    with moody(place, silent(20)) as daemon:
+        process = subprocess.Popen(
+            app.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=app.environment()
+        )
+        with process:
+            process.stdin.write(conversation(app.info(), [table(ROWS[:2])]))
+            process.stdin.flush()
+            while not daemon.bodies:
+                time.sleep(0.02)
+            process.stdout.close()
+            begun = time.monotonic()
+            assert process.wait(timeout=10) == 0
+            assert process.stderr.read() == b""
+    assert time.monotonic() - begun < 5
+
+
 def test_a_batch_holds_no_more_bytes_than_it_may(installed, place):
     with moody(place, scored) as daemon:
         done = installed(url=f"unix:{place}").run(

@@ -67,5 +67,26 @@ def test_an_event_holds_only_the_fields_that_were_named():
     assert list(Rows(table([{"a": "1", "b": "2"}])).events(("b", "missing"))) == [{"b": "2"}]
 
 
-def test_rows_that_are_too_short_are_filled_up():
-    assert Rows(b"a,b\n1\n\n").rows == [["1", ""], ["", ""]]
+def test_rows_that_are_too_short_are_filled_up_and_what_is_too_much_is_cut():
+    written = Rows(b"a,b\n1\n\n1,2,3\n").written([{"x": ["y"]}] * 3, ("x",))
+    assert Reply({}, written).table == [
+        ["a", "b", "x", "__mv_x"],
+        *([*row, "y", ""] for row in (["1", ""], ["", ""], ["1", "2"])),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body", [b'a,b\n1,"open', b'a,b\n1,"open\n', b'a,b\n1,op"en', b'a,b\r\n1,"o""pen"\r\n', b"a,b\r1,open"]
+)
+def test_what_is_added_stands_in_cells_of_its_own_however_a_row_is_quoted_and_ended(body):
+    (row,) = Reply({}, Rows(body).written([{"x": ["y"]}], ("x",))).rows
+    assert row["a"] == "1"
+    assert row["b"].strip().replace('"', "") == "open"
+    assert row["x"] == "y"
+
+
+def test_an_event_is_there_before_the_next_row_is_read_and_no_row_is_lost():
+    rows = Rows(table([{"n": str(n)} for n in range(5)]))
+    events = rows.events(())
+    assert [next(events), next(events)] == [{"n": "0"}, {"n": "1"}]
+    assert len(rows.column("n")) == 5

@@ -13,12 +13,15 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from triaged_chunks import Answer, Cancelled, Command, Rows, SearchError, reader_left, serve
 from triaged_daemon import Client, DaemonError, Request, client
 from triaged_identity import IDENTITY, event_id, native_id
 from triaged_verdicts import FIELDS, Added, Attack, added_by
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 BATCH_EVENTS = 1000
 BATCH_BYTES = 4 << 20
@@ -105,14 +108,14 @@ class Triage:
     def answer(self, body: bytes) -> Answer:
         """The rows of one chunk with what was added, and a warning when the daemon gives no answer for the first time."""
         rows = Rows(body)
-        if not len(rows):
+        if rows.empty:
             return Answer(body)
         try:
             daemon = self._daemon()
             added = self._scored(daemon, rows) if self._options.mode == "score" else self._looked_up(daemon, rows)
         except DaemonError as error:
             self._note(error)
-            added = iter([{"triage_error": [str(error)]}] * len(rows))
+            added = repeat({"triage_error": [str(error)]})
         return Answer(rows.written(added, FIELDS), self._messages())
 
     def _daemon(self) -> Client:
@@ -177,7 +180,7 @@ def batches(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]]:
     held: list[bytes] = []
     size = 0
     for event in events:
-        line = b'{"data":%b}' % json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        line = b'{"data":%b}' % _encode(event).encode("utf-8", "replace")
         if held and (len(held) == BATCH_EVENTS or size + len(line) > BATCH_BYTES):
             yield len(held), _body(held)
             held, size = [], 0

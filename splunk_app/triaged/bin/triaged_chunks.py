@@ -16,6 +16,7 @@ import os
 import re
 import select
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Callable, NamedTuple, Optional
 
@@ -98,45 +99,104 @@ def reader_left(stream: IO[bytes]) -> bool:
     return any(state & (select.POLLERR | select.POLLHUP) for _, state in asked.poll(0))
 
 
+class _Row(NamedTuple):
+    """One row: its cells, and the text that they were read from, less the end of its line."""
+
+    cells: list[str]
+    text: str
+
+
 class Rows:
-    """The rows of one chunk: a header and lists of text, with what is added to them."""
+    """The rows of one chunk, read as they are needed, and written with what is added to them."""
 
     def __init__(self, body: bytes) -> None:
-        """Reads CSV as splunkd writes it."""
+        """Reads the header of CSV as splunkd writes it."""
         text = body.decode("utf-8", "surrogateescape")
         # csv refuses NUL before Python 3.11; events are whatever somebody sent, so it takes another shape meanwhile
         self._nul = _unused(text) if "\0" in text else ""
         csv.field_size_limit(_FIELD_SIZE)
-        reader = csv.reader(io.StringIO(text.replace("\0", self._nul) if self._nul else text, newline=""))
-        self.header = next(reader, [])
-        self.rows = list(reader)
+        self._lines: list[str] = []
+        self._reader = csv.reader(self._remembered(text.replace("\0", self._nul) if self._nul else text))
+        self.header = next(self._reader, [])
         self._at = {name: place for place, name in enumerate(self.header)}
-        for row in self.rows:
-            row.extend([""] * (len(self.header) - len(row)))
+        self._lines.clear()
+        self._unwritten: deque[_Row] = deque()
+        self._first = self._next()
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    @property
+    def empty(self) -> bool:
+        """Whether there is no row at all."""
+        return self._first is None
 
     def column(self, name: str) -> list[str]:
-        """One field of every row; empty text where a row, or all, have none."""
+        """One field of every row that is not written; empty text where a row, or all, have none."""
+        while self._next():
+            pass
         place = self._at.get(name)
-        return [""] * len(self.rows) if place is None else [row[place] for row in self.rows]
+        return ["" if place is None else row.cells[place] for row in self._unwritten]
 
     def events(self, fields: Sequence[str], without: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Each row as an object: text, or a list of text where a field has several values; what is empty is left out."""
         wanted = [name for name in (fields or self.header) if name in self._at]
         places = [
-            (name, self._at[name], self._at.get(_MULTIVALUE + name))
+            (name, self._at[name], self._at.get(_MULTIVALUE + name, self._at[name]))
             for name in wanted
             if not name.startswith(_MULTIVALUE) and name not in without
         ]
-        for row in self.rows:
-            event = {
-                name: values_of(row[several]) if several is not None and row[several] else row[one]
-                for name, one, several in places
-                if row[one] or (several is not None and row[several])
-            }
+        row = self._first
+        while row is not None:
+            cells = row.cells
+            event: dict[str, Any] = {}
+            for name, one, several in places:
+                if several != one and cells[several]:
+                    event[name] = values_of(cells[several])
+                elif cells[one]:
+                    event[name] = cells[one]
             yield self._restored(event) if self._nul else event
+            row = self._next()
+
+    def written(self, added: Iterable[Mapping[str, Sequence[str]]], fields: Sequence[str]) -> bytes:
+        """All rows as CSV with these fields, each as it was added to its row; what had the same names before is replaced.
+
+        Each row is written when ``added`` gives its part, which may take as long as a daemon takes. A row that nothing is
+        replaced in keeps its text, and gets more at its end.
+        """
+        columns = [column for field in fields for column in (field, _MULTIVALUE + field)]
+        places = [self._at.get(column) for column in columns]
+        header = [*self.header, *(column for column, place in zip(columns, places) if place is None)]
+        out = io.BytesIO()
+        out.write(self._encoded(_line(header)))
+        for values in added:
+            row = self._unwritten.popleft() if self._unwritten or self._next() else None
+            if row is None:
+                break
+            cells = [cell for field in fields for cell in _cells(values.get(field))]
+            if len(header) == len(self.header) + len(columns) and row.text.count('"') % 2 == 0:
+                line = f"{row.text},{_line(cells)}"
+            else:
+                line = _line(_merged(row.cells, places, cells))
+            out.write(self._encoded(line))
+        return out.getvalue()
+
+    def _next(self) -> Optional[_Row]:
+        """Reads one row more, as long as the header; None at the end."""
+        cells = next(self._reader, None)
+        if cells is None:
+            return None
+        text = "".join(self._lines).rstrip("\r\n")
+        self._lines.clear()
+        if missing := len(self.header) - len(cells):
+            cells = [*cells[: len(self.header)], *[""] * missing]
+            text = _line(cells).rstrip("\r\n")
+        row = _Row(cells, text)
+        self._unwritten.append(row)
+        return row
+
+    def _remembered(self, text: str) -> Iterator[str]:
+        """The lines of a text, each of which is kept until the row that it is of is whole."""
+        for line in io.StringIO(text, newline=""):
+            self._lines.append(line)
+            yield line
 
     def _restored(self, event: Mapping[str, Any]) -> dict[str, Any]:
         def whole(value: Any) -> Any:
@@ -144,31 +204,37 @@ class Rows:
 
         return {name: whole(value) for name, value in event.items()}
 
-    def written(self, added: Iterable[Mapping[str, Sequence[str]]], fields: Sequence[str]) -> bytes:
-        """All rows as CSV with these fields, each as it was added to its row; what had the same names before is replaced.
+    def _encoded(self, line: str) -> bytes:
+        return (line.replace(self._nul, "\0") if self._nul else line).encode("utf-8", "surrogateescape")
 
-        Each row is written when ``added`` gives its part, which may take as long as a daemon takes.
-        """
-        header = list(self.header)
-        for name in (column for field in fields for column in (field, _MULTIVALUE + field)):
-            if name not in self._at:
-                self._at[name] = len(header)
-                header.append(name)
-        blank = [""] * (len(header) - len(self.header))
-        ours = [(field, self._at[field], self._at[_MULTIVALUE + field]) for field in fields]
-        out = io.StringIO(newline="")
-        # with the default ending "\r\n", for a lone "\r" in a value is only quoted where the ending holds it
-        writer = csv.writer(out)
-        writer.writerow(header)
-        for row, values in zip(self.rows, added):
-            row.extend(blank)
-            for field, one, several in ours:
-                found = values.get(field, ())
-                row[one] = "\n".join(found)
-                row[several] = multivalue(found) if len(found) > 1 else ""
-            writer.writerow(row)
-        text = out.getvalue()
-        return (text.replace(self._nul, "\0") if self._nul else text).encode("utf-8", "surrogateescape")
+
+def _cells(values: Optional[Sequence[str]]) -> tuple[str, str]:
+    """A field, and its ``__mv_`` column."""
+    if not values:
+        return "", ""
+    return (values[0], "") if len(values) == 1 else ("\n".join(values), multivalue(values))
+
+
+def _merged(cells: Sequence[str], places: Iterable[Optional[int]], more: Iterable[str]) -> list[str]:
+    """A row with more cells, each in its place; those without one at the end."""
+    merged = [*cells]
+    for place, cell in zip(places, more):
+        if place is None:
+            merged.append(cell)
+        else:
+            merged[place] = cell
+    return merged
+
+
+class _Echo:
+    """What csv writes to: it gives each line back."""
+
+    write = staticmethod(str)
+
+
+# with the default ending "\r\n", for a lone "\r" in a value is only quoted where the ending holds it
+_line: Callable[[Iterable[str]], str] = csv.writer(_Echo()).writerow
+"""Cells as a line of CSV, with its end."""
 
 
 def _unused(text: str) -> str:

@@ -19,10 +19,12 @@ NAME = "triaged"
 READERS = {"search": "triaged_analyst", "inlet": "triaged_responder"}
 """The role that may read each token; ``metadata/default.meta`` says so too."""
 LANES = 2
-"""Requests under way at once: while the daemon works on one batch, the next is encoded."""
+"""Requests under way at once: while the daemon works on one batch, the one before is written and the next is encoded."""
 PAUSES_S = (0.2, 0.8)
 """Before the second and the third try."""
 LONGEST_PAUSE_S = 5.0
+_ALIVE_S = 0.5
+"""How often it is looked whether the search is still there while something is waited for."""
 _IDLE_S = 2.0
 _BUSY = (429, 502, 503, 504)
 _MESSAGE = 200
@@ -260,64 +262,79 @@ class Client:
 
 
 class _Call:
-    """One request that was sent, and what became of it."""
+    """One request, and the thread that sends it and reads the answer, so that other work goes on meanwhile."""
 
     def __init__(self, owner: Client, request: Request) -> None:
         self._owner = owner
         self._request = request
         self._connection: Any = None
-        self._problem: Optional[DaemonError] = None
-        self._send()
+        self._thread: Any = None
+        self._found: Union[Any, DaemonError] = None
+        self._start()
 
     def reply(self) -> Union[Any, DaemonError]:
         """The answer. What may work next time is sent again, after a pause."""
         for pause in PAUSES_S:
-            found = self._problem or self._read()
+            found = self._finished()
             if not (isinstance(found, DaemonError) and found.again):
                 return found
-            self._owner.alive()
-            time.sleep(max(pause, min(found.pause, LONGEST_PAUSE_S)))
-            self._send()
-        return self._problem or self._read()
+            end = time.monotonic() + max(pause, min(found.pause, LONGEST_PAUSE_S))
+            while (left := end - time.monotonic()) > 0:
+                self._owner.alive()
+                time.sleep(min(left, _ALIVE_S))
+            self._start()
+        return self._finished()
 
-    def _send(self) -> None:
-        from http.client import HTTPException
+    def _start(self) -> None:
+        from threading import Thread
 
         self._owner.alive()
-        self._problem = None
-        request, server = self._request, self._owner.server
+        self._found = DaemonError(f"{self._owner.server.url} was not asked")
+        # a daemon thread, so that a search that is cancelled does not wait for an answer
+        self._thread = Thread(target=self._ask, daemon=True)
         try:
             self._connection = self._owner.lend()
-            headers = {**self._owner.headers, **request.headers}
-            self._connection.request(request.method, server.prefix + request.path, request.body, headers)
-        except (OSError, HTTPException, ValueError) as error:
-            self._problem = self._lost(error)
         except DaemonError as error:
-            self._problem = error
+            self._found = error
+        else:
+            self._thread.start()
 
-    def _read(self) -> Union[Any, DaemonError]:
+    def _finished(self) -> Union[Any, DaemonError]:
+        while self._thread.is_alive():
+            self._thread.join(_ALIVE_S)
+            self._owner.alive()
+        return self._found
+
+    def _ask(self) -> None:
         from http.client import HTTPException
 
+        request, server = self._request, self._owner.server
         try:
+            headers = {**self._owner.headers, **request.headers}
+            self._connection.request(request.method, server.prefix + request.path, request.body, headers)
             response = self._connection.getresponse()
             data = response.read()
-        except (OSError, HTTPException) as error:
-            return self._lost(error)
+        except (OSError, HTTPException, ValueError) as error:
+            self._found = self._lost(error)
+            return
         self._owner.take_back(self._connection)
+        self._found = self._read(response, data)
+
+    def _read(self, response: Any, data: bytes) -> Union[Any, DaemonError]:
+        url = self._owner.server.url
         if not 200 <= response.status < 300:
-            return _refused(self._owner.server.url, response.status, response.getheader("Retry-After"), data)
+            return _refused(url, response.status, response.getheader("Retry-After"), data)
         try:
             return json.loads(data)
         except ValueError:
-            return DaemonError(f"{self._owner.server.url} answered what is no JSON")
+            return DaemonError(f"{url} answered what is no JSON")
 
     def _lost(self, error: Exception) -> DaemonError:
         """A broken connection may be tried again; a certificate that does not verify, or a server that hangs, may not."""
         from socket import timeout
         from ssl import SSLError
 
-        if self._connection is not None:
-            self._connection.close()
+        self._connection.close()
         # what http.client says of a header that cannot be sent quotes the header, and so the token
         quotes = isinstance(error, ValueError) and not isinstance(error, OSError)
         reason = type(error).__name__ if quotes else str(error) or type(error).__name__

@@ -66,9 +66,11 @@ def techniques(document: Mapping[str, Any], threshold: Optional[float] = None, t
     Without ``threshold`` those that the verdict itself names; with it, of the five most probable those at or above it.
     ``top`` counts techniques, not their sub-techniques.
     """
+    named = (document.get("threat") or {}).get("technique") or {}
+    if threshold is None and not named:
+        return []
     scored = (document.get("triaged") or {}).get("techniques") or []
     if threshold is None:
-        named = (document.get("threat") or {}).get("technique") or {}
         below = (named.get("subtechnique") or {}).get("id") or []
         rank = {score["id"]: place for place, score in enumerate(scored)}
         parents = sorted(named.get("id") or [], key=lambda id_: rank.get(id_, len(rank)))
