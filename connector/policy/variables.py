@@ -16,6 +16,7 @@ import msgspec
 
 from connector.errors import PermanentError
 from connector.policy.cacao import Playbook, Variable
+from connector.policy.cacao.metadata import moment
 from connector.policy.entity import as_address
 from connector.types import Action, Json
 
@@ -112,8 +113,9 @@ def values(playbook: Playbook, action: Action) -> Mapping[str, str]:
 
     Where the verdict has none, or one of another type than declared, the playbook's own value stands in: an odd value in
     an event must not keep a notification from being sent.
-    Raises ``PermanentError`` where the playbook has none either.
+    Raises ``PermanentError`` where the playbook has none either, or was not valid when the action was proposed.
     """
+    _check_validity(playbook, action)
     found: dict[str, str] = {}
     for name, variable in playbook.playbook_variables.items():
         given = SOURCES[name](action) if variable.external and name in SOURCES else None
@@ -167,6 +169,14 @@ def strings(node: Json, place: str) -> Iterator[tuple[str, str, bool]]:
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             yield from strings(value, f"{place}[{index}]")
+
+
+def _check_validity(playbook: Playbook, action: Action) -> None:
+    begin, end = moment(playbook.valid_from), moment(playbook.valid_until)
+    if begin and action.proposed_at < begin:
+        raise PermanentError(f"playbook {action.playbook!r} is not valid before {playbook.valid_from}")
+    if end and action.proposed_at >= end:
+        raise PermanentError(f"playbook {action.playbook!r} is not valid after {playbook.valid_until}")
 
 
 def _address(text: str | None) -> str | None:

@@ -42,9 +42,30 @@ def test_a_playbook_altered_anywhere_is_sound_or_refused_with_a_reason(data: st.
         assert render(sound, isolate())[0].type == "start"
 
 
-def test_the_shipped_playbooks_are_sound_and_only_isolation_contains() -> None:
-    assert {slug for slug, playbook in LOADED.items() if playbook.contains} == {"isolate-host"}
-    assert set(LOADED) >= {"isolate-host", "credential-dumping-response", "collect-triage-package", "notify-on-call"}
+CONTAINING_PLAYBOOKS = {"isolate-host", "disable-account", "block-indicator"}
+
+
+def test_seven_playbooks_are_shipped_and_three_of_them_contain() -> None:
+    others = {"credential-dumping-response", "phishing-response", "collect-triage-package", "notify-on-call"}
+    assert set(LOADED) == CONTAINING_PLAYBOOKS | others
+    assert {slug for slug, playbook in LOADED.items() if playbook.contains} == CONTAINING_PLAYBOOKS
+
+
+@pytest.mark.parametrize(("slug", "name"), [("disable-account", "__user__"), ("block-indicator", "__source_address__")])
+def test_a_playbook_that_contains_is_not_filled_without_its_target(slug: str, name: str) -> None:
+    with pytest.raises(PermanentError, match=f"needs {name}"):
+        render(LOADED[slug], isolate(user=None, address=None))
+    assert body(render(LOADED[slug], isolate(user="anna", address="2001:db8::1")))
+
+
+def test_a_playbook_is_filled_only_while_it_is_valid() -> None:
+    late = read_playbook(edited(put(valid_from="2026-11-21T12:00:00.001Z")), "x")
+    over = read_playbook(edited(put(valid_until="2026-11-21T12:00:00Z")), "x")
+    for playbook, words in ((late, "not valid before"), (over, "not valid after")):
+        with pytest.raises(PermanentError, match=words):
+            render(playbook, isolate())
+    now = read_playbook(edited(put(valid_from="2026-11-21T12:00:00Z", valid_until="2026-11-21T12:00:01Z")), "x")
+    assert render(now, isolate())
 
 
 def test_a_playbook_whose_command_contains_is_containing_though_its_summary_keeps_silent() -> None:
@@ -126,14 +147,9 @@ def test_type_checks_never_raise(text: str, kind: str) -> None:
     assert fits(text, kind) in {True, False}
 
 
-@pytest.mark.parametrize("slug", LOADED)
-def test_without_any_entity_every_shipped_playbook_but_isolation_still_renders(slug: str) -> None:
-    action = proposed(policy(contain(mode="approve")), event(message="x"), prediction())
-    if slug == "isolate-host":
-        with pytest.raises(PermanentError, match="__agent_id__"):
-            render(LOADED[slug], action)
-    else:
-        assert render(LOADED[slug], action)
+@pytest.mark.parametrize("slug", sorted(LOADED.keys() - CONTAINING_PLAYBOOKS))
+def test_without_any_entity_every_shipped_playbook_that_does_not_contain_still_renders(slug: str) -> None:
+    assert render(LOADED[slug], proposed(policy(contain(mode="approve")), event(message="x"), prediction()))
 
 
 def test_an_odd_value_gives_way_to_the_playbooks_own_and_does_not_keep_a_notification_back() -> None:
@@ -144,7 +160,7 @@ def test_an_odd_value_gives_way_to_the_playbooks_own_and_does_not_keep_a_notific
 
 def test_the_guide_names_every_playbook_activity_and_variable() -> None:
     guide = (PLAYBOOKS / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`([^`]+)`", guide))
+    named = set(re.findall(r"`([^`\n]+)`", guide))
     assert {*LOADED, *SOURCES, *CONTAINING} <= named
     assert {name for name in named if name.startswith("__")} == set(SOURCES)
 

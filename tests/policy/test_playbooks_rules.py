@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from connector.errors import ConfigError
 from connector.policy.cacao.rules import RULES, STRUCTURE, problems
 from connector.policy.playbooks import read_playbook
-from tests.policy.cases import LOADED
+from tests.policy.cases import LOADED, PLAYBOOKS
 from tests.policy.editing import (
     DUTY,
     EDR,
@@ -401,3 +402,8 @@ def test_all_broken_rules_are_told_at_once() -> None:
 @pytest.mark.parametrize("name", LOADED)
 def test_a_shipped_playbook_breaks_no_rule(name: str) -> None:
     assert problems(LOADED[name]) == []
+
+
+def test_the_guide_lists_every_rule_as_its_docstring_has_it() -> None:
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.+\.) \|$", (PLAYBOOKS / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert rows == [(name, (rule.__doc__ or "").splitlines()[0].replace("``", "`")) for name, rule in RULES.items()]

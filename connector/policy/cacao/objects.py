@@ -228,7 +228,7 @@ class Playbook(Strict, frozen=True, kw_only=True):
     description: str = ""
     playbook_types: tuple[str, ...] = ()
     playbook_activities: Some[str] = ()
-    playbook_processing_summary: Summary = Summary()
+    playbook_processing_summary: Summary | None = None
     revoked: bool = False
     valid_from: Timestamp | None = None
     valid_until: Timestamp | None = None
