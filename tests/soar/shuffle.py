@@ -19,7 +19,6 @@ from tests.splunkd.wire import Answer, Request, json_answer
 KEY = "11111111-2222-4333-8444-555555555555"
 WORKFLOW = "25cb3cc6-f343-4511-827f-b60557043327"
 START = "de10798e-2c66-4e0c-bfdd-8b645a8e3748"
-STARTED = 1_790_000_000
 GONE = {"success": False, "reason": "Bad authorization key or execution_id might not exist."}
 
 
@@ -46,7 +45,7 @@ class ShufflePlatform(Platform):
             "url": self.url,
             "api_key": KEY,
             "playbooks": {self.playbook: WORKFLOW},
-            "index_delay": "PT0.2S",
+            "index_delay": "PT0.05S",
         }
 
     def starts(self, request: Request) -> bool:
@@ -63,7 +62,7 @@ class ShufflePlatform(Platform):
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return json_answer({"success": False}, 401)
         if self.starts(request):
-            return self._execute(request.body)
+            return self._execute(request.body, int(request.at))
         if request.path == "/api/v1/streams/results":
             return self._results(request.json()["execution_id"])
         if request.path == f"/api/v1/workflows/{WORKFLOW}":
@@ -79,7 +78,7 @@ class ShufflePlatform(Platform):
                 return json_answer({**execution, **self._stands()})
         return json_answer(GONE, 401)
 
-    def _execute(self, body: bytes) -> Answer:
+    def _execute(self, body: bytes, now: int) -> Answer:
         asked = json.loads(body)
         argument = asked["execution_argument"] if asked.get("start") else body.decode()
         made = {
@@ -89,7 +88,7 @@ class ShufflePlatform(Platform):
             "workflow_id": WORKFLOW,
             "execution_argument": argument,
             "start": asked.get("start") or self.start,
-            "started_at": STARTED,
+            "started_at": now,
             "status": "EXECUTING",
             "results": None,
         }
@@ -103,5 +102,4 @@ class ShufflePlatform(Platform):
             "status": self.statuses[self.outcome],
             "result": '{"ticket": 7}',
             "results": self.results,
-            "completed_at": STARTED + 3,
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from uuid import uuid4
@@ -21,7 +22,6 @@ TOKEN = "a.jwt.of-soarca"
 IDENTIFIER = re.compile(
     r"[a-z][a-z0-9-]+[a-z0-9]--[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-5][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
 )
-STARTED = "2026-11-21T12:00:00Z"
 LATEST = 10
 CAPABILITIES = frozenset({"soarca-http-api", "soarca-openc2-http", "soarca-ssh", "soarca-powershell", "soarca-manual"})
 
@@ -53,7 +53,7 @@ class SoarcaPlatform(Platform):
         self.playbooks: list[dict[str, Any]] = []
 
     def soar_config(self) -> Mapping[str, Any]:
-        return {"type": "soarca", "url": self.url, "token": TOKEN, "index_delay": "PT0.2S"}
+        return {"type": "soarca", "url": self.url, "token": TOKEN, "index_delay": "PT0.05S"}
 
     def starts(self, request: Request) -> bool:
         return request.method == "POST" and request.path == "/trigger/playbook"
@@ -89,7 +89,8 @@ class SoarcaPlatform(Platform):
         if faults := list(faults_of(playbook)):
             return self._refused(f"Failed to decode playbook {faults}", request)
         self.playbooks.append(playbook)
-        report = {self.id_name: str(uuid4()), "playbook_id": playbook["id"], "started": STARTED}
+        started = datetime.fromtimestamp(request.at, UTC).isoformat()
+        report = {self.id_name: str(uuid4()), "playbook_id": playbook["id"], "started": started}
         self.reports = [*self.reports, report][-LATEST:]
         return json_answer({name: report[name] for name in (self.id_name, "playbook_id")})
 
@@ -99,7 +100,7 @@ class SoarcaPlatform(Platform):
         return {
             **report,
             "type": "execution_status",
-            "ended": "0001-01-01T00:00:00Z" if self.outcome == "running" else STARTED,
+            "ended": "0001-01-01T00:00:00Z" if self.outcome == "running" else report["started"],
             "status": status,
             "status_text": f"playbook: {status}",
             "step_results": {"action--310a853e-ec9a-42f2-8ea9-877af376bc25": step},

@@ -18,7 +18,6 @@ OBSERVABLE_TYPES = frozenset(
     {"autonomous-system", "domain", "file", "filename", "fqdn", "hash", "hostname", "ip", "mail", "mail-subject"}
     | {"other", "regexp", "registry", "uri_path", "url", "user-agent"}
 )
-CREATED = 1_790_000_000_000
 
 
 class TheHivePlatform(Platform):
@@ -29,7 +28,6 @@ class TheHivePlatform(Platform):
         self.alerts: dict[str, dict[str, Any]] = {}
         self.unknown: set[str] = set()
         self.duplicate_status = 400
-        self.created = CREATED
         self._ids = itertools.count(40_964_216, 4096)
 
     def soar_config(self) -> Mapping[str, Any]:
@@ -53,12 +51,12 @@ class TheHivePlatform(Platform):
             return json_answer({"type": "AuthenticationError", "message": "Authentication failure"}, 401)
         try:
             if self.starts(request):
-                return json_answer(self._create(request.json()), 201)
+                return json_answer(self._create(request.json(), int(request.at * 1000)), 201)
             return json_answer(self._shown(request.path.removeprefix("/api/v1/alert/")))
         except RefusedError as refused:
             return json_answer({"type": refused.kind, "message": refused.text}, refused.status)
 
-    def _create(self, alert: dict[str, Any]) -> dict[str, Any]:
+    def _create(self, alert: dict[str, Any], now: int) -> dict[str, Any]:
         for name in ("type", "source", "sourceRef", "title", "description"):
             if not isinstance(alert.get(name), str) or not alert[name]:
                 raise RefusedError(400, f"Invalid json: {name} is missing", kind="BadRequest")
@@ -76,7 +74,7 @@ class TheHivePlatform(Platform):
         for procedure in alert.get("procedures", ()):
             if procedure["patternId"] in self.unknown:
                 raise RefusedError(404, f"Pattern {procedure['patternId']} not found", kind="NotFoundError")
-        made = {**alert, "_id": f"~{next(self._ids)}", "_type": "Alert", "_createdAt": self.created}
+        made = {**alert, "_id": f"~{next(self._ids)}", "_type": "Alert", "_createdAt": now}
         self.alerts[made["_id"]] = made
         return {**made, "stage": "New", "status": "New"}
 
