@@ -45,6 +45,11 @@ def action_key(subject: str, rule: str) -> str:
     return derive("action", subject, rule)
 
 
+def window_subject(rule: str, entity_key: str, start: str) -> str:
+    """The subject of the one action that stands for all that a rule sees of an entity from ``start`` on."""
+    return derive("window", rule, entity_key, start)
+
+
 def origin_mark(key: bytes, record: str) -> str:
     """The keyed MAC by which a record of ours is recognised on read: ``<record id>.<HMAC-SHA-256, hex>``."""
     return f"{record}.{hmac.new(key, record.encode(), hashlib.sha256).hexdigest()}"

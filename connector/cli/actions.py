@@ -22,10 +22,15 @@ def actions(config: options.Config = None, secrets_dir: options.Secrets = None) 
     """List the playbook runs that wait, oldest first, with the reason."""
     with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
         waiting = ledger.waiting()
+        joined = ledger.joined([action.key for action, _ in waiting])
     show(
-        ("key", "rule", "playbook", "tier", "mode", "host", "event", "why it waits"),
+        ("key", "rule", "playbook", "tier", "mode", "host", "event", "events", "why it waits"),
         [
-            (a.key, a.rule, a.playbook, a.tier, a.mode, a.entity.host or "", a.verdict.source.id, reason)
+            (
+                *(a.key, a.rule, a.playbook, a.tier, a.mode, a.entity.host or "", a.verdict.source.id),
+                joined.get(a.key, 1),
+                reason,
+            )
             for a, reason in waiting
         ],
     )

@@ -17,6 +17,7 @@ from connector.ledger.intervals import Intervals
 from connector.ledger.leases import Leases
 from connector.ledger.migrate import to_head
 from connector.ledger.outbox import Outbox
+from connector.ledger.past import Past
 from connector.ledger.readers import Readers
 from connector.ledger.retention import Retention
 from connector.ledger.rows import (
@@ -25,13 +26,17 @@ from connector.ledger.rows import (
     Claim,
     Commit,
     Committed,
+    Counted,
     DeadLetter,
     Gap,
     Interval,
     Lease,
     OpenRun,
     OutboxRow,
+    PastAction,
+    PastSilence,
     Reader,
+    Renewal,
     Replayed,
     RunRow,
     Settlement,
@@ -58,6 +63,7 @@ class Ledger(
     Runs,
     Controls,
     Audit,
+    Past,
     DeadLetters,
     Dispositions,
     Verdicts,
@@ -92,6 +98,7 @@ __all__ = [
     "Claim",
     "Commit",
     "Committed",
+    "Counted",
     "DeadLetter",
     "Gap",
     "Interval",
@@ -99,7 +106,10 @@ __all__ = [
     "Ledger",
     "OpenRun",
     "OutboxRow",
+    "PastAction",
+    "PastSilence",
     "Reader",
+    "Renewal",
     "Replayed",
     "RunRow",
     "Settlement",

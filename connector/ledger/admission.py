@@ -6,7 +6,7 @@ was refused. Counters and switches are locked for its length, so that caps hold 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from connector.ledger.controls import approval_of, live_silences, switch_rows
 from connector.ledger.database import Tx, insert, lock
 from connector.ledger.leases import micros_of
 from connector.ledger.room import Room
-from connector.ledger.rows import Approval, Claim, OutboxRow, Silence
+from connector.ledger.rows import Approval, Claim, OutboxRow, Renewal, Silence
 from connector.ledger.schema import DONE, counters, outbox as outbox_rows, runs, switches
 from connector.ledger.times import maybe_moment, micros, moment
 from connector.types import Action
@@ -101,6 +101,15 @@ class Admission:
     def _tell(self, what: str, row: Claim, **more: str) -> None:
         if isinstance(row.record, Action):
             audit.append_action(self._tx, audit.POLICY, what, row.record, self._now, attempt=row.attempt, **more)
+
+
+def renew(tx: Tx, renewals: Iterable[Renewal], now: int) -> None:
+    """Cool-downs that are not over begin anew."""
+    windows = {renewal.scope: micros_of(renewal.window) for renewal in renewals}
+    rows = [{"cooling": scope, "since": now - windows[scope]} for scope in sorted(windows)]
+    if rows:
+        still = sa.update(counters).where(counters.c.scope == sa.bindparam("cooling"), counters.c.at < now)
+        tx.execute(still.where(counters.c.at > sa.bindparam("since")).values(at=now), rows)
 
 
 def _others(scope: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,10 @@ import sqlalchemy as sa
 from connector.ledger import audit
 from connector.ledger.codec import decode_action
 from connector.ledger.database import Tx, insert, lock
+from connector.ledger.outbox import joined_scope
 from connector.ledger.room import Room
 from connector.ledger.rows import Approval, ApprovalState, Silence, Switch
-from connector.ledger.schema import OPEN, approvals, outbox, silences, switches
+from connector.ledger.schema import OPEN, approvals, counters, outbox, silences, switches
 from connector.ledger.times import maybe_moment, micros, moment
 from connector.types import Action
 
@@ -129,6 +131,13 @@ class Controls(Room):
         with self._db.read() as tx:
             found = (approval_of(tx, key) for key in tx.execute(query).scalars().all())
             return [entry for entry in found if entry is not None]
+
+    def joined(self, keys: Collection[str]) -> dict[str, int]:
+        """How many verdicts each of these actions stands for; only of those that were grouped."""
+        scopes = {joined_scope(key): key for key in keys}
+        query = sa.select(counters.c.scope, sa.func.count()).where(counters.c.scope.in_(scopes))
+        with self._db.read() as tx:
+            return {scopes[scope]: count for scope, count in tx.execute(query.group_by(counters.c.scope))}
 
     def waiting(self, limit: int = 100) -> list[tuple[Action, str]]:
         """Actions that have not acted yet, oldest first, each with the reason for which it waits (empty: none yet)."""

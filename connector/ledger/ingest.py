@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from connector.ledger import bulk, dead_letters as letters, intervals, outbox, readers, states, verdicts
+from connector.ledger import admission, bulk, dead_letters as letters, intervals, outbox, readers, states, verdicts
 from connector.ledger.database import Tx, chunks
 from connector.ledger.leases import hold
 from connector.ledger.room import Room
@@ -30,8 +30,8 @@ class Ingest(Room):
     def commit(self, batch: Commit) -> Committed:
         """Writes a batch, fenced by its lease. Doing it twice changes nothing.
 
-        Outbox rows and snapshots are inserted only for verdicts that were really inserted; a verdict resolves its
-        event's dead letter. Raises ``LostLeaseError`` where the lease changed hands, and ``TransientError`` where a
+        Outbox rows and snapshots are inserted, and cool-downs renewed, only for verdicts that were really inserted; a
+        verdict resolves its event's dead letter. Raises ``LostLeaseError`` where the lease changed hands, and ``TransientError`` where a
         member's state moved; nothing is written then.
         """
         now = self._now()
@@ -45,6 +45,7 @@ class Ingest(Room):
             fresh = events | dead
             verdicts.keep(tx, {key: batch.snapshots[key] for key in batch.snapshots if key in fresh}, now)
             outbox.put(tx, batch.outbox, inserted, now)
+            admission.renew(tx, [renewal for renewal in batch.renewals if renewal.cause in inserted], now)
             states.change(tx, batch.state, now)
             _account(tx, batch, fresh, now)
         return Committed(inserted=events, dead=dead)

@@ -43,6 +43,7 @@ def put(tx: Tx, rows: Sequence[OutboxRow], inserted: Collection[str] | None, now
     A row that waits already, and an action whose key was ever used, are inserted only once.
     """
     wanted = [row for row in rows if row.cause is None or inserted is None or row.cause in inserted]
+    _join(tx, [row for row in wanted if row.grouped], now)
     parked = [row for row in wanted if row.parked]
     bulk.insert(tx, outbox, _columns([row for row in wanted if not row.parked], now))
     for row in parked:
@@ -54,6 +55,17 @@ def put(tx: Tx, rows: Sequence[OutboxRow], inserted: Collection[str] | None, now
                 kind="delivery", subject=row.record_id, source=row.target, reason=row.parked, attempts=0
             )
             dead_letters.bury_deliveries(tx, [(number, letter)], now)
+
+
+def joined_scope(key: str) -> str:
+    """Counts the verdicts that an action stands for."""
+    return f"joined:{key}"
+
+
+def _join(tx: Tx, rows: Sequence[OutboxRow], now: int) -> None:
+    values = [{"scope": joined_scope(row.record_id), "action_key": row.cause, "at": now} for row in rows]
+    if values:
+        tx.execute(insert(tx, counters).on_conflict_do_nothing(), values)
 
 
 def _columns(rows: Sequence[OutboxRow], now: int) -> dict[str, list[Any]]:

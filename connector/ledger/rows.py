@@ -7,7 +7,7 @@ aware ``datetime`` values in UTC; the tables hold them as integer microseconds s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -84,6 +84,7 @@ class OutboxRow(Noun, frozen=True):
     ``cause`` is the record id of the verdict that it hangs on: the row is inserted only if that verdict was really
     inserted. None: inserted regardless. ``payload`` is the msgspec JSON of the Record or Action; a verdict's own row
     (``record_id == cause``) stores none and is joined from the verdicts. For an action, ``record_id`` is its key.
+    ``grouped``: the action stands for every verdict that proposes it, and each cause is counted for it.
     ``available_at`` None: at once. ``parked``: a reason not to send it now; it becomes a dead letter with replay.
     """
 
@@ -94,6 +95,7 @@ class OutboxRow(Noun, frozen=True):
     kind: OutboxKind = "record"
     available_at: datetime | None = None
     parked: str = ""
+    grouped: bool = False
 
 
 class DeadLetter(Noun, frozen=True):
@@ -117,6 +119,17 @@ class DeadLetter(Noun, frozen=True):
     resolved_at: datetime | None = None
 
 
+class Renewal(Noun, frozen=True):
+    """A cool-down that begins anew with a verdict (``cause``: its record id) unless it is over by then.
+
+    ``scope`` is what its actions were counted under, ``window`` how long it lasts.
+    """
+
+    cause: str
+    scope: str
+    window: timedelta
+
+
 class Commit(Noun, frozen=True):
     """What one batch changes, written in one transaction.
 
@@ -134,6 +147,7 @@ class Commit(Noun, frozen=True):
     verdicts: Sequence[Verdict] = ()
     snapshots: Mapping[str, bytes] = {}
     outbox: Sequence[OutboxRow] = ()
+    renewals: Sequence[Renewal] = ()
     dead: Sequence[DeadLetter] = ()
     own: Sequence[str] = ()
     state: Mapping[str, StateChange] = {}
@@ -206,6 +220,28 @@ class Silence(Noun, frozen=True):
     who: str
     reason: str
     id: int = 0
+
+
+class PastSilence(Noun, frozen=True):
+    """A silence with its beginning."""
+
+    since: datetime
+    silence: Silence
+
+
+class PastAction(Noun, frozen=True):
+    """What became of an action. ``failed``: it is a dead letter, because its SOAR was full, refused it or is unclear."""
+
+    state: Literal["ran", "refused", "waiting", "failed"]
+    reason: str
+
+
+class Counted(Noun, frozen=True):
+    """An action that was counted under a scope."""
+
+    scope: str
+    key: str
+    at: datetime
 
 
 class Approval(Noun, frozen=True):

@@ -240,7 +240,7 @@ class Act:
         told = self._status(run.action, "running", "no answer", run.ref)
         try:
             seen = self.soar.status(run.ref, run.action)
-            told = self._status(run.action, seen.state, seen.detail, run.ref)
+            told = self._status(run.action, seen.state, self._detail(run.action, seen), run.ref)
         except TransientError as error:
             emit(Signal.DELIVERY_RETRIED, self.name, key=run.action.key, reason=str(error))
             told = self._status(run.action, "running", str(error), run.ref)
@@ -252,6 +252,13 @@ class Act:
             written = self._ledger.finish_run(told, self._routes.follow_ups([told]) if ended else ())
         self._steps("act.finished")
         return ended and written if answered else None
+
+    def _detail(self, action: Action, seen: RunStatus) -> str:
+        """What the platform says of a run, and of a grouped one that ended, for how many events it was."""
+        if seen.state == "running" or action.subject == action.verdict.event_id:
+            return seen.detail
+        events = self._ledger.joined([action.key]).get(action.key, 1)
+        return "; ".join(filter(None, (seen.detail, f"for {events} event{'s'[: events != 1]}")))
 
     def _status(self, action: Action, state: RunState, detail: str, run: RunRef | None) -> RunStatus:
         record = identity.follow_up_id(action.cause, "run_status", f"{action.key}:{state}")

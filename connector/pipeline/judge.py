@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from connector.ledger import Commit, Ledger
+from connector.ledger import Commit, Ledger, Renewal
 from connector.models import Bundle
 from connector.pipeline.lookup import Lookups, Made
 from connector.pipeline.prepare import Prepared
@@ -106,6 +106,11 @@ class Judge:
             verdicts=verdicts,
             snapshots=dict(self._snapshots(scored.fresh, verdicts)),
             outbox=[*self._routes.rows(self._source, decisions), *lookups.rows],
+            renewals=[
+                Renewal(cause=decision.verdict.record_id, scope=scope.name, window=scope.window)
+                for decision in decisions
+                for scope in decision.renewals
+            ],
             dead=scored.prepared.dead,
             own=scored.prepared.own,
             state=scored.state,

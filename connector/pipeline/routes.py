@@ -110,4 +110,5 @@ def action_row(action: Action) -> OutboxRow:
         cause=action.verdict.record_id,
         payload=msgspec.json.encode(action),
         kind="action",
+        grouped=action.subject != action.verdict.event_id,
     )

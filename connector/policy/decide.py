@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from connector import identity
+from connector.policy.admission import Scope
 from connector.policy.entity import entity_key, entity_of, name_in
 from connector.policy.facts import LISTED, Facts, ListName, severity_of, verdict_name
+from connector.policy.hysteresis import renewals
 from connector.policy.matching import matching
 from connector.policy.model import Policy, Rule
 from connector.policy.reasons import reasons
@@ -68,11 +70,19 @@ class DecisionContext(Noun, frozen=True, kw_only=True):
     drift_status: str = "unknown"
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where windows of ``group`` are counted from."""
+
+
 class Decision(Noun, frozen=True, kw_only=True):
-    """The verdict, and the actions that it proposes; they act only if ``admit`` lets them."""
+    """The verdict, and the actions that it proposes; they act only if ``admit`` lets them.
+
+    ``renewals``: the cool-downs that begin anew with the event, where they are not over.
+    """
 
     verdict: Verdict
     actions: tuple[Action, ...] = ()
+    renewals: tuple[Scope, ...] = ()
 
 
 def decide(event: Event, prediction: Prediction, context: DecisionContext, policy: Policy) -> Decision:
@@ -109,7 +119,11 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
         severity=facts.severity,
         scored=facts.scored if context.listed else None,
     )
-    return Decision(verdict=verdict, actions=proposals(rule, verdict, context.now))
+    return Decision(
+        verdict=verdict,
+        actions=proposals(rule, verdict, context.now),
+        renewals=renewals(facts, entity_key(facts.entity, facts.source), policy) if context.revision == 1 else (),
+    )
 
 
 def facts_of(event: Event, prediction: Prediction, context: DecisionContext) -> Facts:
@@ -131,20 +145,27 @@ def facts_of(event: Event, prediction: Prediction, context: DecisionContext) -> 
 
 
 def proposals(rule: Rule | None, verdict: Verdict, now: datetime) -> tuple[Action, ...]:
-    """What the rule that matched proposes; nothing where it only suggests, or the verdict is a later revision."""
+    """What the rule that matched proposes; nothing where it only suggests, or the verdict is a later revision.
+
+    All verdicts on an entity in one window of a rule with ``group`` propose the same action: it has the same key.
+    """
     if rule is None or rule.mode == "suggest" or verdict.revision > 1:
         return ()
+    whose = entity_key(verdict.entity, verdict.source)
+    subject = verdict.event_id
+    if rule.group is not None:
+        subject = identity.window_subject(rule.name, whose, (now - (now - EPOCH) % rule.group).isoformat())
     action = Action(
-        key=identity.action_key(verdict.event_id, rule.name),
+        key=identity.action_key(subject, rule.name),
         cause=verdict.record_id,
         rule=rule.name,
         playbook=rule.playbook,
         soar=rule.soar,
         tier=rule.tier,
         mode=rule.mode,
-        subject=verdict.event_id,
+        subject=subject,
         entity=verdict.entity,
-        entity_key=entity_key(verdict.entity, verdict.source),
+        entity_key=whose,
         verdict=verdict,
         proposed_at=now,
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
+import msgspec
 import pytest
 
-from connector.ledger import Ledger, open_ledger
+from connector.ledger import Ledger, Renewal, open_ledger
 from connector.types import RunRef
 from tests.ledger.make import MINUTE, TTL, FakeClock, action, action_row, batch, events, note_row
 
@@ -138,6 +139,70 @@ def test_what_is_refused_after_it_was_counted_is_not_counted(ledger: Ledger, clo
         assert admission.count("rate:isolate", clock.now - MINUTE, other.record_id) == 1
         admission.refuse(next(claim for claim in admission.rows if claim.record_id == row.record_id), "too old")
         assert admission.count("rate:isolate", clock.now - MINUTE, other.record_id) == 0
+
+
+COOLING = SCOPES[0]
+
+
+def acted(ledger: Ledger) -> str:
+    """An action that was let through now; what it cools down knows no other."""
+    (key,) = queue(ledger, 1)
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        admission.run(admission.rows[0], SCOPES)
+    return key
+
+
+def last(ledger: Ledger, scope: str = COOLING) -> datetime | None:
+    with ledger.claiming("nobody", "w", TTL, 1) as admission:
+        return admission.last(scope, "00000000-0000-5000-8000-000000000000")
+
+
+def renew(ledger: Ledger, number: int, window: timedelta = 2 * MINUTE, **more: str) -> None:
+    (cause,) = events(1, first=number)
+    again = Renewal(cause=more.get("cause", cause), scope=COOLING, window=window)
+    ledger.commit(batch([cause], start=number, renewals=[again]))
+
+
+def test_a_cool_down_begins_anew_only_while_it_lasts(ledger: Ledger, clock: FakeClock) -> None:
+    acted(ledger)
+    began = clock.now
+    clock.advance(MINUTE)
+    renew(ledger, 1)
+    assert last(ledger) == clock.now
+    assert last(ledger, "rate:isolate") == began
+    clock.advance(2 * MINUTE)
+    renew(ledger, 2)
+    assert last(ledger) == clock.now - 2 * MINUTE
+
+
+def test_a_batch_that_is_read_again_renews_nothing(ledger: Ledger, clock: FakeClock) -> None:
+    acted(ledger)
+    clock.advance(MINUTE)
+    renew(ledger, 1)
+    renewed = clock.now
+    clock.advance(MINUTE)
+    renew(ledger, 1)
+    renew(ledger, 2, cause="a verdict that is not in this batch")
+    assert last(ledger) == renewed
+
+
+def test_what_never_acted_has_no_cool_down_to_renew(ledger: Ledger) -> None:
+    renew(ledger, 1)
+    assert last(ledger) is None
+
+
+def test_a_grouped_action_is_queued_once_and_counts_each_verdict_once(ledger: Ledger) -> None:
+    ids = events(3)
+    grouped = [action("group", cause=one) for one in ids]
+    rows = [msgspec.structs.replace(action_row(entry, cause=entry.cause), grouped=True) for entry in grouped]
+    for again in range(2):
+        for part in ([0, 1], [2]):
+            chosen = [ids[number] for number in part]
+            ledger.commit(batch(chosen, start=part[0] + 10 * again, outbox=[rows[number] for number in part]))
+    (key,) = {entry.key for entry in grouped}
+    assert ledger.joined([key, "another"]) == {key: 3}
+    ((waiting, _),) = ledger.waiting()
+    assert waiting.cause == ids[0]
 
 
 def test_a_row_that_nobody_decided_stays_as_it_was(ledger: Ledger) -> None:

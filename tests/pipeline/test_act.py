@@ -35,6 +35,19 @@ cooldown = "1h"
 """
 
 
+GROUPED = """
+soar = "soar"
+[[rules]]
+name = "everything"
+min_confidence = 0.0
+mode = "auto"
+tier = "ticket"
+playbook = "notify-on-call"
+cooldown = "1s"
+group = "1d"
+"""
+
+
 class Died(BaseException):
     """The process ended here."""
 
@@ -338,3 +351,18 @@ def test_an_action_is_not_dropped_where_nobody_could_run_it(house):
     proposed = Decision(verdict=verdict(event(1)), actions=(action(1, soar="a SOAR that is not configured"),))
     with pytest.raises(KeyError):
         house().routes.rows("lab", [proposed])
+
+
+def test_a_grouped_run_tells_how_many_events_it_was_for(house):
+    house = house(source=SOURCE, policy=GROUPED)
+    house.siem.put([process_start("a.exe")] * 2, ids=["1", "2"])
+    house.run(60)
+    house.platform.duration = 100
+    house.act.drain()
+    house.siem.put([process_start("a.exe")], ids=["3"])
+    house.run(60)
+    settle(house, 2)
+    house.deliver.drain()
+    assert len(house.platform.runs) == 1
+    found = [d["triaged"]["run_status"] for d in house.siem.documents.values() if "run_status" in d["triaged"]]
+    assert {status["state"]: status["detail"] for status in found} == {"running": "", "succeeded": "for 3 events"}
