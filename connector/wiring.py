@@ -19,6 +19,8 @@ from connector.errors import ConfigError
 from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle, Store
 from connector.policy import Enrichment, Policy
+from connector.policy.assets import read_assets
+from connector.policy.check import Site
 from connector.ports import (
     AlertHistory,
     Clock,
@@ -273,6 +275,28 @@ def load_policy(settings: Settings) -> Policy:
 def load_enrichment(settings: Settings) -> Enrichment:
     """The tables of assets and the lists that the settings name."""
     return Enrichment.load(settings.enrichment.assets, settings.enrichment.lists)
+
+
+def site(settings: Settings) -> Site:
+    """What the settings, the bundle in production and the tables of assets say that a policy may name.
+
+    Without any source, target and SOAR in the settings these are not known; nor is a bundle where none is in production.
+    """
+    named = settings.sources or settings.targets or settings.soars or settings.api.inlets
+    deployments = {source.deployment for source in settings.sources.values()}
+    deployments |= {inlet.deployment for inlet in settings.api.inlets.values()}
+    store = Store(settings.model.store or shipped("model_store"))
+    bundle = settings.model.bundle or store.production()
+    manifest = None if bundle is None else store.manifest(bundle)
+    labels = manifest.labels if manifest else ()
+    return Site(
+        soars=frozenset(settings.soars) if named else None,
+        sources=frozenset(deployments) if named else None,
+        labels=frozenset((*labels, *(label.partition(".")[0] for label in labels))) if manifest else None,
+        members=len(manifest.members) if manifest else None,
+        thresholds=manifest.thresholds if manifest else None,
+        assets=tuple(read_assets(settings.enrichment.assets)) if settings.enrichment.assets else None,
+    )
 
 
 def check_policy(policy: Policy, settings: Settings) -> None:

@@ -13,9 +13,13 @@ from connector import wiring
 from connector.cli import options
 from connector.errors import ConfigError
 from connector.policy import Policy, is_switch
+from connector.policy.check import findings
 from connector.resources import shipped
 
 app = typer.Typer(help="Check the policy, and throw its switches.", no_args_is_help=True)
+
+
+FOUND = 1
 
 
 class Position(StrEnum):
@@ -31,13 +35,18 @@ def check(
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
 ) -> None:
-    """Check a policy: unknown keys, techniques and playbooks are errors."""
+    """Check a policy: what is unknown is an error; what can never happen, or names nothing here, exits 1."""
     settings = options.settings(config, secrets_dir)
     policy = (
         Policy.load(path, settings.policy.playbooks or shipped("playbooks")) if path else wiring.load_policy(settings)
     )
     for rule in policy.rules:
         typer.echo(f"{rule.name}: {rule.mode} {rule.playbook or '-'}")
+    found = findings(policy, wiring.site(settings))
+    for finding in found:
+        typer.echo(finding, err=True)
+    if found:
+        raise typer.Exit(FOUND)
 
 
 @app.command()

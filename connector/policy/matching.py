@@ -123,15 +123,15 @@ def _unshown(rule: Rule, facts: Facts) -> Miss:
     below = [technique for technique in facts.passed if technique in rule.floors]
     if not below:
         return Miss("techniques", rule.techniques, facts.passed)
-    wanted = tuple(f"{technique} {rule.floors[technique]:.4f}" for technique in below)
+    wanted = tuple(f"{technique} {rule.floors[technique]:.4g}" for technique in below)
     reached = ((technique, rated.get(technique)) for technique in below)
-    found = tuple(f"{t} {'unknown' if p is None else format(min(facts.p_malicious, p), '.4f')}" for t, p in reached)
+    found = tuple(f"{t} {'unknown' if p is None else format(min(facts.p_malicious, p), '.4g')}" for t, p in reached)
     return Miss("thresholds", wanted, found)
 
 
 def _told(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:.4g}"
     if isinstance(value, frozenset | tuple):
         names = sorted(map(str, value)) if isinstance(value, frozenset) else list(map(str, value))
         return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"

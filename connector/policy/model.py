@@ -39,7 +39,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -76,6 +76,19 @@ Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), Field(gt=
 def _listed(value: Any) -> Any:
     """One table as a list of one."""
     return [value] if isinstance(value, Mapping) else value
+
+
+def _found(texts: Iterable[str]) -> list[str]:
+    """The ids of the techniques that people wrote. Raises ``ValueError`` that names each unknown one, and its nearest."""
+    found, problems = [], []
+    for text in texts:
+        try:
+            found.append(catalogue().find(text).id)
+        except PermanentError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return found
 
 
 class RateCap(Section):
@@ -125,18 +138,12 @@ class RuleTable(Section):
     @field_validator("techniques")
     @classmethod
     def _techniques_exist(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            return tuple(catalogue().find(text).id for text in texts)
-        except PermanentError as error:
-            raise ValueError(str(error)) from error
+        return tuple(_found(texts))
 
     @field_validator("thresholds")
     @classmethod
     def _thresholds_exist(cls, thresholds: dict[str, float]) -> dict[str, float]:
-        try:
-            return {catalogue().find(text).id: floor for text, floor in thresholds.items()}
-        except PermanentError as error:
-            raise ValueError(str(error)) from error
+        return dict(zip(_found(thresholds), thresholds.values(), strict=True))
 
     @field_validator("tactics")
     @classmethod
@@ -267,8 +274,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             parsed = PolicyTable.model_validate(table)
         except ValidationError as error:
             raise ConfigError(explain(error, PolicyTable, path or Path("policy"))) from error
-        for rule in parsed.rules:
-            _check_playbook(rule, playbooks)
+        if problems := [problem for rule in parsed.rules for problem in _of_playbook(rule, playbooks)]:
+            raise ConfigError("\n".join((f"{path or 'policy'} has {len(problems)} problem(s):", *problems)))
         return cls(
             name=parsed.name,
             enabled=parsed.enabled,
@@ -288,13 +295,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(rule.soar for rule in self.rules if rule.mode != "suggest")
 
 
-def _check_playbook(rule: RuleTable, playbooks: Mapping[str, Playbook]) -> None:
-    where = f"rule {rule.name!r}"
+def _of_playbook(rule: RuleTable, playbooks: Mapping[str, Playbook]) -> Iterator[str]:
+    """What is wrong with the playbook that a rule names."""
+    where = f"  rule {rule.name!r}"
     playbook = playbooks.get(rule.playbook)
     if playbook is None:
-        raise ConfigError(f"{where}: no playbook {rule.playbook!r}; playbooks are: {', '.join(playbooks) or 'none'}")
-    if playbook.contains and rule.tier != "contain":
-        raise ConfigError(
+        yield f"{where}: no playbook {rule.playbook!r}; playbooks are: {', '.join(playbooks) or 'none'}"
+    elif playbook.contains and rule.tier != "contain":
+        yield (
             f"{where}: playbook {rule.playbook!r} contains ({', '.join(sorted(playbook.containing))}), so its tier must "
             f"be 'contain', not {rule.tier!r}: only that tier is guarded"
         )

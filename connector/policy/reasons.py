@@ -36,13 +36,13 @@ def _by(rule: Rule, facts: Facts) -> Iterator[str]:
         yield "an entry of a block list is enough"
         return
     floor = floor_of(rule, facts)
-    named = f"{rule.min_confidence} {floor:.4f}" if isinstance(rule.min_confidence, str) else f"{floor:.4f}"
-    yield f"p_malicious {facts.p_malicious:.4f} reaches {named}"
+    named = f"{rule.min_confidence} {floor:.4g}" if isinstance(rule.min_confidence, str) else f"{floor:.4g}"
+    yield f"p_malicious {facts.p_malicious:.4g} reaches {named}"
     if rule.quorum:
         yield f"{agreeing(facts, floor)} members agree ({rule.quorum} needed)"
     for technique in islice(counting(rule, facts), MOST):
         own = rule.floors.get(technique)
-        yield technique if own is None else f"{technique} reaches {own:.4f}"
+        yield technique if own is None else f"{technique} reaches {own:.4g}"
 
 
 def _nearly(matched: Rule | None, facts: Facts, policy: Policy) -> Iterator[str]:

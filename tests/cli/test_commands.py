@@ -116,6 +116,12 @@ def test_a_policy_is_checked_before_it_is_used(site, triaged):
         triaged("policy", "check", str(bad))
 
 
+def test_a_rule_that_nothing_reaches_is_told_and_exits_1(site, triaged):
+    policy = site.dir / "policy.toml"
+    policy.write_text(policy.read_text() + '[[rules]]\nname = "never"\ntier = "note"\nplaybook = "notify-on-call"\n')
+    assert "'never' is never reached" in triaged("policy", "check", code=1, stderr=True)
+
+
 def test_an_action_waits_for_a_person_and_runs_or_never_runs_as_they_say(site, triaged):
     policy = site.dir / "policy.toml"
     policy.write_text(policy.read_text().replace('mode = "auto"', 'mode = "approve"'))

@@ -128,7 +128,7 @@ def test_one_of_several_hours_is_enough_and_an_event_cannot_choose_its_own() -> 
 
 
 def test_every_criterion_that_is_missed_is_told() -> None:
-    criteria = {
+    criteria: dict[str, Any] = {
         "sources": ["splunk"],
         "tags": ["vip"],
         "min_severity": 5,
@@ -146,8 +146,8 @@ def test_every_criterion_that_is_missed_is_told() -> None:
     ]
     assert told["sources"] == "sources: wants splunk but has elastic"
     assert told["min_severity"] == "min_severity: wants 5 but has none"
-    assert told["min_confidence"] == "min_confidence: wants 0.9900 but has 0.2000"
-    assert told["thresholds"] == "thresholds: wants T1003.001 0.8000 but has T1003.001 0.2000"
+    assert told["min_confidence"] == "min_confidence: wants 0.99 but has 0.2"
+    assert told["thresholds"] == "thresholds: wants T1003.001 0.8 but has T1003.001 0.2"
 
 
 @pytest.mark.parametrize(
@@ -186,16 +186,16 @@ def test_a_verdict_says_which_rule_matched_by_what_and_what_kept_others_from_it(
         rule("dumping", techniques=["T1003"], thresholds={"T1003.001": 0.7}, quorum=2),
         rule("behind"),
     ) == (
-        "rule 'dumping' matched: p_malicious 0.9500 reaches trigger 0.8000, 2 members agree (2 needed), T1003.001 reaches 0.7000",
-        "rule 'sure' did not match: min_confidence: wants 0.9900 but has 0.9500",
-        "rule 'precise' did not match: thresholds: wants T1003.001 0.8000 but has T1003.001 0.7000",
+        "rule 'dumping' matched: p_malicious 0.95 reaches trigger 0.8, 2 members agree (2 needed), T1003.001 reaches 0.7",
+        "rule 'sure' did not match: min_confidence: wants 0.99 but has 0.95",
+        "rule 'precise' did not match: thresholds: wants T1003.001 0.8 but has T1003.001 0.7",
     )
 
 
 def test_what_is_not_even_suspicious_needs_no_reason() -> None:
     assert explained(rule("r"), p=0.2) == ()
     assert explained(rule("r"), p=float("nan")) == ("abstained: the model gave no probability",)
-    assert explained(rule("r"), p=0.5) == ("rule 'r' did not match: min_confidence: wants 0.8000 but has 0.5000",)
+    assert explained(rule("r"), p=0.5) == ("rule 'r' did not match: min_confidence: wants 0.8 but has 0.5",)
 
 
 def test_a_long_policy_gives_no_long_explanation() -> None:
