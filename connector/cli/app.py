@@ -18,6 +18,7 @@ from connector.cli import (
     elastic,
     ledger,
     model,
+    playbook,
     policy,
     splunk,
     train,
@@ -63,6 +64,7 @@ app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")
 app.add_typer(elastic.app, name="elastic")
 app.add_typer(model.app, name="model")
+app.add_typer(playbook.app, name="playbook")
 app.add_typer(policy.app, name="policy")
 app.add_typer(splunk.app, name="splunk")
 app.add_typer(train.app, name="train")

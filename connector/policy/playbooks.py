@@ -32,16 +32,30 @@ def read_playbook(data: bytes, place: str) -> Playbook:
     return playbook
 
 
+def open_playbook(path: Path) -> Playbook:
+    """A playbook from its file. Raises ``ConfigError``."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"playbook {path} cannot be read: {error.strerror}") from error
+    return read_playbook(data, path.name)
+
+
 def load_playbooks(folder: Path) -> Mapping[str, Playbook]:
     """Every ``*.json`` of a folder by its name without suffix. Raises ``ConfigError``."""
     if not folder.is_dir():
         raise ConfigError(f"playbook folder {folder} does not exist")
-    playbooks = {path.stem: read_playbook(path.read_bytes(), path.name) for path in sorted(folder.glob("*.json"))}
-    owners: dict[str, str] = {}
-    for slug, playbook in playbooks.items():
-        if owners.setdefault(playbook.id, slug) != slug:
-            raise ConfigError(f"playbooks {owners[playbook.id]} and {slug} have one id, {playbook.id}")
+    playbooks = {path.stem: open_playbook(path) for path in sorted(folder.glob("*.json"))}
+    check_ids(playbooks)
     return playbooks
+
+
+def check_ids(playbooks: Mapping[str, Playbook]) -> None:
+    """Refuses two playbooks with one id. Raises ``ConfigError`` that names them."""
+    owners: dict[str, str] = {}
+    for name, playbook in playbooks.items():
+        if owners.setdefault(playbook.id, name) != name:
+            raise ConfigError(f"playbooks {owners[playbook.id]} and {name} have one id, {playbook.id}")
 
 
 def _place(error: msgspec.DecodeError, data: bytes) -> str:
