@@ -14,18 +14,19 @@ What may have run is never recorded as refused: where the policy would refuse it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from connector import identity
 from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ledger import Admission, Claim, Ledger, OpenRun
 from connector.ledger.rows import Outcome
+from connector.pipeline.admitting import context_of, on
 from connector.pipeline.deliver import Outage, backoff
 from connector.pipeline.routes import Routes
 from connector.pipeline.steps import Steps
-from connector.policy import AdmissionContext, Enrichment, Policy, Refuse, Run, Wait, admit, scopes, switched_off
-from connector.policy.admit import DRIFT_SWITCH, RECHECK
+from connector.policy import Enrichment, Policy, Refuse, Run, Wait, admit, scopes, switched_off
+from connector.policy.admit import RECHECK
 from connector.ports import Clock, Soar
 from connector.settings import SoarSettings
 from connector.telemetry import DELIVERIES, Signal, emit
@@ -103,7 +104,15 @@ class Act:
         with self._ledger.claiming(self.name, self._owner, self._lease_ttl, 1) as admission:
             for claim in admission.rows:
                 action = action_of(claim)
-                decision = admit(action, self._context(admission, action, policy), policy, admission.now)
+                context = context_of(
+                    admission,
+                    action,
+                    policy,
+                    self._enrichment.known(action.entity),
+                    bundle_ready=self._bundle_ready(),
+                    uniqueness=self.soar.uniqueness,
+                )
+                decision = admit(action, context, policy, admission.now)
                 if isinstance(decision, Run):
                     admission.run(claim, [scope.name for scope in scopes(action, policy)])
                     return claim, "", True
@@ -116,30 +125,6 @@ class Act:
                 else:
                     self._refuse(admission, claim, decision)
             return None, "", bool(admission.rows)
-
-    def _context(self, admission: Admission, action: Action, policy: Policy) -> AdmissionContext:
-        """What admit needs to know, read under the lock that the claim holds."""
-        counted = {
-            scope.name: (
-                admission.last(scope.name, action.key),
-                admission.count(scope.name, admission.now - scope.window, action.key),
-            )
-            for scope in scopes(action, policy)
-        }
-        known = self._enrichment.known(action.entity)
-        switches = on(admission.switches())
-        return AdmissionContext(
-            switches=switches,
-            silences=admission.silences(admission.now),
-            approval=admission.approval(action.key),
-            counted=counted,
-            bundle_ready=self._bundle_ready(),
-            drifting=DRIFT_SWITCH in switches,
-            uniqueness=self.soar.uniqueness,
-            resolved=known.resolved,
-            aliases=known.aliases,
-            tags=known.tags,
-        )
 
     def _refuse(self, admission: Admission, claim: Claim, decision: Refuse) -> None:
         emit(Signal.ACTION_REFUSED, self.name, key=action_of(claim).key, reason=decision.reason)
@@ -280,8 +265,3 @@ def action_of(claim: Claim) -> Action:
     if not isinstance(claim.record, Action):
         raise TypeError(f"outbox row {claim.id} of a SOAR carries a {type(claim.record).__name__}, not an action")
     return claim.record
-
-
-def on(switches: Mapping[str, bool]) -> frozenset[str]:
-    """The names of the switches that are on."""
-    return frozenset(name for name, is_on in switches.items() if is_on)

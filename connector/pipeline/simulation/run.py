@@ -1,0 +1,163 @@
+"""Two policies over one recorded stream. Memory grows with what waits and what analysts closed, never with events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from connector.ledger import Ledger
+from connector.pipeline.simulation.arm import Arm, Fate, Site
+from connector.pipeline.simulation.books import Recorded, SimulatedBooks
+from connector.pipeline.simulation.report import Agreement, Brief, Changes, Report, SideSums
+from connector.policy import Policy
+from connector.policy.facts import facts_again
+from connector.types import Action, ModelRef, Verdict
+
+COMPARED: Final = 500
+"""Simulated actions that are compared with the ledger in one go."""
+
+
+class _Open(msgspec.Struct):
+    """A verdict that not both policies are done with."""
+
+    verdict: Brief
+    fates: list[Fate | None]
+
+
+def simulate(
+    ledger: Ledger,
+    today: Policy,
+    new: Policy,
+    *,
+    site: Site,
+    thresholds: Callable[[ModelRef], Any],
+    since: datetime,
+    until: datetime,
+) -> Report:
+    """What both policies would have made of the verdicts written in ``since <= time < until``.
+
+    ``thresholds`` gives those of the bundle that a verdict names.
+    """
+    arms = [Arm(policy, site, _books(ledger, policy, since)) for policy in (today, new)]
+    tally = _Tally(ledger, (today, new))
+    verdicts = 0
+    for at, verdict in ledger.verdicts_in(since, until):
+        if verdict.revision > 1:
+            continue  # scored again: it never triggers
+        verdicts += 1
+        for side, arm in enumerate(arms):
+            tally.ended(side, arm.ended(at))
+        facts = facts_again(verdict, thresholds(verdict.model), at)
+        tally.offered(verdict, at, [arm.offer(verdict, facts, at) for arm in arms])
+    for side, arm in enumerate(arms):
+        tally.ended(side, arm.ended(until))
+        tally.ended(side, arm.left())
+    return Report(
+        since=since,
+        until=until,
+        verdicts=verdicts,
+        today=tally.sums[0].total(),
+        new=tally.sums[1].total(),
+        gained=tally.changes.gained,
+        lost=tally.changes.lost,
+        moved=tally.changes.moved,
+        examples=tuple(tally.changes.examples),
+        lost_true_positives=tuple(tally.changes.lost_true_positives),
+        lost_true_positives_count=tally.changes.lost_count,
+        record=tally.record(since, until),
+        unknowable=tuple(_unknowable(today, new)),
+    )
+
+
+def _books(ledger: Ledger, policy: Policy, since: datetime) -> SimulatedBooks:
+    """The books at the beginning: what had been counted by then counts for any policy."""
+    memory = max((rule.memory for rule in policy.rules), default=timedelta(0))
+    recorded = Recorded(switchings=ledger.switchings(), silences=ledger.past_silences(), approval=ledger.approval)
+    return SimulatedBooks(recorded, memory, ledger.counted_in(since - memory, since))
+
+
+class _Tally:
+    """Brings together what the two arms say of each verdict, and what the ledger says of the first one's actions."""
+
+    def __init__(self, ledger: Ledger, policies: Iterable[Policy]) -> None:
+        self._ledger = ledger
+        self._analysts = ledger.decided_by_analysts()
+        self.sums = [SideSums(policy) for policy in policies]
+        self.changes = Changes(self._analysts)
+        self._open: dict[str, _Open] = {}
+        self._uncompared: list[tuple[Action, Fate]] = []
+        self._same = self._unknown = self._compared = 0
+        self._other: Counter[str] = Counter()
+
+    def offered(self, verdict: Verdict, at: datetime, answers: list[Fate | Action]) -> None:
+        """What each arm makes of a verdict, as far as it is clear."""
+        fates = [None if isinstance(answer, Action) else answer for answer in answers]
+        if all(fate is not None and fate.rule is None for fate in fates):
+            return
+        pair = _Open(Brief.of(verdict, at), fates)
+        if None in fates:
+            self._open[verdict.event_id] = pair
+        else:
+            self._close(pair)
+
+    def ended(self, side: int, actions: Iterable[tuple[Action, Fate]]) -> None:
+        """Actions of one arm with what became of them."""
+        for action, fate in actions:
+            event_id = action.verdict.event_id
+            pair = self._open[event_id]
+            pair.fates[side] = fate
+            if None not in pair.fates:
+                self._close(self._open.pop(event_id))
+            if side == 0:
+                self._uncompared.append((action, fate))
+                if len(self._uncompared) >= COMPARED:
+                    self._compare()
+
+    def record(self, since: datetime, until: datetime) -> Agreement:
+        """How far the ledger agrees with the first arm."""
+        self._compare()
+        queued = self._ledger.actions_queued(since, until)
+        found = self._compared - self._unknown
+        return Agreement(
+            same=self._same, other=self._other, unknown=self._unknown, only_recorded=max(0, queued - found)
+        )
+
+    def _close(self, pair: _Open) -> None:
+        today, new = (fate for fate in pair.fates if fate is not None)
+        decided = self._analysts.get(pair.verdict.event_id)
+        for sums, fate in zip(self.sums, (today, new), strict=True):
+            sums.add(fate, pair.verdict.entity, decided)
+        self.changes.add(pair.verdict, today, new)
+
+    def _compare(self) -> None:
+        by_soar: dict[str, dict[str, Fate]] = {}
+        for action, fate in self._uncompared:
+            by_soar.setdefault(action.soar, {})[action.key] = fate
+        self._compared += len(self._uncompared)
+        self._uncompared.clear()
+        for soar, fates in by_soar.items():
+            past = self._ledger.past_actions(soar, fates)
+            for key, fate in fates.items():
+                if key not in past:
+                    self._unknown += 1
+                elif past[key].state == fate.outcome:
+                    self._same += 1
+                else:
+                    self._other[f"{fate.outcome}, {past[key].state}"] += 1
+
+
+def _unknowable(today: Policy, new: Policy) -> Iterable[str]:
+    """What the ledger does not hold, so that nobody reads more into the numbers than they say."""
+    yield "events that no longer have a verdict in the ledger, or never got one"
+    yield "tags and list entries are those of then; aliases, agents and protected names are matched by today's tables"
+    yield "the model of then: whether no bundle was in production is not on record"
+    yield "whether a SOAR would have been down, or refused what it was never asked: every run counts as started"
+    yield "actions that waited already when the stretch began"
+    if any(rule.mode == "approve" for policy in (today, new) for rule in policy.rules):
+        yield "approvals that were never asked for: what would wait for a person waits until it is too old"
+    if any(rule.min_severity is not None for policy in (today, new) for rule in policy.rules):
+        yield "the severity of events whose verdicts are older than that field: they have none here"
