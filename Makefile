@@ -18,7 +18,7 @@ endif
 # a process a core; tests/conftest.py says which tests stay together
 PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: help setup demo demo-elastic demo-splunk test test-all check bench bench-elastic bench-splunk fuzz lock clean
+.PHONY: help setup demo demo-elastic demo-splunk demo-soar test test-all check bench bench-elastic bench-splunk fuzz lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -33,6 +33,9 @@ demo-elastic: $(VENV)/.runtime  ## The same through a real OpenSearch, enriched 
 
 demo-splunk: $(VENV)/.dev  ## The same through a stand-in of Splunk, with the app's search command
 	$(BIN)/python -m tests.demo.splunk
+
+demo-soar: $(VENV)/.dev  ## The same with a real Node-RED that runs the playbooks; needs npm
+	$(BIN)/python -m tests.demo.soar
 
 test: check  ## Static checks and the test suite
 	$(PYTEST) -m "not full"

@@ -31,7 +31,7 @@ from connector.ports import Clock, SoarPlugin
 from connector.settings import Every, Section
 from connector.soar.rest import Reached, Rest, RestSettings, decoded, reason_in
 from connector.soar.runs import cut, evidence, is_overdue, starting_nothing, status_of
-from connector.transport import HeaderSecret, is_safe
+from connector.transport import is_safe
 from connector.types import Action, Json, RunRef, RunState, RunStatus
 
 SHORTEST_SECRET: Final = 24
@@ -59,6 +59,7 @@ STATES: Final[Mapping[str, RunState]] = {
 """What receivers call a run's state, in lower case → what it is here. Another word counts as running, until the time-out."""
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_VALUE: Final = re.compile(r"[\x20-\x7e]+")
 _OURS: Final = frozenset(
     {"accept", "connection", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"}
     | {"webhook-id", "webhook-signature", "webhook-timestamp"}
@@ -71,7 +72,7 @@ class StatusSettings(Section):
     """Where the receiver tells how a run stands."""
 
     url: str = Field(description="with `{run}`, `{key}` or both in its path or query")
-    headers: dict[str, HeaderSecret] = Field({}, description="secret: headers of this request")
+    headers: dict[str, SecretStr] = Field({}, description="secret: headers of this request")
     run: str = Field(
         "/id", description="JSON pointer to the run's id in the answer to the webhook; absent there: the key"
     )
@@ -113,7 +114,7 @@ class WebhookSettings(Reached):
     url: SecretStr = Field(description="secret: the whole address; it often holds a token")
     hosts: tuple[str, ...] = Field(description="the hosts that may be spoken to, whatever the addresses say")
     secret: SecretStr | None = Field(None, description="secret: what requests are signed with; absent: they are not")
-    headers: dict[str, HeaderSecret] = Field({}, description="secret: more headers, as a receiver may ask for")
+    headers: dict[str, SecretStr] = Field({}, description="secret: more headers, as a receiver may ask for")
     uniqueness: Literal["none", "key"] = Field("none", description="`key`: the receiver honours `Idempotency-Key`")
     body: dict[str, JsonValue] | None = Field(None, description="what is sent; absent: action and verdict")
     status: StatusSettings | None = Field(None, description="absent: the answer to the webhook is the end")
@@ -312,10 +313,14 @@ def _checked(address: str) -> None:
 
 
 def _allowed(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    for name in headers:
+    """The headers without the newline that a file of secrets ends with. Raises ``ValueError`` that quotes no value."""
+    found = {name: value.get_secret_value().strip() for name, value in headers.items()}
+    for name, value in found.items():
         if not _HEADER.fullmatch(name) or name.lower() in _OURS:
             raise ValueError(f"{name!r} cannot be given: it is no header's name, or one that is set here")
-    return headers
+        if not _VALUE.fullmatch(value):
+            raise ValueError(f"{name}: it is empty, or holds what cannot stand in a header")
+    return {name: SecretStr(value) for name, value in found.items()}
 
 
 def _key(secret: SecretStr) -> bytes:

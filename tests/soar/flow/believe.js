@@ -1,0 +1,21 @@
+// Standard Webhooks 1.0: the HMAC-SHA-256 of "id.timestamp.body", and a time that is near.
+const { "webhook-id": id, "webhook-timestamp": at, "webhook-signature": signatures } = msg.req.headers;
+const mac = crypto.createHmac("sha256", env.get("SECRET")).update(`${id}.${at}.`).update(msg.payload).digest();
+const isMac = (given) => given.length === mac.length && crypto.timingSafeEqual(given, mac);
+const isSigned = (signatures || "")
+    .split(" ")
+    .filter((one) => one.startsWith("v1,"))
+    .some((one) => isMac(Buffer.from(one.slice(3), "base64")));
+if (!isSigned || !(Math.abs(Date.now() / 1000 - Number(at)) < 300)) {
+    return [{ ...msg, statusCode: 401, payload: { message: "not signed by Triaged" } }, null];
+}
+// Only one key, only one run: whatever is sent again gets the answer of the first time.
+const runs = flow.get("runs") || {};
+const key = msg.req.headers["idempotency-key"];
+const isNew = !Object.hasOwn(runs, key);
+if (isNew) {
+    runs[key] = { id: msg._msgid, key, status: "running" };
+    flow.set("runs", runs);
+}
+const answer = { ...msg, statusCode: isNew ? 202 : 200, payload: { id: runs[key].id } };
+return [answer, isNew ? { key, payload: JSON.parse(msg.payload.toString()) } : null];
