@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from connector.identity import event_id
 from connector.testing import ManualClock
 from tests.siem.splunk.site import SplunkSite, source
+from tests.siem.splunk.trouble import Trouble
 from tests.siem.splunk.writing import table
-from tests.splunkd import Cut, Faults, Refusal, Splunkd
+from tests.splunkd import Splunkd
 
+EXPORT = "search/v2/jobs/export"
 LOOKBACK = 300
 LATEST = 120
 """Seconds from an event's indexing until a search finds it, at most."""
@@ -47,57 +50,62 @@ def arrivals(splunkd: Splunkd, clock: ManualClock, count: int, dice: random.Rand
         clock.advance(dice.choice((0.0, 0.4, 1.0, 5.0)))
 
 
-def break_something(faults: Faults, dice: random.Random) -> None:
-    """Switches on what may be wrong for one poll."""
-    faults.peers_down = {"idx2"} if dice.random() < 0.1 else set()
-    faults.previews = dice.choice((0, 0, 3))
-    faults.most_rows = dice.choice((None,) * 9 + (20,))
-    faults.quota = 0 if dice.random() < 0.05 else None
-    if dice.random() < 0.15:
-        faults.cuts.append(Cut(dice.randrange(50), dice.choice(("broken", "quiet", "told"))))
-    if dice.random() < 0.15:
-        faults.refuse.append(Refusal(dice.choice((0, 429, 500, 503)), dice.choice(("export", "server/info"))))
-
-
-def mend(faults: Faults) -> None:
-    """Nothing is wrong any more."""
-    faults.peers_down, faults.previews, faults.most_rows, faults.quota = set(), 0, None, None
-    faults.cuts.clear()
-    faults.refuse.clear()
-
-
-def prove(folder: Path, count: int, seed: int) -> None:
+def prove(folder: Path, count: int, seed: int, polled: float) -> set[tuple[int, str, int]]:
+    """Which head was asked what, and the status that it gave."""
     dice, clock = random.Random(seed), ManualClock()
-    with Splunkd(clock=clock, peers=("idx1", "idx2", "idx3")) as splunkd:
-        splunkd.faults.indexer_skew_s = {"idx2": -25.0, "idx3": 18.0}
-        tables = {
-            "sources.splunk": source(splunkd, search="index=*", page=400, batch=250, settle=2, lookback=LOOKBACK),
-            "targets.out": {"type": "files", "path": str(folder / "out.jsonl")},
-        }
-        with SplunkSite(folder, splunkd, clock, tables) as site:
-            for _ in arrivals(splunkd, clock, count, dice):
-                if dice.random() < 0.4:
-                    break_something(splunkd.faults, dice)
+    peers = ("idx1", "idx2", "idx3")
+    with Splunkd(clock=clock, peers=peers) as first, Splunkd(clock=clock, peers=peers, beside=first) as second:
+        first.faults.indexer_skew_s = {"idx2": -25.0, "idx3": 18.0}
+        trouble = Trouble((first, second), dice)
+        with SplunkSite(folder, first, clock, tables(folder, first, second)) as site:
+            for _ in arrivals(first, clock, count, dice):
+                if dice.random() < polled:
+                    trouble.begin()
                     site.turn()
-            mend(splunkd.faults)
+            trouble.end()
             for _ in range(12):
                 clock.advance(LOOKBACK / 4)
                 site.turn()
-            issued = {event_id("site", f"{one.bkt}:{one.cd}") for one in splunkd.events}
+            theirs, ours = ([one for one in first.events if (one.index == "triaged") is mine] for mine in (False, True))
+            issued = {event_id("site", f"{one.bkt}:{one.cd}") for one in theirs}
             assert len(issued) == count
             assert site.written() == dict.fromkeys(issued, 1)
             assert site.gaps() == "no gaps\n"
+            assert {json.loads(one.raw)["triaged"]["record_id"] for one in ours} == issued
+            assert not list(site.app.ledger.dead_letters())
             assert site.failures
+            assert trouble.met.keys() == trouble.kinds.keys()
+        return {(n, one.path, one.status) for n, head in enumerate((first, second)) for one in head.requests}
+
+
+def tables(folder: Path, first: Splunkd, second: Splunkd) -> dict[str, dict[str, object]]:
+    """Everything is polled from two search heads by a password, and verdicts go to a file and to two collectors."""
+    login = {"hosts": [first.url, second.url], "username": first.username, "password": first.password}
+    polled = {key: value for key, value in source(first).items() if key != "token"} | login
+    patient = {"ack_wait": "PT0.02S", "ack_lost": "PT30S", "ack_sends": 1000, "max_attempts": 1000}
+    return {
+        "sources.splunk": {**polled, "search": "index=*", "page": 400, "batch": 250, "settle": 2, "lookback": LOOKBACK},
+        "targets.out": {"type": "files", "path": str(folder / "out.jsonl")},
+        "targets.splunk": table(first, hec=[first.hec_url, second.hec_url], **patient),
+    }
 
 
 def test_each_event_has_one_verdict_whatever_breaks_and_the_server_counts_as_many(tmp_path: Path) -> None:
-    prove(tmp_path, 500, seed=6)
+    asked = prove(tmp_path, 500, seed=6, polled=0.9)
+    assert {(0, EXPORT, 200), (1, EXPORT, 200)} <= asked  # one took over from the other
+    assert {(path, status) for _, path, status in asked} >= {(EXPORT, 401), (EXPORT, 503), ("auth/login", 200)}
 
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 def test_fifty_thousand_events_have_one_verdict_each_whatever_breaks(tmp_path: Path) -> None:
-    prove(tmp_path, 50_000, seed=60)
+    asked = prove(tmp_path, 50_000, seed=60, polled=0.4)
+    assert {
+        (n, path, 200) for n in (0, 1) for path in (EXPORT, "auth/login", "collector/event", "collector/ack")
+    } <= asked
+    assert {(EXPORT, 401), (EXPORT, 503), ("collector/event", 503), ("collector/ack", 503)} <= {
+        one[1:] for one in asked
+    }
 
 
 @pytest.mark.parametrize("exclude", [["triaged"], []])
