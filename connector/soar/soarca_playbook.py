@@ -49,14 +49,14 @@ def for_soarca(playbook: Playbook, action: Action, capabilities: Mapping[str, st
 
     Raises ``PermanentError`` where the verdict has no value for a variable, or SOARCA cannot carry out a step.
     """
-    filled = {name: inert(value) for name, value in values(playbook, action).items()}
+    filled = values(playbook, action)
     tree: dict[str, Any] = _without_blanks(msgspec.to_builtins(playbook))
     tree |= {"id": playbook_id(action.key), "derived_from": [playbook.id]}
     tree.pop("signatures", None)
     for name, variable in tree.get("playbook_variables", {}).items():
         variable["value"] = filled[name]
-    agents = inert(substitute(tree.pop("agent_definitions", {}), filled))
-    targets = inert(substitute(tree.get("target_definitions", {}), filled))
+    agents = substitute(tree.pop("agent_definitions", {}), filled)
+    targets = substitute(tree.get("target_definitions", {}), filled)
     tree |= {"agent_definitions": {}, "target_definitions": targets}
     for step in render(playbook, action):
         if step.commands:
@@ -66,7 +66,10 @@ def for_soarca(playbook: Playbook, action: Action, capabilities: Mapping[str, st
 
 
 def inert(value: Json) -> Json:
-    """The same JSON with no reference in it that SOARCA would replace: a space is put into each."""
+    """The same JSON with no reference in it that SOARCA would replace: a space is put into each.
+
+    Values that read as references were refused before; this is for those that only come to be where JSON is decoded.
+    """
     if isinstance(value, str):
         return value.replace("__:value", "__ :value")
     if isinstance(value, Mapping):

@@ -209,7 +209,7 @@ def test_no_text_of_an_event_is_evaluated_or_leaves_its_place(
     assert shape(argument) == shape(evidence(poisoned(ACTION, value)))
     for text in texts(argument):
         assert not EVALUATED.search(text)
-        assert not EVALUATED.search("{" + text + "{")
+        assert not text or not EVALUATED.search("{" + text + "{")
     assert len(request.body) < 1 << 19
 
 
