@@ -69,8 +69,8 @@ def test_a_packed_body_has_no_more_members_than_a_hundred():
     ("encoding", "body", "status"),
     [
         ("gzip", b"no gzip", 400),
-        ("gzip", gzip.compress(b'{"events":[]}')[:-5], 400),
-        ("gzip", gzip.compress(b'{"events":[]}') + b"rest", 400),
+        ("gzip", gzip.compress(b'{"events":[]}', mtime=0)[:-5], 400),
+        ("gzip", gzip.compress(b'{"events":[]}', mtime=0) + b"rest", 400),
         ("deflate", zlib.compress(b'{"events":[]}'), 415),
         ("gzip, gzip", b"", 415),
     ],
