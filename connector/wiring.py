@@ -300,7 +300,7 @@ def site(settings: Settings) -> Site:
 
 
 def check_policy(policy: Policy, settings: Settings) -> None:
-    """What a policy needs of the settings: its SOARs, and a memory as long as its longest rule.
+    """What a policy needs of the settings: its SOARs with its playbooks, and a memory as long as its longest rule.
 
     Raises ``ConfigError``.
     """
@@ -312,6 +312,12 @@ def check_policy(policy: Policy, settings: Settings) -> None:
             '`mode = "suggest"`'
         )
     for rule in policy.rules:
+        known = getattr(settings.soars.get(rule.soar), "playbooks", None)
+        if rule.mode != "suggest" and isinstance(known, Mapping) and rule.playbook not in known:
+            raise ConfigError(
+                f"rule {rule.name!r} of policy {policy.name!r} runs {rule.playbook!r} on {rule.soar!r}, whose `playbooks` "
+                f"have no such one; they have: {', '.join(sorted(known)) or 'none'}"
+            )
         if rule.mode != "suggest" and rule.memory > settings.retention.tombstones:
             raise ConfigError(
                 f"retention.tombstones ({settings.retention.tombstones}) must be at least as long as what rule "

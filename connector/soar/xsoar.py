@@ -93,12 +93,13 @@ class Xsoar:
         self._clock = clock
         self._rest = Rest(config, {})
         self._prefix = "" if config.api_key_id is None else VERSION_8
+        self._newest = ""
         self._lost_field = False
 
     def run(self, action: Action) -> RunRef:
         """Makes the incident, with its playbook, unless it is found.
 
-        Raises ``ConfigError`` after an incident came back without our field: no later one could be found.
+        Raises ``ConfigError`` once an incident was seen without our field: no later one could be found.
         """
         playbook = platform_playbook(self._config.playbooks, action, self.name)
         patience = Patience()
@@ -109,8 +110,10 @@ class Xsoar:
         made = self._post("/incident", self._incident(action, playbook), patience.left())
         if not isinstance(made, dict) or not isinstance(made.get("id"), str):
             raise TransientError(f"POST /incident on {self.name}: the answer names no incident", sent=True)
-        self._lost_field = self._key_in(made) != action.key
-        return RunRef(soar=self.name, run_id=made["id"])
+        self._newest = made["id"]
+        if isinstance(made.get("CustomFields"), dict):
+            self._lost_field = not self._key_in(made)
+        return RunRef(soar=self.name, run_id=self._newest)
 
     def find(self, key: str) -> RunRef | None:
         """The oldest incident that has this key in our field."""
@@ -132,6 +135,8 @@ class Xsoar:
         if not incidents:
             raise PermanentError(f"SOAR {self.name!r} has no incident {run.run_id!r}")
         incident, now = incidents[0], self._clock()
+        if run.run_id == self._newest:
+            self._lost_field = not self._key_in(incident)
         state = _state(incident, now)
         detail = _words(incident)
         if state == "running" and is_overdue(incident.get("created"), now, self._config.run_timeout):
@@ -179,8 +184,8 @@ class Xsoar:
         return {**known, "x-xdr-nonce": nonce, "x-xdr-timestamp": moment, "Authorization": digest}
 
     def _key_in(self, incident: Mapping[str, Any]) -> Any:
-        """The action's key that an incident holds: the platform writes ``CustomFields``, and reads ``customFields``."""
-        fields = incident.get("CustomFields") or incident.get("customFields")
+        """What an incident holds in our field: the platform writes ``CustomFields``, and reads ``customFields``."""
+        fields = incident.get("CustomFields")
         return fields.get(self._config.field) if isinstance(fields, dict) else None
 
 

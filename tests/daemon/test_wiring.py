@@ -57,6 +57,19 @@ def test_a_soar_that_the_policy_runs_on_and_the_settings_lack_is_named(site):
     wiring.App(settings).close()
 
 
+def test_a_playbook_that_the_settings_do_not_name_for_its_platform_is_refused(site):
+    text = site.config.read_text()
+    table = '[soars.dryrun]\ntype = "xsoar"\nurl = "https://xsoar.example"\napi_key = "k"\nplaybooks = { NAME = "Notify" }\n'
+    head = text[: text.index("[soars")]
+    site.config.write_text(head + table.replace("NAME", "isolate-host"))
+    settings = wiring.load_settings(site.config)
+    with pytest.raises(ConfigError, match=r"'everything'.*'notify-on-call' on 'dryrun'.*they have: isolate-host"):
+        wiring.check_policy(wiring.load_policy(settings), settings)
+    site.config.write_text(head + table.replace("NAME", "notify-on-call"))
+    settings = wiring.load_settings(site.config)
+    wiring.check_policy(wiring.load_policy(settings), settings)
+
+
 def test_the_shipped_policy_without_a_soar_says_what_to_write(settings):
     bare = settings.model_copy(update={"soars": {}, "policy": settings.policy.model_copy(update={"path": None})})
     with pytest.raises(ConfigError, match=r"\[soars\.dryrun\]"):

@@ -38,8 +38,14 @@ def automation(tmp_path: Path) -> Iterator[AutomationPlatform]:
 
 
 def soar(platform: SplunkSoarPlatform, later: timedelta = timedelta(0), **more: Any) -> SplunkSoar:
-    config = SplunkSoarSettings.model_validate({**platform.soar_config(), **more})
-    return SplunkSoar("lab", config, lambda: datetime.now(UTC) + later)
+    """The adapter with these settings; one a platform, since each reads the system's certificates."""
+    made = platform.__dict__.setdefault("adapters", {})
+    key = f"{later} {more}"
+    if key not in made:
+        config = SplunkSoarSettings.model_validate({**platform.soar_config(), **more})
+        made[key] = SplunkSoar("lab", config, lambda: datetime.now(UTC) + later)
+    found: SplunkSoar = made[key]
+    return found
 
 
 def sent(platform: SplunkSoarPlatform, kind: str) -> list[Any]:

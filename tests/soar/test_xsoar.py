@@ -39,8 +39,14 @@ def eight(tmp_path: Path) -> Iterator[Xsoar8Platform]:
 
 
 def soar(platform: XsoarPlatform, later: timedelta = timedelta(0), **more: Any) -> Xsoar:
-    config = XsoarSettings.model_validate({**platform.soar_config(), **more})
-    return Xsoar("lab", config, lambda: datetime.now(UTC) + later)
+    """The adapter with these settings; one a platform, since each reads the system's certificates."""
+    made = platform.__dict__.setdefault("adapters", {})
+    key = f"{later} {more}"
+    if key not in made:
+        config = XsoarSettings.model_validate({**platform.soar_config(), **more})
+        made[key] = Xsoar("lab", config, lambda: datetime.now(UTC) + later)
+    found: Xsoar = made[key]
+    return found
 
 
 def sent(platform: XsoarPlatform, place: str = "/incident") -> list[Any]:
@@ -146,6 +152,13 @@ def test_where_the_field_is_not_defined_the_second_run_is_refused_with_what_to_d
     with pytest.raises(ConfigError):
         one.find(KEY)
     assert len(platform.incidents) == 1
+    platform.shown = {"CustomFields": {"triagedactionkey": KEY}}
+    one.status(RunRef(soar="lab", run_id="1"), ACTION)
+    assert one.find("other") is None
+    platform.shown = {"CustomFields": None}
+    one.status(RunRef(soar="lab", run_id="1"), ACTION)
+    with pytest.raises(ConfigError):
+        one.find(KEY)
 
 
 @pytest.mark.parametrize(
