@@ -37,6 +37,7 @@ from connector.siem.files import FilesSource, FilesSourceConfig
 from connector.siem.formats import Limits, records
 from connector.siem.formats.streams import PIECE
 from connector.siem.jsonl import FilesHistory, FilesHistoryConfig
+from connector.testing import examples
 from connector.types import Cursor, Span
 from tests.events import reference
 from tests.fuzz import shapes, vocabulary
@@ -244,8 +245,15 @@ def _policy_seeds() -> Iterator[bytes]:
 
 
 def _playbook(data: bytes) -> None:
-    with allowed(ConfigError):
-        read_playbook(data, "fuzz")
+    with allowed(ConfigError), allowed():
+        msgspec.json.encode(render_playbook(read_playbook(data, "fuzz"), examples.action(1)))
+
+
+def _playbook_json(data: bytes) -> None:
+    """A shipped playbook with a few edits, which leave it JSON."""
+    draw = Draw(data)
+    table = json.loads((cases.PLAYBOOKS / f"{draw.one(sorted(cases.LOADED))}.json").read_bytes())
+    _playbook(json.dumps(shapes.edited(draw, table)).encode())
 
 
 def _playbook_seeds() -> Iterator[bytes]:
@@ -329,6 +337,7 @@ TARGETS: dict[str, Target] = {
     "policy": Target(_policy, _nothing, 256),
     "policy-toml": Target(_policy_toml, _policy_seeds),
     "playbook": Target(_playbook, _playbook_seeds, 1 << 13),
+    "playbook-json": Target(_playbook_json, _nothing, 256),
     "manifest": Target(_manifest, _manifest_seeds, 1 << 16),
 }
 """By name, in the order in which they run."""

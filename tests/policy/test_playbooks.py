@@ -32,7 +32,7 @@ from tests.policy.editing import (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_playbook_altered_anywhere_is_sound_or_refused_with_a_reason(data: st.DataObject) -> None:
     playbook = json.loads(json.dumps(ISOLATE))

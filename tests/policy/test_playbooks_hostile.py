@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connector.errors import PermanentError
+from connector.errors import ConfigError, PermanentError
+from connector.policy.playbooks import read_playbook
 from connector.policy.render import RenderedStep, render
 from connector.policy.variables import REFERENCE, SOURCES, fits
 from connector.testing import examples
-from connector.types import Action
+from connector.types import Action, Entity
 from tests.policy.cases import LOADED
+from tests.policy.editing import ISOLATE
 from tests.policy.hostile import HOSTILE, poisoned, shape
 
 TAME = poisoned(examples.action(1), "198.51.100.7")
@@ -46,7 +51,15 @@ def skeleton(steps: tuple[RenderedStep, ...]) -> Any:
 
 
 def shape_of_body(command: Mapping[str, Any]) -> Any:
-    return {**command, "content": shape(json.loads(command.get("content", "null")))}
+    return {**command, "content": shape(content(command))}
+
+
+def content(command: Mapping[str, Any]) -> Any:
+    """The body, decoded where it is JSON."""
+    try:
+        return json.loads(command.get("content", "null"))
+    except ValueError:
+        return command["content"]
 
 
 def values_in(node: Any) -> list[Any]:
@@ -79,7 +92,7 @@ def check(name: str, action: Action) -> None:
 
 
 def body(command: Mapping[str, Any]) -> list[Any]:
-    return values_in(json.loads(command.get("content", "null")))
+    return values_in(content(command))
 
 
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
@@ -96,7 +109,7 @@ def test_most_hostile_values_do_reach_a_body_and_are_not_all_refused() -> None:
         assert json.loads(step.commands[0]["content"])["verdict"]["host"] == value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(min_size=1), st.sampled_from(sorted(LOADED)))
 def test_any_text_at_all_stays_one_value(value: str, name: str) -> None:
     check(name, poisoned(examples.action(1), value))
@@ -106,3 +119,49 @@ def test_a_value_that_reads_as_a_reference_is_not_put_where_an_engine_would_repl
     action = poisoned(examples.action(1), "__user__:value")
     with pytest.raises(PermanentError, match="must be of type string"):
         render(LOADED["isolate-host"], action)
+
+
+SPLICED = (
+    "__host__:value",
+    "at __host__:value",
+    "POST /__host__:value HTTP/1.1",
+    '"__host__:value"',
+    '{"a": "__host__:value"}',
+    '{"a": ["at __host__:value"]}',
+    '{"__host__:value": 1}',
+    base64.b64encode(b"id __host__:value").decode(),
+)
+NAME = "a-name-of-an-attackers-choice"
+
+
+def places(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place of a JSON tree, as its parent and its key there; what is inside another comes first."""
+    for key in list(node) if isinstance(node, dict) else range(len(node)):
+        if isinstance(node[key], dict | list):
+            yield from places(node[key])
+        yield node, key
+
+
+def test_wherever_an_author_puts_a_reference_the_value_gets_nowhere_but_into_a_body() -> None:
+    action = msgspec.structs.replace(
+        examples.action(1), entity=Entity(host=NAME, agent_id="agent-7"), playbook="isolate-host"
+    )
+    count = sum(1 for _ in places(ISOLATE))
+    let_through = 0
+    for number in range(count):
+        for text in SPLICED:
+            playbook = json.loads(json.dumps(ISOLATE))
+            parent, key = next(itertools.islice(places(playbook), number, None))
+            parent[key] = [text] if isinstance(parent[key], list) else text
+            try:
+                sound = read_playbook(json.dumps(playbook).encode(), "isolate-host.json")
+            except ConfigError:
+                continue
+            let_through += 1
+            for step in render(sound, action):
+                outside = [(step.name, step.agent, step.targets), *({**c, "content": None} for c in step.commands)]
+                assert NAME not in msgspec.json.encode(outside).decode()
+                for command in step.commands:
+                    assert all(NAME not in str(value) or value == NAME for value in body(command))
+                    assert NAME not in str(shape(content(command)))
+    assert let_through > 10
