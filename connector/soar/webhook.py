@@ -30,7 +30,7 @@ from connector.policy.variables import REFERENCE, SOURCES, strings
 from connector.ports import Clock, SoarPlugin
 from connector.settings import Every, Section
 from connector.soar.rest import Reached, Rest, RestSettings, decoded, reason_in
-from connector.soar.runs import cut, evidence, is_overdue, starting_nothing, status_of
+from connector.soar.runs import cut, evidence, is_overdue, starting_nothing, status_of, title
 from connector.transport import is_safe
 from connector.types import Action, Json, RunRef, RunState, RunStatus
 
@@ -45,10 +45,11 @@ DOCUMENT: Final = "__document__"
 _OWN: Final[Mapping[str, Any]] = {
     "__playbook__": lambda action: action.playbook,
     "__tier__": lambda action: action.tier,
+    "__title__": title,
     DOCUMENT: lambda action: document(action.verdict),
 }
 VALUES: Final[Mapping[str, Any]] = {**SOURCES, **_OWN}
-"""What a body may refer to: the variables of playbooks, and three of its own."""
+"""What a body may refer to: the variables of playbooks, and four of its own."""
 
 STATES: Final[Mapping[str, RunState]] = {
     **dict.fromkeys(("new", "created", "queued", "pending", "waiting", "running", "started", "in_progress"), "running"),
