@@ -17,15 +17,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import msgspec
 from pydantic import Field
 
 from connector.errors import PermanentError, TransientError
 from connector.ports import Clock, SoarPlugin
+from connector.retries import SECONDS
 from connector.settings import Every, SoarSettings
-from connector.soar.rest import Rest, RestSettings, path, reason_in, refused
+from connector.soar.answers import Reader
+from connector.soar.rest import LONGEST_REASON, Rest, RestSettings, path, refused
 from connector.soar.runs import (
     Patience,
     asks_for,
@@ -66,6 +68,36 @@ _ALL: Final = 0
 _CONTAINER: Final = "container-"
 _DUPLICATE: Final = 400
 """A container that exists is refused so, with ``existing_container_id``."""
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """Any answer. ``message`` is a text; a run's may be JSON."""
+
+    failed: bool = False
+    message: Json = None
+
+
+class _Row(_Told, frozen=True):
+    """One container, artifact or run, or what became of a request for one. An id of 0 is none."""
+
+    id: int = 0
+    existing_container_id: int = 0
+    playbook_run_id: int | str = 0
+    source_data_identifier: str | None = None
+    status: str | None = None
+    start_time: str | None = None
+    create_time: str | None = None
+
+
+class _Page(_Told, frozen=True):
+    """A list of them."""
+
+    data: tuple[_Row, ...] = ()
+
+
+T = TypeVar("T", bound=_Told)
+_row: Final[Reader[_Row]] = Reader(_Row)
+_page: Final[Reader[_Page]] = Reader(_Page)
 
 
 class SplunkSoarSettings(RestSettings):
@@ -117,29 +149,29 @@ class SplunkSoar:
             "scope": "all",
             "run": True,
         }
-        what = f"POST {RUNS}"
-        started = _accepted(self._rest.ask("POST", RUNS, body, seconds=patience.left()).data, what)
-        return self._ref(str(_number(started, "playbook_run_id", what)))
+        started = self._posted(RUNS, body, patience.left())
+        if not started.playbook_run_id:
+            raise TransientError(f"POST {RUNS} on {self.name}: the answer names no run", sent=True)
+        return self._ref(str(started.playbook_run_id))
 
     def find(self, key: str) -> RunRef | None:
         """The first run on the key's container; where the platform starts playbooks, the container itself."""
         for container in self._listed(CONTAINERS, "source_data_identifier", json.dumps(key), 10):
             if self._config.start == "automation":
-                return self._ref(f"{_CONTAINER}{container['id']}")
-            for run in self._listed(RUNS, "container", container["id"], 1):
-                return self._ref(str(run["id"]))
+                return self._ref(f"{_CONTAINER}{container.id}")
+            for run in self._listed(RUNS, "container", str(container.id), 1):
+                return self._ref(str(run.id))
         return None
 
     def status(self, run: RunRef, action: Action) -> RunStatus:
         """How the run stands, or those that the container started. Raises ``PermanentError`` where it is gone."""
         container = run.run_id.removeprefix(_CONTAINER)
-        runs: Sequence[Mapping[str, Any]]
+        runs: tuple[_Row, ...]
         if container == run.run_id:
-            seen = self._got(path("rest", "playbook_run", run.run_id))
-            runs = (seen,)
-            began = seen.get("start_time")
+            seen = self._got(path("rest", "playbook_run", run.run_id), _row)
+            began, runs = seen.start_time, (seen,)
         else:
-            began = self._got(path("rest", "container", container)).get("create_time")
+            began = self._got(path("rest", "container", container), _row).create_time
             runs = self._listed(RUNS, "container", container, _ALL)
         state, detail = _outcome(runs)
         if state == "running" and is_overdue(began, self._clock(), self._config.run_timeout):
@@ -160,31 +192,39 @@ class SplunkSoar:
             "artifacts": [{**artifact, **more} for artifact in _artifacts(action, shown)],
             **more,
         }
-        what = f"POST {CONTAINERS}"
-        status, told = self._rest.ask("POST", CONTAINERS, body, allowed=(_DUPLICATE,))
-        existing = told.get("existing_container_id") if isinstance(told, dict) else None
-        if existing is not None:
-            return _number(told, "existing_container_id", what), False
+        status, text = self._rest.raw("POST", CONTAINERS, msgspec.json.encode(body), allowed=(_DUPLICATE,))
+        what = f"POST {CONTAINERS} on {self.name}"
         if status == _DUPLICATE:
-            raise refused(status, msgspec.json.encode(told), what)
-        return _number(_accepted(told, what), "id", what), True
+            if existing := _existing(text):
+                return existing, False
+            raise refused(status, text, what)
+        made = _accepted(_row(text, what), what)
+        if not made.id:
+            raise TransientError(f"{what}: the answer names no container", sent=True)
+        return made.id, True
 
     def _complete(self, container: int, action: Action) -> None:
         """Sends the artifacts that a container lacks: one that was begun may have been cut off."""
-        there = {one.get("source_data_identifier") for one in self._listed(ARTIFACTS, "container", container, _ALL)}
+        there = {one.source_data_identifier for one in self._listed(ARTIFACTS, "container", str(container), _ALL)}
         for artifact in _artifacts(action, evidence(action)):
             if artifact["source_data_identifier"] not in there:
-                body = {**artifact, "container_id": container, "run_automation": False}
-                _accepted(self._rest.post(ARTIFACTS, body), f"POST {ARTIFACTS}")
+                self._posted(ARTIFACTS, {**artifact, "container_id": container, "run_automation": False})
 
-    def _listed(self, of: str, field: str, value: str | int, limit: int) -> Sequence[Any]:
+    def _listed(self, of: str, field: str, value: str, limit: int) -> tuple[_Row, ...]:
         """What has this value in this field, oldest first."""
-        query = {f"_filter_{field}": value, "sort": "id", "order": "asc", "page_size": limit}
-        found: Sequence[Any] = self._got(of, query).get("data") or ()
-        return found
+        query: dict[str, str | int] = {f"_filter_{field}": value, "sort": "id", "order": "asc", "page_size": limit}
+        return self._got(of, _page, query).data
 
-    def _got(self, of: str, query: Mapping[str, str | int] | None = None) -> Mapping[str, Any]:
-        return _accepted(self._rest.get(of, query), f"GET {of}")
+    def _got(self, of: str, read: Reader[T], query: Mapping[str, str | int] | None = None) -> T:
+        what = f"GET {of} on {self.name}"
+        with starting_nothing():
+            _, text = self._rest.raw("GET", of, query=query)
+            return _accepted(read(text, what), what)
+
+    def _posted(self, place: str, body: Json, seconds: float = SECONDS) -> _Row:
+        what = f"POST {place} on {self.name}"
+        _, text = self._rest.raw("POST", place, msgspec.json.encode(body), seconds=seconds)
+        return _accepted(_row(text, what), what)
 
     def _ref(self, run_id: str) -> RunRef:
         return RunRef(soar=self.name, run_id=run_id)
@@ -223,40 +263,36 @@ def _artifact(action: Action, kind: str, cef: Mapping[str, Json], types: Mapping
     }
 
 
-def _outcome(runs: Sequence[Mapping[str, Any]]) -> tuple[RunState, str]:
+def _outcome(runs: Sequence[_Row]) -> tuple[RunState, str]:
     """How runs stand together: over when all are, well only if all went well."""
     if not runs:
         return "running", "no active playbook has begun on the container"
-    states = [STATES.get(str(run.get("status")), "running") for run in runs]
+    states = [STATES.get(str(run.status), "running") for run in runs]
     state: RunState = next((one for one in ("running", "failed") if one in states), "succeeded")
     return state, "; ".join(_words(run) for run, one in zip(runs, states, strict=True) if one == state)
 
 
-def _words(run: Mapping[str, Any]) -> str:
+def _words(run: _Row) -> str:
     """What a run says of itself: its message is a text, or JSON with a message in it."""
-    said = run.get("message")
+    said = run.message
     if isinstance(said, str) and said.startswith("{"):
         with suppress(msgspec.DecodeError, RecursionError):
             said = msgspec.json.decode(said).get("message", said)
-    words = reason_in(str(said or "").encode("utf-8", "replace"))
-    return f"{one_line(str(run.get('status')))}: {words}" if words else one_line(str(run.get("status")))
+    return ": ".join(part for part in (one_line(str(run.status)), one_line(str(said or ""), LONGEST_REASON)) if part)
 
 
-def _accepted(answer: Any, what: str) -> Mapping[str, Any]:
+def _existing(text: bytes) -> int:
+    """The container that a refusal names as the one that is there; 0 where it names none."""
+    with suppress(TransientError):
+        return _row(text, "").existing_container_id
+    return 0
+
+
+def _accepted(told: T, what: str) -> T:
     """The answer, unless it says that it failed: the platform says so with any status."""
-    if not isinstance(answer, dict):
-        raise TransientError(f"{what}: the answer is not an object", sent=True)
-    if answer.get("failed"):
-        raise PermanentError(f"{what}: {reason_in(str(answer.get('message')).encode('utf-8', 'replace'))}")
-    return answer
-
-
-def _number(answer: Mapping[str, Any], name: str, what: str) -> int:
-    """An id of the answer: a number, or a text of digits."""
-    value = answer.get(name)
-    if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
-        return int(value)
-    raise TransientError(f"{what}: the answer has no {name}", sent=True)
+    if told.failed:
+        raise PermanentError(f"{what}: {one_line(str(told.message), LONGEST_REASON)}")
+    return told
 
 
 plugin = SoarPlugin(soar=SplunkSoar, testbed="tests.soar.splunk_soar:SplunkSoarPlatform")

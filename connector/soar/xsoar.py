@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self, TypeVar
 
 import msgspec
 from pydantic import Field, model_validator
 
-from connector.errors import ConfigError, PermanentError, TransientError
+from connector.errors import ConfigError, PermanentError
 from connector.ports import Clock, SoarPlugin
 from connector.retries import SECONDS
 from connector.settings import Every, SoarSettings
+from connector.soar.answers import Reader
 from connector.soar.rest import LONGEST_REASON, Rest, RestSettings
 from connector.soar.runs import (
     Patience,
@@ -53,6 +54,28 @@ GRACE: Final = timedelta(minutes=1)
 
 VERSION_8: Final = "/xsoar/public/v1"
 _SOME: Final = 10
+
+
+class _Incident(msgspec.Struct, frozen=True, rename="camel"):
+    """An incident as the platform tells it. It reads ``customFields``, and writes ``CustomFields``."""
+
+    id: str
+    status: float | None = None
+    run_status: str | None = None
+    created: str | None = None
+    closed: str | None = None
+    close_reason: str | None = None
+    close_notes: str | None = None
+    fields: dict[str, Json] | None = msgspec.field(default=None, name="CustomFields")
+
+
+class _Found(msgspec.Struct, frozen=True):
+    data: tuple[_Incident, ...] | None = None
+
+
+T = TypeVar("T")
+_made: Final[Reader[_Incident]] = Reader(_Incident)
+_found: Final[Reader[_Found]] = Reader(_Found)
 
 
 class XsoarSettings(RestSettings):
@@ -107,11 +130,9 @@ class Xsoar:
             found = self.find(action.key)
         if found is not None:
             return found
-        made = self._post("/incident", self._incident(action, playbook), patience.left())
-        if not isinstance(made, dict) or not isinstance(made.get("id"), str):
-            raise TransientError(f"POST /incident on {self.name}: the answer names no incident", sent=True)
-        self._newest = made["id"]
-        if isinstance(made.get("CustomFields"), dict):
+        made = self._post("/incident", self._incident(action, playbook), _made, patience.left())
+        self._newest = made.id
+        if made.fields is not None:
             self._lost_field = not self._key_in(made)
         return RunRef(soar=self.name, run_id=self._newest)
 
@@ -126,7 +147,7 @@ class Xsoar:
         wanted = {"query": f'{self._config.field}:"{quoted}"', "sort": [{"field": "created", "asc": True}]}
         for incident in self._searched(wanted):
             if self._key_in(incident) == key:
-                return RunRef(soar=self.name, run_id=str(incident["id"]))
+                return RunRef(soar=self.name, run_id=incident.id)
         return None
 
     def status(self, run: RunRef, action: Action) -> RunStatus:
@@ -139,7 +160,7 @@ class Xsoar:
             self._lost_field = not self._key_in(incident)
         state = _state(incident, now)
         detail = _words(incident)
-        if state == "running" and is_overdue(incident.get("created"), now, self._config.run_timeout):
+        if state == "running" and is_overdue(incident.created, now, self._config.run_timeout):
             state, detail = "timed_out", f"no end within {self._config.run_timeout}: {detail}"
         return status_of(action, run, state, detail, now)
 
@@ -158,18 +179,16 @@ class Xsoar:
             "createInvestigation": True,
         }
 
-    def _searched(self, wanted: Mapping[str, Json]) -> Sequence[Mapping[str, Any]]:
+    def _searched(self, wanted: Mapping[str, Json]) -> tuple[_Incident, ...]:
         """The first incidents that this filter gives. A search that gets no answer has done nothing."""
         with starting_nothing():
-            answer = self._post("/incidents/search", {"filter": {**wanted, "page": 0, "size": _SOME}})
-        if not isinstance(answer, dict):
-            raise TransientError(f"POST /incidents/search on {self.name}: the answer is not an object")
-        found: Sequence[Mapping[str, Any]] = answer.get("data") or ()
-        return found
+            body = {"filter": {**wanted, "page": 0, "size": _SOME}}
+            return self._post("/incidents/search", body, _found).data or ()
 
-    def _post(self, place: str, body: Json, seconds: float = SECONDS) -> Any:
-        place = f"{self._prefix}{place}"
-        return self._rest.ask("POST", place, body, headers=self._credentials(), seconds=seconds).data
+    def _post(self, place: str, body: Json, read: Reader[T], seconds: float = SECONDS) -> T:
+        place, data = f"{self._prefix}{place}", msgspec.json.encode(body)
+        _, text = self._rest.raw("POST", place, data, headers=self._credentials(), seconds=seconds)
+        return read(text, f"POST {place} on {self.name}")
 
     def _credentials(self) -> dict[str, str]:
         """The headers that prove who asks; with an advanced key they are new for each request."""
@@ -183,28 +202,26 @@ class Xsoar:
         digest = hashlib.sha256(f"{key}{nonce}{moment}".encode()).hexdigest()
         return {**known, "x-xdr-nonce": nonce, "x-xdr-timestamp": moment, "Authorization": digest}
 
-    def _key_in(self, incident: Mapping[str, Any]) -> Any:
-        """What an incident holds in our field: the platform writes ``CustomFields``, and reads ``customFields``."""
-        fields = incident.get("CustomFields")
-        return fields.get(self._config.field) if isinstance(fields, dict) else None
+    def _key_in(self, incident: _Incident) -> Json:
+        """What an incident holds in our field."""
+        return (incident.fields or {}).get(self._config.field)
 
 
-def _state(incident: Mapping[str, Any], now: datetime) -> RunState:
+def _state(incident: _Incident, now: datetime) -> RunState:
     """Over when the playbook is, or when the incident was closed before it."""
-    state = STATES.get(str(incident.get("runStatus")), "running")
-    if state == "running" and incident.get("status") in CLOSED:
-        closed = moment_in(incident.get("closed"))
+    state = STATES.get(incident.run_status or "", "running")
+    if state == "running" and incident.status in CLOSED:
+        closed = moment_in(incident.closed)
         return "failed" if closed is None or now - closed > GRACE else "running"
     return state
 
 
-def _words(incident: Mapping[str, Any]) -> str:
+def _words(incident: _Incident) -> str:
     """``playbook completed; closed as Resolved: contained``: the platform's words, on one line."""
-    words = f"playbook {incident.get('runStatus') or 'not begun'}"
-    if incident.get("status") in CLOSED:
-        words += f"; closed as {incident.get('closeReason') or 'nothing'}"
-        if notes := incident.get("closeNotes"):
-            words += f": {notes}"
+    words = f"playbook {incident.run_status or 'not begun'}"
+    if incident.status in CLOSED:
+        words += f"; closed as {incident.close_reason or 'nothing'}"
+        words += f": {incident.close_notes}" if incident.close_notes else ""
     return one_line(words, LONGEST_REASON)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from connector.testing import check_soar, examples
 from connector.types import Entity, RunRef
 from tests.policy.hostile import CANARY, HOSTILE, poisoned, shape
 from tests.soar.splunk_soar import TOKEN, AutomationPlatform, SplunkSoarPlatform, failed
+from tests.splunkd.wire import Answer
 
 replace = msgspec.structs.replace
 ENTITY = Entity(host="host-1", user="user1", address="192.0.2.7", agent_id="agent-1")
@@ -46,6 +47,15 @@ def soar(platform: SplunkSoarPlatform, later: timedelta = timedelta(0), **more: 
         made[key] = SplunkSoar("lab", config, lambda: datetime.now(UTC) + later)
     found: SplunkSoar = made[key]
     return found
+
+
+def doubt(call: Callable[[], object]) -> bool | None:
+    """Whether a call left it open what has started; None where it was answered."""
+    try:
+        call()
+    except TransientError as error:
+        return error.sent
+    return None
 
 
 def sent(platform: SplunkSoarPlatform, kind: str) -> list[Any]:
@@ -239,6 +249,25 @@ def test_a_failure_with_a_good_status_is_a_failure(
     monkeypatch.setattr(platform, "serve", lambda _: answer)
     with pytest.raises(PermanentError, match="User is inactive"):
         soar(platform).run(ACTION)
+
+
+ODD = ["null", "[]", "7", '"x"', '{"id": "seven"}', '{"data": [7]}', "{}", "<html>", ""]
+
+
+@pytest.mark.parametrize("start", ["playbook", "automation"])
+def test_an_answer_of_another_shape_is_an_error_of_ours_and_leaves_a_start_in_doubt(
+    platform: SplunkSoarPlatform, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    one = soar(platform, start=start)
+    for text in ODD:
+        monkeypatch.setattr(platform, "serve", lambda _, text=text: Answer(text.encode()))
+        run, container = RunRef(soar="lab", run_id="1"), RunRef(soar="lab", run_id="container-1")
+        for call in (lambda: one.status(run, ACTION), lambda: one.status(container, ACTION), lambda: one.find(KEY)):
+            assert doubt(call) is not True, text
+        assert doubt(lambda: one.run(ACTION)) is (start == "automation"), text
+    monkeypatch.setattr(platform, "serve", lambda _: Answer(b"<html>", 400))
+    with pytest.raises(PermanentError, match="HTTP 400 <html>"):
+        one.run(ACTION)
 
 
 def test_the_token_is_in_no_error_and_in_no_text_of_the_settings(platform: SplunkSoarPlatform) -> None:

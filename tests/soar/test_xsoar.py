@@ -19,6 +19,7 @@ from connector.testing import check_soar, examples
 from connector.types import Entity, RunRef
 from tests.policy.hostile import CANARY, HOSTILE, poisoned, shape
 from tests.soar.xsoar import KEY as SECRET, KEY_ID, Xsoar8Platform, XsoarPlatform
+from tests.splunkd.wire import Answer
 
 replace = msgspec.structs.replace
 ENTITY = Entity(host="host-1", user="user1", address="192.0.2.7", agent_id="agent-1")
@@ -218,6 +219,28 @@ def test_each_status_of_a_start_has_one_meaning(
     assert getattr(caught.value, "sent", None) is doubt
     assert SECRET not in str(caught.value)
     assert platform.runs() == {}
+
+
+ODD = ["null", "[]", "7", '"x"', '{"id": 7}', '{"data": [7]}', '{"data": [{"id": 7}]}', "<html>", ""]
+
+
+def test_an_answer_of_another_shape_is_an_error_of_ours_and_leaves_a_start_in_doubt(
+    platform: XsoarPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, search = soar(platform), platform.serve
+    for text in ODD:
+        odd = Answer(text.encode())
+        monkeypatch.setattr(platform, "serve", lambda _, odd=odd: odd)
+        for call in (lambda: one.find(KEY), lambda: one.status(RunRef(soar="lab", run_id="1"), ACTION)):
+            if text == '{"id": 7}':
+                continue  # an object without data finds nothing
+            with pytest.raises(TransientError) as caught:
+                call()
+            assert not caught.value.sent
+        monkeypatch.setattr(platform, "serve", lambda r, odd=odd: odd if platform.starts(r) else search(r))
+        with pytest.raises(TransientError) as caught:
+            one.run(ACTION)
+        assert caught.value.sent
 
 
 def test_a_bad_key_is_a_persons_to_change_and_an_unknown_playbook_names_the_known(platform: XsoarPlatform) -> None:
