@@ -193,10 +193,10 @@ class SplunkSoar:
             **more,
         }
         status, text = self._rest.raw("POST", CONTAINERS, msgspec.json.encode(body), allowed=(_DUPLICATE,))
+        if existing := _existing(text):
+            return existing, False
         what = f"POST {CONTAINERS} on {self.name}"
         if status == _DUPLICATE:
-            if existing := _existing(text):
-                return existing, False
             raise refused(status, text, what)
         made = _accepted(_row(text, what), what)
         if not made.id:
@@ -282,7 +282,7 @@ def _words(run: _Row) -> str:
 
 
 def _existing(text: bytes) -> int:
-    """The container that a refusal names as the one that is there; 0 where it names none."""
+    """The container that an answer names as the one that is there; 0 where it names none."""
     with suppress(TransientError):
         return _row(text, "").existing_container_id
     return 0

@@ -146,7 +146,8 @@ def listed(rows: list[dict[str, Any]], request: Request) -> Answer:
                 return failed(f"Invalid filter {name}={values[-1]}")
             rows = [row for row in rows if row[name.removeprefix("_filter_")] == wanted]
     size = request.number("page_size", 10) or len(rows)
-    rows = sorted(rows, key=lambda row: row[request.get("sort", "id")], reverse=request.get("order") == "desc")
+    newest_first = request.get("order", "desc") == "desc"
+    rows = sorted(rows, key=lambda row: row[request.get("sort", "id")], reverse=newest_first)
     return json_answer({"count": len(rows), "num_pages": 1, "data": rows[:size]})
 
 

@@ -162,6 +162,9 @@ def test_a_lost_start_is_found_by_its_container_and_a_lost_container_is_no_start
     with pytest.raises(TransientError) as lost:
         soar(platform).run(ACTION)
     assert lost.value.sent
+    soar(platform).run(replace(ACTION, key=identity.action_key("e", "between")))
+    somebody = {"container_id": 1, "playbook_id": 7, "scope": "all", "run": True}
+    soar(platform)._rest.post("/rest/playbook_run", somebody)
     assert soar(platform).find(KEY) == RunRef(soar="lab", run_id="1")
     platform.starts = lambda request: request.path == "/rest/container" and request.method == "POST"  # type: ignore[method-assign]
     platform.lose_answers()
@@ -171,8 +174,16 @@ def test_a_lost_start_is_found_by_its_container_and_a_lost_container_is_no_start
     assert not lost.value.sent
     assert soar(platform).find(other.key) is None
     soar(platform).run(other)
-    assert platform.runs() == {KEY: 1, other.key: 1}
-    assert len(platform.containers) == 2
+    assert platform.runs()[other.key] == 1
+    assert len(platform.containers) == 3
+
+
+def test_a_container_that_is_there_is_known_whatever_the_status_that_says_so(
+    platform: SplunkSoarPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = failed("duplicate", 200, existing_container_id=42)
+    monkeypatch.setattr(platform, "serve", lambda _: told)
+    assert soar(platform, start="automation").run(ACTION).run_id == "container-42"
 
 
 def test_artifacts_that_a_cut_off_container_lacks_are_sent_and_the_others_are_not(platform: SplunkSoarPlatform) -> None:
@@ -259,9 +270,9 @@ def test_an_answer_of_another_shape_is_an_error_of_ours_and_leaves_a_start_in_do
     platform: SplunkSoarPlatform, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:
     one = soar(platform, start=start)
+    run, container = RunRef(soar="lab", run_id="1"), RunRef(soar="lab", run_id="container-1")
     for text in ODD:
         monkeypatch.setattr(platform, "serve", lambda _, text=text: Answer(text.encode()))
-        run, container = RunRef(soar="lab", run_id="1"), RunRef(soar="lab", run_id="container-1")
         for call in (lambda: one.status(run, ACTION), lambda: one.status(container, ACTION), lambda: one.find(KEY)):
             assert doubt(call) is not True, text
         assert doubt(lambda: one.run(ACTION)) is (start == "automation"), text

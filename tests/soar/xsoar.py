@@ -1,5 +1,5 @@
-"""A stand-in for Cortex XSOAR's API, versions 6 and 8: no incident is unique, a new one is found after a while, fields that
-nobody defined are dropped, and a search without a size finds nothing.
+"""A stand-in for Cortex XSOAR's API, versions 6 and 8: no incident is unique, a new one is found after a while, in whatever
+case, the newest first; fields that nobody defined are dropped, and a search without a size finds nothing.
 """
 
 from __future__ import annotations
@@ -107,9 +107,11 @@ class XsoarPlatform(Platform):
         found = [one for one, since in zip(self.incidents, self.indexed, strict=True) if since <= now]
         if query:
             value = re.sub(r"\\(.)", r"\1", query[2])
-            found = [one for one in found if one["CustomFields"].get(query[1]) == value]
+            found = [one for one in found if one["CustomFields"].get(query[1], "").lower() == value.lower()]
         if ids := wanted.get("id"):
             found = [one for one in self.incidents if one["id"] in ids]
+        if wanted.get("sort") != [{"field": "created", "asc": True}]:
+            found.reverse()
         size = wanted.get("size", 0)
         data = [self._as_it_stands(one) for one in found[:size]]
         return json_answer({"total": len(found), "data": data or None})
