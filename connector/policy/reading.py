@@ -48,6 +48,9 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: str | None = msgspec.field(default=None, name="@timestamp")
 
 
+_READY: Final = msgspec.json.Decoder(_Document)
+"""Made while the module is imported: two threads that read a type for the first time at once end the process."""
+
 _AS_THEY_ARE: Final = tuple(name for name in _Triaged.__struct_fields__ if name != "policy")
 
 

@@ -49,10 +49,11 @@ def _order(playbook: Playbook) -> Iterator[str]:
 
 def _rendered(playbook: Playbook, key: str, step: AnyStep, shared: Mapping[str, str]) -> RenderedStep:
     kind = key.partition("--")[0]
-    if not isinstance(step, ActionStep):
-        return RenderedStep(id=key, type=kind, name=step.name)
     own = {name: variable.value for name, variable in step.step_variables.items() if variable.value is not None}
     filled = {**shared, **own}
+    inputs = {name: filled[name] for name in getattr(step, "in_args", ()) if name in filled}
+    if not isinstance(step, ActionStep):
+        return RenderedStep(id=key, type=kind, name=step.name, inputs=inputs)
     kinds = {**playbook.playbook_variables, **step.step_variables}
     commands = []
     for command in step.commands:
@@ -68,5 +69,5 @@ def _rendered(playbook: Playbook, key: str, step: AnyStep, shared: Mapping[str, 
         agent=str(playbook.agent_definitions[step.agent]["name"]),
         targets=tuple(str(playbook.target_definitions[target]["name"]) for target in step.targets),
         commands=tuple(commands),
-        inputs={name: filled[name] for name in step.in_args if name in filled},
+        inputs=inputs,
     )

@@ -21,6 +21,9 @@ from connector.policy.entity import as_address
 from connector.types import Action, Json
 
 REFERENCE: Final = re.compile(r"__[a-zA-Z_][a-zA-Z0-9_-]{0,199}?__:value")
+MARK: Final = "__:value"
+"""How every reference ends, and so what a text without one does not have."""
+
 LONGEST: Final = 4096
 _MOST_BRACKETS: Final = 100
 _INTEGER: Final = r"-?(0|[1-9][0-9]{0,18})"
@@ -44,13 +47,14 @@ def _matches(pattern: str) -> Callable[[str], bool]:
 
 
 def _is_object(text: str) -> bool:
-    """A JSON object, not so deep that reading or writing it could fail where it is filled in."""
+    """A JSON object, not so deep that reading or writing it could fail where it is filled in, with no reference inside."""
     if text.count("{") + text.count("[") > _MOST_BRACKETS:
         return False
     try:
-        return isinstance(msgspec.json.decode(text), dict)
+        found = msgspec.json.decode(text)
     except (msgspec.DecodeError, ValueError):
         return False
+    return isinstance(found, dict) and not any(MARK in held for _, held, _ in strings(found, ""))
 
 
 def _is_float(text: str) -> bool:
@@ -105,7 +109,7 @@ SOURCES: Final[Mapping[str, Callable[[Action], str | None]]] = {
 
 def fits(value: str, kind: str) -> bool:
     """Whether a value is of a CACAO variable type. One that itself reads as a reference is not: engines replace those."""
-    return len(value) <= LONGEST and TYPES[kind](value) and not REFERENCE.search(value)
+    return len(value) <= LONGEST and TYPES[kind](value) and MARK not in value
 
 
 def values(playbook: Playbook, action: Action) -> Mapping[str, str]:

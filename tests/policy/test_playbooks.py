@@ -81,6 +81,16 @@ def test_branches_are_read_and_rendered_in_the_order_in_which_they_are_reached()
     assert [rendered.id for rendered in steps] == followed
 
 
+def test_a_step_that_runs_another_playbook_shows_what_it_is_given_and_counts_as_containing() -> None:
+    other = uid("playbook-action")
+    run = step(other, type="playbook-action", playbook_id=uid("playbook", 9), in_args=["__host__"], on_completion=FIRST)
+    playbook = read_playbook(
+        edited(run, step(START, on_completion=other), put(playbook_activities=["map-network"])), "x"
+    )
+    assert playbook.contains
+    assert render(playbook, isolate())[1].inputs == {"__host__": "ws-7"}
+
+
 def test_two_files_with_one_id_are_refused(tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
         (tmp_path / name).write_text(json.dumps(ISOLATE))
@@ -200,6 +210,9 @@ def test_undecodable_and_endless_playbooks_are_refused(data: bytes) -> None:
         ("dictionary", "[" * 4000),
         ("dictionary", '{"a": "\\ud800"}'),
         ("dictionary", '{"a": NaN}'),
+        ("dictionary", '{"a": "__user_\\u005f:value"}'),
+        ("dictionary", '{"__user_\\u005f:value": 1}'),
+        ("uri", "x:__user__:value"),
     ],
 )
 def test_a_value_that_no_json_body_can_hold_does_not_fit(kind: str, value: str) -> None:

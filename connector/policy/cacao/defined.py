@@ -13,6 +13,12 @@ from connector.policy.cacao.objects import Playbook
 from connector.types import Json
 
 _SECRETS: Final = frozenset({"password", "token"})
+_READY: Final = [
+    msgspec.json.Decoder(kind)
+    for kinds in (AGENTS, AUTHENTICATIONS, COMMANDS, EXTENSIONS, MARKINGS)
+    for kind in kinds.values()
+]
+"""Made while the module is imported: two threads that read a type for the first time at once end the process."""
 
 
 def definition_id(playbook: Playbook) -> Iterator[tuple[str, str]]:

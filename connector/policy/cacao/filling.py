@@ -13,7 +13,7 @@ import msgspec
 
 from connector.policy.cacao.commands import decoded
 from connector.policy.cacao.objects import Playbook, Step, Variable
-from connector.policy.variables import FREE_TEXT, REFERENCE, SOURCES, TYPES, fits, json_body, strings
+from connector.policy.variables import FREE_TEXT, MARK, REFERENCE, SOURCES, TYPES, fits, json_body, strings
 from connector.types import Json
 
 _ADDRESSES: Final = frozenset({"ipv4", "ipv6", "l2mac"})
@@ -171,6 +171,6 @@ def _found(
     known: Mapping[str, Variable],
 ) -> Iterator[Use]:
     for place, text, is_key in strings(node, where):
-        for reference in REFERENCE.findall(text):
+        for reference in REFERENCE.findall(text) if MARK in text else ():
             name = reference.removesuffix(":value")
             yield Use(place, name, reference == text and not is_key, slot, known)
