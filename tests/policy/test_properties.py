@@ -1,0 +1,138 @@
+"""Whatever policy and whatever stream: what admission promises holds, over two replicas, crashes and restarts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from tests.policy.streams import MACHINES, Site, World
+
+SECOND_RUN = "a containment may run a second time"
+STEPS = ("act.admitted", "platform.before", "platform.after", "act.sent", "act.marked")
+CLOSE = (0.3, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
+"""Scores around the floors that rules have here."""
+
+GUARDS = {
+    "succeeded": "runs",
+    "protected asset": "protected assets",
+    "containment needs a collector-attested identity": "unattested identities",
+    "automatic containment of agent 'agent-4', which no table of assets knows": "unknown agents",
+    "automatic containment needs two members with a view; this verdict has 1": "lonely votes",
+    "silenced": "silences",
+    "rejected by a person": "rejections",
+    "cool-down": "cool-downs",
+    "older than max_age": "what is too old",
+    "died": "crashes",
+    "stopped midway": "switches between admission and send",
+}
+"""By the beginning of the reason: what a set of streams must have met, or it would prove little."""
+
+WAITS = {"rate cap", "waits for approval", "the kill switch is on", "the approval has expired"}
+
+minutes = st.sampled_from([1, 2, 5, 10, 20, 40])
+durations = minutes.map(lambda number: f"{number}m")
+caps = st.fixed_dictionaries({"runs": st.integers(1, 3), "per": durations})
+
+
+def rules(floors: tuple[float, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """A rule a floor, the highest first, so that each of them can be reached."""
+    one = st.fixed_dictionaries(
+        {
+            "kind": st.sampled_from(
+                [("contain", "isolate-host"), ("ticket", "collect-triage-package"), ("note", "notify-on-call")]
+            ),
+            "mode": st.sampled_from(["auto", "auto", "approve"]),
+            "cooldown": durations,
+            "hysteresis": st.sampled_from([0.0, 0.1, 0.2]),
+            "rate": caps,
+            "max_age": durations,
+        },
+        optional={"group": durations, "entity_rate": caps},
+    )
+    drawn = st.tuples(*(one for _ in floors))
+    return drawn.map(lambda ones: [_rule(one, place, floors[place]) for place, one in enumerate(ones)])
+
+
+def _rule(drawn: dict[str, Any], place: int, floor: float) -> dict[str, Any]:
+    tier, playbook = drawn["kind"]
+    more = {key: value for key, value in drawn.items() if key != "kind"}
+    return {"name": f"r{place}", "tier": tier, "playbook": playbook, "min_confidence": floor, **more}
+
+
+POLICIES = st.fixed_dictionaries(
+    {
+        "rules": st.sampled_from([(0.5,), (0.7, 0.5), (0.9, 0.7, 0.5)]).flatmap(rules),
+        "policy": st.sampled_from([{}, {"accept": SECOND_RUN}]),
+        "uniqueness": st.sampled_from(["key", "key", "search", "none"]),
+    }
+)
+replicas = st.integers(0, 1)
+events = st.tuples(
+    st.just("event"),
+    st.sampled_from([0, 0, 1, *range(len(MACHINES))]),
+    st.sampled_from(CLOSE),
+    st.sampled_from([1, 2, 2]),
+)
+turns = st.tuples(st.just("drain"), replicas)
+passing = st.tuples(st.just("passes"), minutes)
+scopes = st.sampled_from(["*", "rule:r0", "entity:host:ws-0", "entity:host:WS-*", "entity:agent:agent-1"])
+switches = st.sampled_from(["kill", "rule:r0", "playbook:isolate-host", "soar:soar", "drift"])
+trouble = st.one_of(
+    st.tuples(st.just("race"), replicas, st.sampled_from(STEPS)),
+    st.tuples(st.just("dies"), replicas, st.sampled_from(STEPS)),
+    st.tuples(st.just("restart"), replicas),
+    st.tuples(st.just("loses"), replicas),
+    st.tuples(st.just("stops"), switches, minutes),
+    st.tuples(st.just("switch_midway"), replicas),
+    st.tuples(st.just("silence"), scopes, st.sampled_from([1, 5, 15])),
+    st.tuples(st.just("decide"), st.integers(0, 5), st.sampled_from([True, True, False]), minutes),
+)
+HAPPENINGS = {"event": events, "turn": turns, "passing": passing, "trouble": trouble}
+OFTEN = ["event"] * 10 + ["turn"] * 6 + ["passing"] * 3 + ["trouble"] * 4
+STREAMS = st.lists(st.sampled_from(OFTEN).flatmap(HAPPENINGS.__getitem__), min_size=25, max_size=70)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    opened = Site(tmp_path)
+    yield opened
+    opened.close()
+
+
+def holds(examples: int, site: Site) -> Counter[str]:
+    """Plays so many policies and streams; returns how often each reason was met."""
+    met: Counter[str] = Counter()
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(POLICIES, STREAMS)
+    def play(drawn: dict[str, Any], stream: list[tuple[Any, ...]]) -> None:
+        world = World(site, drawn)
+        for what, *how in stream:
+            getattr(world, what)(*how)
+        world.ends()
+        met.update(world.met)
+
+    play()
+    return met
+
+
+def test_a_sample_of_policies_and_streams_breaks_no_promise(site: Site) -> None:
+    holds(20, site)
+
+
+@pytest.mark.full
+def test_a_thousand_policies_and_streams_break_no_promise(site: Site) -> None:
+    met = holds(1000, site)
+    assert {what for reason, what in GUARDS.items() if not met[reason]} == set()
+    assert {reason for reason in WAITS if not met[reason]} == set()
