@@ -96,6 +96,7 @@ class _Page(_Told, frozen=True):
 
 
 T = TypeVar("T", bound=_Told)
+_told: Final[Reader[_Told]] = Reader(_Told)
 _row: Final[Reader[_Row]] = Reader(_Row)
 _page: Final[Reader[_Page]] = Reader(_Page)
 
@@ -149,7 +150,7 @@ class SplunkSoar:
             "scope": "all",
             "run": True,
         }
-        started = self._posted(RUNS, body, patience.left())
+        started = self._posted(RUNS, body, _row, patience.left())
         if not started.playbook_run_id:
             raise TransientError(f"POST {RUNS} on {self.name}: the answer names no run", sent=True)
         return self._ref(str(started.playbook_run_id))
@@ -208,7 +209,7 @@ class SplunkSoar:
         there = {one.source_data_identifier for one in self._listed(ARTIFACTS, "container", str(container), _ALL)}
         for artifact in _artifacts(action, evidence(action)):
             if artifact["source_data_identifier"] not in there:
-                self._posted(ARTIFACTS, {**artifact, "container_id": container, "run_automation": False})
+                self._posted(ARTIFACTS, {**artifact, "container_id": container, "run_automation": False}, _told)
 
     def _listed(self, of: str, field: str, value: str, limit: int) -> tuple[_Row, ...]:
         """What has this value in this field, oldest first."""
@@ -221,10 +222,10 @@ class SplunkSoar:
             _, text = self._rest.raw("GET", of, query=query)
             return _accepted(read(text, what), what)
 
-    def _posted(self, place: str, body: Json, seconds: float = SECONDS) -> _Row:
+    def _posted(self, place: str, body: Json, read: Reader[T], seconds: float = SECONDS) -> T:
         what = f"POST {place} on {self.name}"
         _, text = self._rest.raw("POST", place, msgspec.json.encode(body), seconds=seconds)
-        return _accepted(_row(text, what), what)
+        return _accepted(read(text, what), what)
 
     def _ref(self, run_id: str) -> RunRef:
         return RunRef(soar=self.name, run_id=run_id)
