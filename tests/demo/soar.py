@@ -49,6 +49,7 @@ def main() -> int:
     """Runs it. 1 where Node-RED cannot be had on this machine."""
     with tempfile.TemporaryDirectory(prefix="triaged-demo-soar-") as name:
         folder = Path(name)
+        told("Node-RED starts; it is fetched where it never was")
         try:
             node_red = NodeRedTestbed(folder)
         except Unavailable as reason:

@@ -14,6 +14,14 @@ from tests.servers.cache import Unavailable, alone, cached
 
 _FETCH_S = 1500
 _DONE = ".installed"
+_QUIETLY = (
+    "--no-audit",
+    "--no-fund",
+    "--no-progress",
+    "--loglevel=error",
+    "--fetch-retries=1",
+    "--fetch-timeout=60000",
+)
 
 
 @cache
@@ -50,7 +58,7 @@ def _npm(folder: Path, command: Sequence[str]) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise Unavailable("npm is not installed, and what it would fetch is not in the cache")
-    whole = [npm, *command, "--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
+    whole = [npm, *command, *_QUIETLY]
     try:
         done = subprocess.run(whole, cwd=folder, capture_output=True, text=True, timeout=_FETCH_S, check=False)
     except subprocess.TimeoutExpired:

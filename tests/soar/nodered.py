@@ -20,6 +20,19 @@ from tests.soar.webhook import KeyedWebhook
 
 SECRET = "a secret that Node-RED has as well"
 API_KEY = "a key for asking how runs stand"
+PLACES = {
+    "hook": (120, 120),
+    "believe": (300, 120),
+    "route": (460, 120),
+    "finish": (840, 120),
+    "isolate": (640, 60),
+    "notify": (640, 120),
+    "other": (640, 180),
+    "one": (120, 280),
+    "all": (120, 340),
+    "tell": (300, 310),
+    "answer": (640, 310),
+}
 FUNCTIONS = Path(__file__).parent / "flow"
 
 
@@ -52,7 +65,8 @@ def flow() -> Sequence[Mapping[str, Any]]:
 
 
 def node(name: str, kind: str, wires: Sequence[Sequence[str]]) -> dict[str, Any]:
-    return {"id": name, "type": kind, "z": "tab", "name": name, "wires": wires, "x": 0, "y": 0}
+    x, y = PLACES[name]
+    return {"id": name, "type": kind, "z": "tab", "name": name, "wires": wires, "x": x, "y": y}
 
 
 def entry(name: str, value: str) -> dict[str, str]:

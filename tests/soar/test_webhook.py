@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
+from connector import wiring
 from connector.errors import ConfigError, PermanentError, TransientError, TriagedError
 from connector.settings import explain
 from connector.soar.webhook import VALUES, WebhookSettings, WebhookSoar, at, rendered, signature
@@ -21,9 +24,10 @@ from connector.testing import check_soar, examples
 from connector.testing.clock import START
 from connector.types import Action, RunRef
 from tests.policy.hostile import HOSTILE, poisoned
+from tests.servers.certificates import Certificates
 from tests.servers.process import free_port
 from tests.soar.webhook import API_KEY, HOOK, SECRET, TOKEN, Forgetful, Heedful, heedful
-from tests.splunkd.wire import Answer, Request, json_answer
+from tests.splunkd.wire import Answer, Listener, Request, json_answer
 
 NOW = START + timedelta(seconds=5)
 GOLDEN = Path(__file__).parent / "golden" / "webhook.json"
@@ -204,19 +208,18 @@ def test_a_run_that_does_not_end_is_timed_out_and_one_that_nobody_knows_is_waite
 
 
 def test_words_of_a_receiver_are_known_in_any_case_or_told(odd: Odd) -> None:
-    action = examples.action(0)
+    words = {"geschafft": "succeeded", "true": "succeeded", "done": "failed"}
+    hook = soar(odd, status={**odd.soar_config()["status"], "detail": "", "states": words})
 
-    def state(word: Any, **states: str) -> tuple[str, str]:
+    def state(word: Any) -> tuple[str, str]:
         odd.answer = json_answer({"status": word})
-        config = {**odd.soar_config()["status"], "detail": "", "states": states}
-        told = soar(odd, status=config).status(RunRef(soar="hook", run_id="7"), action)
+        told = hook.status(RunRef(soar="hook", run_id="7"), examples.action(0))
         return told.state, told.detail
 
     assert state("COMPLETED") == ("succeeded", "")
     assert state("Crashed") == ("failed", "")
-    assert state("geschafft", geschafft="succeeded") == ("succeeded", "")
-    assert state(True, true="succeeded") == ("succeeded", "")
-    assert state("done", done="failed") == ("failed", "")
+    assert state("geschafft") == state(True) == ("succeeded", "")
+    assert state("done") == ("failed", "")
     for word in ("paused\x07", None, {"a": 1}, 7):
         named, detail = state(word)
         assert named == "running"
@@ -344,6 +347,57 @@ def test_settings_that_could_send_verdicts_astray_are_refused_without_quoting_se
     said = refusal(**table)
     assert told in said
     assert not [secret for secret in (TOKEN, SECRET, "pass@", "too short", "as you can see") if secret in said]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.mark.parametrize(("shown", "trusted", "sent"), [("server", False, 0), ("client", True, 0), ("server", True, 1)])
+def test_who_cannot_prove_to_be_the_host_gets_nothing(
+    certificates: Certificates, shown: str, trusted: bool, sent: int
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates.folder / f"{shown}.crt", certificates.folder / f"{shown}.key")
+    came: list[Request] = []
+
+    def take(request: Request) -> Answer:
+        came.append(request)
+        return json_answer({})
+
+    listener = Listener(take, tls=context)
+    listener.start()
+    table = {"url": f"{listener.url}/x", "hosts": ["127.0.0.1"], "ca_certs": certificates.ca if trusted else None}
+    hook = WebhookSoar("hook", WebhookSettings.model_validate(table), lambda: NOW)
+    try:
+        with nullcontext() if sent else pytest.raises(ConfigError, match="check `ca_certs`, and the name"):
+            hook.run(examples.action(0))
+    finally:
+        listener.stop()
+    assert (len(came), listener.mistakes) == (sent, [])
+
+
+def test_address_secret_and_headers_come_from_the_secrets_directory(tmp_path: Path) -> None:
+    config, secrets = tmp_path / "triaged.toml", tmp_path / "secrets"
+    table = '[soars.flow]\ntype = "webhook"\nhosts = ["soar.example"]\n[soars.flow.status]\nurl = "https://soar.example/{key}"\n'
+    config.write_text(table)
+    secrets.mkdir()
+    for name, value in {
+        "url": f"https://soar.example{HOOK}",
+        "secret": SECRET,
+        "headers__authorization": "Bearer abc",
+        "status__headers__x-api-key": API_KEY,
+    }.items():
+        (secrets / f"soars__flow__{name}").write_text(f"{value}\n")
+    flow = wiring.load_settings(config, secrets).soars["flow"]
+    assert isinstance(flow, WebhookSettings)
+    assert flow.url.get_secret_value() == f"https://soar.example{HOOK}"
+    assert flow.secret is not None
+    assert flow.secret.get_secret_value() == SECRET
+    assert flow.headers["authorization"].get_secret_value() == "Bearer abc"
+    assert flow.status is not None
+    assert flow.status.headers["x-api-key"].get_secret_value() == API_KEY
 
 
 def test_a_pointer_leads_as_the_rfc_says() -> None:

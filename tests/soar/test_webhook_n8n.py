@@ -14,7 +14,7 @@ from connector.testing import check_soar, examples
 from tests.daemon.site import Site
 from tests.soar.n8n import N8nTestbed, plugin
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]  # the first of them may fetch n8n
 
 EVENTS = 3
 

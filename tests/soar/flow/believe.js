@@ -9,12 +9,16 @@ const isSigned = (signatures || "")
 if (!isSigned || !(Math.abs(Date.now() / 1000 - Number(at)) < 300)) {
     return [{ ...msg, statusCode: 401, payload: { message: "not signed by Triaged" } }, null];
 }
-// Only one key, only one run: whatever is sent again gets the answer of the first time.
+// One key, one run: whatever is sent again gets the answer of the first time. No key comes again after a week.
+const KEPT_MS = 7 * 24 * 3600 * 1000;
 const runs = flow.get("runs") || {};
 const key = msg.req.headers["idempotency-key"];
 const isNew = !Object.hasOwn(runs, key);
 if (isNew) {
-    runs[key] = { id: msg._msgid, key, status: "running" };
+    for (const old of Object.values(runs)) {
+        if (Date.now() - old.at > KEPT_MS) delete runs[old.key];
+    }
+    runs[key] = { id: msg._msgid, key, at: Date.now(), status: "running" };
     flow.set("runs", runs);
 }
 const answer = { ...msg, statusCode: isNew ? 202 : 200, payload: { id: runs[key].id } };
