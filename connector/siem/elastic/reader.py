@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from connector.siem.elastic.client import Cluster
 from connector.siem.elastic.faults import GoneError, MissingError, UnreadableError
 from connector.siem.elastic.flavour import HITS
 from connector.siem.elastic.hits import Hits, SearchReply, Shards
+from connector.siem.elastic.slices import Part, sliced, together
 
 EMPTY: Final = "-"
 """The point in time of a pattern that matches no index, which not every server can make."""
@@ -25,15 +27,20 @@ _KEPT_OPEN: Final = 64
 
 
 class Reader:
-    """Asks one cluster for what some indices hold. The size of its pages follows the size of their documents."""
+    """Asks one cluster for what some indices hold. The size of its pages follows the size of their documents.
 
-    def __init__(self, cluster: Cluster, index: Sequence[str], *, page: int, keep_alive: int) -> None:
+    With ``slices`` a page is asked for by so many searches at once.
+    """
+
+    def __init__(self, cluster: Cluster, index: Sequence[str], *, page: int, keep_alive: int, slices: int = 1) -> None:
         self._cluster = cluster
         self._index = ",".join(index)
         self._keep_alive = f"{keep_alive}s"
         self._most = page
         self._page = min(page, _FIRST_PAGE)
         self._spent: deque[str] = deque(maxlen=_KEPT_OPEN)
+        self._slices = slices
+        self._lanes = ThreadPoolExecutor(slices, "slice") if slices > 1 else None
 
     def now(self) -> int | None:
         """The server's clock in milliseconds; None while no index is there.
@@ -88,6 +95,8 @@ class Reader:
         """Closes what was given up."""
         while self._spent:
             self._close(self._spent.popleft())
+        if self._lanes is not None:
+            self._lanes.shutdown(cancel_futures=True)
 
     def page(self, pit: str, body: Mapping[str, Any], wanted: int) -> tuple[SearchReply, bool]:
         """One page of at most so many documents, and whether it is the last. After a failure the next pages are smaller, since what failed may have been their size.
@@ -98,7 +107,7 @@ class Reader:
             return SearchReply(), True
         whole = {**body, "track_total_hits": False, "pit": {"id": pit, "keep_alive": self._keep_alive}}
         try:
-            reply, size = self._readable(whole, max(1, min(self._page, wanted)))
+            parts = self._parts(whole, max(1, min(self._page, wanted)))
         except MissingError as error:  # an index of the point in time was deleted
             raise GoneError(str(error), sent=True) from error
         except GoneError:
@@ -106,23 +115,29 @@ class Reader:
         except TransientError:
             self._page = max(_SMALLEST_PAGE, self._page // 2)
             raise
-        hits = reply.hits.hits
-        if hits:
-            each = max(1, sum(len(bytes(hit.source)) for hit in hits) // len(hits))
+        sizes = [len(bytes(hit.source)) for part in parts for hit in part.reply.hits.hits]
+        if sizes:
+            each = max(1, sum(sizes) // len(sizes))
             self._page = max(_SMALLEST_PAGE, min(self._most, 2 * self._page, _PAGE_BYTES // each))
-        return reply, len(hits) < size
+        return together(parts, pit, wanted)
 
-    def _readable(self, body: Mapping[str, Any], size: int) -> tuple[SearchReply, int]:
+    def _parts(self, body: Mapping[str, Any], size: int) -> list[Part]:
+        if self._lanes is None:
+            return [self._readable(body, size)]
+        each = -(-size // self._slices)
+        return list(self._lanes.map(lambda one: self._readable(one, each), sliced(body, self._slices)))
+
+    def _readable(self, body: Mapping[str, Any], size: int) -> Part:
         """A page of so many, and how many that were; fewer where one cannot be decoded, which then comes without itself."""
         what = f"searching {self._index}"
         while True:
             try:
-                return self._ask(what, "/_search", {**body, "size": size}), size
+                return Part(self._ask(what, "/_search", {**body, "size": size}), size)
             except UnreadableError as error:
                 if size == 1:
                     reply = self._ask(what, "/_search", {**body, "size": 1, "_source": False})
                     hits = tuple(msgspec.structs.replace(hit, fault=str(error)) for hit in reply.hits.hits)
-                    return msgspec.structs.replace(reply, hits=Hits(hits=hits)), 1
+                    return Part(msgspec.structs.replace(reply, hits=Hits(hits=hits)), 1)
                 size //= 2
 
     def _search(self, what: str, body: Mapping[str, Any]) -> SearchReply:

@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 from connector.errors import ConfigError
 from connector.ports import Clock
 from connector.settings import Every, SourceSettings
+from connector.siem.elastic.alerts import alert_id
 from connector.siem.elastic.client import Cluster, Connection
 from connector.siem.elastic.faults import GoneError
 from connector.siem.elastic.hits import Hit
@@ -52,7 +53,8 @@ class ElasticSourceConfig(SourceSettings, Connection):
     exclude: tuple[str, ...] = Field(
         ("triaged-*",), description="indices that are left out: those that Triaged's role alone may write"
     )
-    page: int = Field(1000, ge=1, le=10_000, description="hits a search; fewer where documents are large")
+    page: int = Field(1000, ge=1, le=10_000, description="hits a page; fewer where documents are large")
+    slices: int = Field(1, ge=1, le=16, description="searches at once that a page is asked for with")
     keep_alive: Every = Field(timedelta(minutes=5), description="how long a point in time outlives its last search")
 
     @field_validator("index")
@@ -101,7 +103,11 @@ class ElasticSource:
         self._asked = Asked(config.query, config.time_field, config.missing, config.exclude)
         self._cluster = Cluster(config)
         self._reader = Reader(
-            self._cluster, config.index, page=config.page, keep_alive=max(1, int(config.keep_alive.total_seconds()))
+            self._cluster,
+            config.index,
+            page=config.page,
+            keep_alive=max(1, int(config.keep_alive.total_seconds())),
+            slices=config.slices,
         )
         self._settle = config.settle // timedelta(microseconds=1)
         self._checked: float | None = None
@@ -232,7 +238,9 @@ class ElasticSource:
             yield RawEvent(
                 deployment=self.deployment,
                 native_id=self._identity(hit),
-                ref=SourceRef(siem=self.deployment, index=hit.index, id=hit.id),
+                ref=SourceRef(
+                    siem=self.deployment, index=hit.index, id=hit.id, alert=alert_id(hit.index, hit.id)
+                ),
                 data=source,
                 position=Position(partition=span.partition, offset=offset),
                 place=f"{hit.index}/{hit.id}",
