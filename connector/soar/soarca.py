@@ -56,7 +56,7 @@ class SoarcaSettings(RestSettings):
     token: HeaderSecret | None = Field(None, description="a bearer token, where SOARCA runs with AUTH_ENABLED")
     playbooks: Path | None = Field(None, description="a folder of CACAO playbooks; absent: the shipped ones")
     capabilities: dict[str, str] = Field(
-        {}, description="command types and who runs them: fins, and capabilities that are not named as SOARCA 1.1 does"
+        {}, description="command types, and the capability or fin that runs each, beside SOARCA's own"
     )
     index_delay: Every = Field(timedelta(seconds=10), description="how long a run may take to be reported")
     run_timeout: Every = Field(timedelta(days=1), description="how long a run may go on before it counts as timed out")

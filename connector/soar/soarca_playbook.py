@@ -1,6 +1,6 @@
 """A playbook as SOARCA carries it out: filled from an action, and in the words that its capabilities want.
 
-What is changed, since SOARCA reads three things in its own way (source: its executors, version 1.1)::
+What is changed, since SOARCA reads three things in its own way (source: the executors of its releases 1.x)::
 
     agent       names the capability of SOARCA that acts; the agent that the playbook names becomes a target, and a step
                 without a target does nothing, successfully

@@ -5,7 +5,8 @@ the case template of that playbook, where there is one) or closes it. Either is 
 
 ``uniqueness`` is ``key``: the triple of type, source and sourceRef is unique in an organisation, and sourceRef is the action's
 key. A second alert is refused with 400 and ``CreateError``, from 5.6 on with 409, and the first one is found by its name,
-``type;source;sourceRef``. API reference: https://docs.strangebee.com/thehive/api-docs/ (5.6).
+``type;source;sourceRef``. Its open predecessor looked for the triple and then wrote, so a second request waits until a first
+one that got no answer is surely over. API reference: https://docs.strangebee.com/thehive/api-docs/ (5.6).
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class TheHiveSettings(RestSettings):
     case_templates: dict[str, str] = Field({}, description="our playbooks by name: the case template for each")
     tlp: int = Field(2, ge=0, le=4, description="Traffic Light Protocol of the alerts: 2 is amber")
     pap: int = Field(2, ge=0, le=3, description="Permissible Actions Protocol of the alerts: 2 is amber")
+    index_delay: Every = Field(
+        timedelta(seconds=5), description="how long a request that got no answer may still be under way"
+    )
     run_timeout: Every = Field(
         timedelta(days=7), description="how long an alert may wait before it counts as timed out"
     )
@@ -86,10 +90,10 @@ class TheHive:
 
     Config: ClassVar[type[SoarSettings]] = TheHiveSettings
     uniqueness: Literal["key", "search", "none"] = "key"
-    index_delay: float = 0.0
 
     def __init__(self, name: str, config: TheHiveSettings, clock: Clock) -> None:
         self.name = name
+        self.index_delay = config.index_delay.total_seconds()
         self._config = config
         self._clock = clock
         headers = {"Authorization": f"Bearer {config.api_key.get_secret_value()}"}

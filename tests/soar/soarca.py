@@ -1,7 +1,7 @@
 """SOARCA as its source has it: a playbook is checked, an execution started, and the latest ten are reported.
 
 ``carried_out`` is what its capabilities would do: the executors' own rules (targets, addresses, variables as bare text),
-read from the source of version 1.1.
+read from the source of its releases 1.x.
 """
 
 from __future__ import annotations

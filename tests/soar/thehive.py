@@ -31,7 +31,7 @@ class TheHivePlatform(Platform):
         self._ids = itertools.count(40_964_216, 4096)
 
     def soar_config(self) -> Mapping[str, Any]:
-        return {"type": "thehive", "url": self.url, "api_key": KEY}
+        return {"type": "thehive", "url": self.url, "api_key": KEY, "index_delay": "PT0.05S"}
 
     def starts(self, request: Request) -> bool:
         return request.method == "POST" and request.path == "/api/v1/alert"
