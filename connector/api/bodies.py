@@ -63,10 +63,10 @@ class Lookup(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Word(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of an approval or a rejection: why, and for how long an approval holds."""
+    """The body of an approval or a rejection: why, and for how long an approval holds; absent: as the rule says."""
 
     reason: Annotated[str, msgspec.Meta(max_length=2000)] = ""
-    hours: Hours = 1.0
+    hours: Hours | None = None
 
 
 _CLASSIFY: Final = msgspec.json.Decoder(Classify)

@@ -114,9 +114,16 @@ class V1:
 
         def work(body: bytes) -> Response:
             word = bodies.word(body)
-            expires_at = self._desk.clock() + timedelta(hours=word.hours) if state == "approved" else None
-            who = f"api:{client.name}"
-            ruling = approvals.rule(self._desk.ledger, key, state, who, reason=word.reason, expires_at=expires_at)
+            ruling = approvals.rule(
+                self._desk.ledger,
+                key,
+                state,
+                f"api:{client.name}",
+                reason=word.reason,
+                policy=self._desk.policy(),
+                now=self._desk.clock(),
+                holds=None if word.hours is None else timedelta(hours=word.hours),
+            )
             if ruling is None:
                 raise Refusal(404, f"no action with the key {key[:64]} waits")
             return answer(ruling.approval, 200 if ruling.changed else 409)

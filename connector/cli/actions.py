@@ -39,17 +39,19 @@ def actions(config: options.Config = None, secrets_dir: options.Secrets = None) 
 def approve(
     key: Key,
     reason: Reason = "",
-    hours: Annotated[float, typer.Option(min=0.01, help="For how long the approval holds.")] = 1.0,
+    hours: Annotated[
+        float | None, typer.Option(min=0.01, help="For how long the approval holds; absent: as its rule says.")
+    ] = None,
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
 ) -> None:
     """Let a waiting playbook run start. The policy still has its say: caps, silences, protected assets."""
-    _decide(key, reason, config, secrets_dir, approved=True, expires_at=datetime.now(UTC) + timedelta(hours=hours))
+    _decide(key, reason, config, secrets_dir, approved=True, holds=None if hours is None else timedelta(hours=hours))
 
 
 def reject(key: Key, reason: Reason = "", config: options.Config = None, secrets_dir: options.Secrets = None) -> None:
     """Refuse a waiting playbook run for good."""
-    _decide(key, reason, config, secrets_dir, approved=False, expires_at=None)
+    _decide(key, reason, config, secrets_dir, approved=False, holds=None)
 
 
 def _decide(
@@ -59,16 +61,20 @@ def _decide(
     secrets_dir: options.Secrets,
     *,
     approved: bool,
-    expires_at: datetime | None,
+    holds: timedelta | None,
 ) -> None:
-    with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
-        state: Literal["approved", "rejected"] = "approved" if approved else "rejected"
-        ruling = approvals.rule(ledger, key, state, getpass.getuser(), reason=reason, expires_at=expires_at)
+    settings = options.settings(config, secrets_dir)
+    state: Literal["approved", "rejected"] = "approved" if approved else "rejected"
+    policy, now = wiring.load_policy(settings), datetime.now(UTC)
+    with wiring.opened_ledger(settings) as ledger:
+        ruling = approvals.rule(
+            ledger, key, state, getpass.getuser(), reason=reason, policy=policy, now=now, holds=holds
+        )
     if ruling is None:
         raise ConfigError(f"no action with the key {key} waits; `triaged actions` lists those that do")
     held = ruling.approval
     until = f" until {held.expires_at.isoformat(timespec='minutes')}" if held.expires_at else ""
-    holds = f"{held.state} by {held.who}{until}"
+    standing = f"{held.state} by {held.who}{until}"
     if not ruling.changed:
-        raise ConfigError(f"{key}: nothing changed, an earlier decision stands: {holds}")
-    typer.echo(f"{key}: {holds}")
+        raise ConfigError(f"{key}: nothing changed, an earlier decision stands: {standing}")
+    typer.echo(f"{key}: {standing}")

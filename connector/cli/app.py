@@ -20,6 +20,7 @@ from connector.cli import (
     model,
     playbook,
     policy,
+    silences,
     splunk,
     train,
 )
@@ -59,6 +60,8 @@ app.command("replay")(ledger.replay)
 app.command("actions")(actions.actions)
 app.command("approve")(actions.approve)
 app.command("reject")(actions.reject)
+app.command("silence")(silences.silence)
+app.command("silences")(silences.silences)
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")

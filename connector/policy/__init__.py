@@ -7,6 +7,7 @@ from connector.policy.document import document, error_document, record_document,
 from connector.policy.enrichment import Enrichment
 from connector.policy.facts import verdict_name
 from connector.policy.model import Policy, Rule
+from connector.policy.silences import is_silence
 
 __all__ = [
     "KILL_SWITCH",
@@ -26,6 +27,7 @@ __all__ = [
     "decide",
     "document",
     "error_document",
+    "is_silence",
     "is_switch",
     "record_document",
     "risk_score",
