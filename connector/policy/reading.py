@@ -57,6 +57,7 @@ _AS_THEY_ARE: Final = tuple(name for name in _Triaged.__struct_fields__ if name 
 def verdict_in(found: Document) -> Verdict:
     """The verdict that a document holds; what documents leave out (when it was decided) is absent.
 
+    ``passed`` is what the document names: techniques of the catalogue, and the parent of each sub-technique.
     Raises ``PermanentError`` that says where it is no verdict.
     """
     try:

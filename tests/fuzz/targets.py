@@ -31,6 +31,7 @@ from connector.policy import Policy, decide
 from connector.policy.cacao import Variable
 from connector.policy.document import document
 from connector.policy.playbooks import read_playbook
+from connector.policy.reading import verdict_in
 from connector.policy.render import render as render_playbook
 from connector.policy.variables import SOURCES, TYPES, substitute, values
 from connector.siem.files import FilesSource, FilesSourceConfig
@@ -203,8 +204,11 @@ def _policy(data: bytes) -> None:
     table = cases.contain(playbook=slug) if cases.LOADED[slug].contains else cases.rule(playbook=slug)
     passed = draw.one((("T1003",), ("T1003", "T1003.001", "T1027"), ("T9999",)))
     decision = decide(event, cases.prediction(0.95, *passed), cases.context(), cases.policy(table))
-    msgspec.json.encode(document(decision.verdict))
+    read = verdict_in(msgspec.json.decode(msgspec.json.encode(document(decision.verdict))))
     for action in decision.actions:
+        again = msgspec.structs.replace(action, verdict=read, entity=read.entity)
+        told = SOURCES.keys() - {"__techniques__"}  # a document names those of the catalogue, and their parents
+        assert all(SOURCES[name](again) == SOURCES[name](action) for name in told), (read, decision.verdict)
         with allowed():
             msgspec.json.encode(render_playbook(cases.LOADED[slug], action))
             variable = Variable(type=draw.one(sorted(TYPES)), external=True)

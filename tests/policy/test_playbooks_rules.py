@@ -41,6 +41,14 @@ MARKING = uid("marking-tlp", 8)
 EXTENSION = uid("extension-definition", 8)
 SIGN_IN = uid("http-basic", 8)
 MADE = {"created_by": uid("identity"), "created": "2026-01-01T00:00:00.000Z"}
+IEP = {
+    **dict.fromkeys(("name", "description", "tlp", "encrypt_in_transit", "permitted_actions", "attribution"), "x"),
+    **dict.fromkeys(("affected_party_notifications", "unmodified_resale"), "x"),
+    "iep_version": 2,
+    "start_date": "2026-01-01T00:00:00Z",
+    "end_date": None,
+    "external_references": ["x"],
+}
 A_COMMAND = f"workflow.{FIRST}.commands[0]"
 REQUEST: dict[str, Any] = {"type": "http-api", "command": "POST /x HTTP/1.1"}
 IF = {"condition": "__confidence__:value > 0.9"}
@@ -331,6 +339,8 @@ def test_each_way_to_break_a_rule_is_told_with_its_place(rule: str, edits: list[
             branching("switch-condition", switch="__x__:value", cases={"a b": END}),
             f"in workflow.{uid('switch-condition')}",
         ),
+        (branching("switch-condition", switch="__x__", cases={"a": END}), f"in workflow.{uid('switch-condition')}"),
+        (branching("if-condition", condition="", on_true=END), f"in workflow.{uid('if-condition')}"),
         (branching("parallel", next_steps=[FIRST]), f"in workflow.{uid('parallel')}"),
     ],
 )
@@ -372,6 +382,7 @@ def test_a_signature_names_one_key() -> None:
          agent(authentication_info=SIGN_IN, port="443", category=["endpoint"])],
         [defined("data_marking_definitions", "marking-tlp", id=MARKING, **MADE, tlpv2_level="TLP:AMBER+STRICT"),
          put(markings=[MARKING])],
+        [defined("data_marking_definitions", "marking-iep", id=MARKING, **MADE, **IEP)],
         [defined("extension_definitions", "extension-definition", name="x", created_by=uid("identity"), schema="s", version="1"),
          step(step_extensions={EXTENSION: {"a": 1}}), put(playbook_extensions={EXTENSION: {}})],
         [variable("__source_address__", type="ipv4-addr", external=True),

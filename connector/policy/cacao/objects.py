@@ -27,6 +27,8 @@ Percent: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0)]
 Some: TypeAlias = Annotated[tuple[T, ...], Meta(min_length=1)]
 """A list that is left out rather than empty."""
+Condition: TypeAlias = Annotated[str, Meta(min_length=1)]
+"""An expression of the STIX patterning grammar, which is the engine's to read."""
 Case: TypeAlias = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{0,250}$")]
 Objects: TypeAlias = Mapping[Identifier, Mapping[str, Json]]
 
@@ -177,7 +179,7 @@ class Parallel(Step, tag="parallel", frozen=True, kw_only=True):
 class IfCondition(Step, tag="if-condition", frozen=True, kw_only=True):
     """One branch or the other."""
 
-    condition: str
+    condition: Condition
     on_true: Identifier
     on_false: Identifier | None = None
 
@@ -189,7 +191,7 @@ class IfCondition(Step, tag="if-condition", frozen=True, kw_only=True):
 class WhileCondition(Step, tag="while-condition", frozen=True, kw_only=True):
     """A branch, again and again."""
 
-    condition: str
+    condition: Condition
     on_true: Identifier
 
     def branches(self) -> Mapping[str, str]:
@@ -200,7 +202,7 @@ class WhileCondition(Step, tag="while-condition", frozen=True, kw_only=True):
 class SwitchCondition(Step, tag="switch-condition", frozen=True, kw_only=True):
     """A branch for each value."""
 
-    switch: str
+    switch: Annotated[str, Meta(pattern=r"^__[a-zA-Z_][a-zA-Z0-9_-]{0,199}__:value$")]
     cases: Annotated[Mapping[Case, Identifier], Meta(min_length=1)]
 
     def branches(self) -> Mapping[str, str]:
