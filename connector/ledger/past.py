@@ -50,7 +50,7 @@ class Past(Room):
     def past_actions(self, soar: str, keys: Collection[str]) -> dict[str, PastAction]:
         """What became of those of these actions that were ever queued for the SOAR, by key."""
         query = (
-            sa.select(outbox.c.record_id, outbox.c.state, outbox.c.reason, runs.c.state.label("run"), runs.c.detail)
+            sa.select(outbox, runs.c.state.label("run"), runs.c.detail)
             .outerjoin(runs, runs.c.action_key == outbox.c.record_id)
             .where(outbox.c.target == soar, outbox.c.payload.is_not(None), outbox.c.kind == "action")
         )
@@ -107,11 +107,11 @@ class Past(Room):
         Read in pages; what is kept grows with what people closed, not with events.
         """
         latest: dict[str, tuple[datetime, tuple[str, ...], str | None]] = {}
-        after = ""
+        page = sa.select(dispositions.c.id, dispositions.c.document).order_by(dispositions.c.id).limit(_PAGE)
+        after: str | None = None
         while True:
-            page = sa.select(dispositions.c.id, dispositions.c.document).where(dispositions.c.id > after)
             with self._db.read() as tx:
-                rows = tx.execute(page.order_by(dispositions.c.id).limit(_PAGE)).all()
+                rows = tx.execute(page if after is None else page.where(dispositions.c.id > after)).all()
             for change in (_change(row.document) for row in rows):
                 before = latest.get(change.alert_id)
                 if not change.machine and change.event_ids and (before is None or before[0] <= change.changed_at):
@@ -146,5 +146,5 @@ def _number_before(tx: Tx, at: int) -> int:
 
 def _past(row: Any) -> PastAction:
     if row.run is not None:
-        return PastAction(state="refused" if row.run == "refused" else "ran", reason=row.detail)
-    return PastAction(state="waiting" if row.state == OPEN else "failed", reason=row.reason)
+        return PastAction(number=row.id, state="refused" if row.run == "refused" else "ran", reason=row.detail)
+    return PastAction(number=row.id, state="waiting" if row.state == OPEN else "failed", reason=row.reason)

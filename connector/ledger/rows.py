@@ -230,8 +230,12 @@ class PastSilence(Noun, frozen=True):
 
 
 class PastAction(Noun, frozen=True):
-    """What became of an action. ``failed``: it is a dead letter, because its SOAR was full, refused it or is unclear."""
+    """What became of an action. ``failed``: it is a dead letter, because its SOAR was full, refused it or is unclear.
 
+    ``number``: actions are numbered in the order in which they were proposed.
+    """
+
+    number: int
     state: Literal["ran", "refused", "waiting", "failed"]
     reason: str
 

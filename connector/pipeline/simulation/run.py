@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +17,9 @@ from connector.pipeline.simulation.arm import Arm, Fate, Site
 from connector.pipeline.simulation.books import Recorded, SimulatedBooks
 from connector.pipeline.simulation.report import Agreement, Brief, Changes, Report, SideSums
 from connector.policy import Policy
-from connector.policy.facts import facts_again
+from connector.policy.decide import proposals
+from connector.policy.facts import Facts, facts_again
+from connector.policy.matching import matching
 from connector.types import Action, ModelRef, Verdict
 
 COMPARED: Final = 500
@@ -45,14 +50,14 @@ def simulate(
     arms = [Arm(policy, site, _books(ledger, policy, since)) for policy in (today, new)]
     tally = _Tally(ledger, (today, new))
     verdicts = 0
-    for at, verdict in ledger.verdicts_in(since, until):
-        if verdict.revision > 1:
-            continue  # scored again: it never triggers
-        verdicts += 1
+    for at, written in groupby(ledger.verdicts_in(since, until), itemgetter(0)):
         for side, arm in enumerate(arms):
             tally.ended(side, arm.ended(at))
-        facts = facts_again(verdict, thresholds(verdict.model), at)
-        tally.offered(verdict, at, [arm.offer(verdict, facts, at) for arm in arms])
+        # of revision 2 on, a verdict was scored again: that never triggers
+        batch = [(v, facts_again(v, thresholds(v.model), at)) for _, v in written if v.revision == 1]
+        verdicts += len(batch)
+        for verdict, facts in _in_order(ledger, batch, today):
+            tally.offered(verdict, at, [arm.offer(verdict, facts, at) for arm in arms])
     for side, arm in enumerate(arms):
         tally.ended(side, arm.ended(until))
         tally.ended(side, arm.left())
@@ -71,6 +76,22 @@ def simulate(
         record=tally.record(since, until),
         unknowable=tuple(_unknowable(today, new)),
     )
+
+
+def _in_order(ledger: Ledger, batch: list[tuple[Verdict, Facts]], today: Policy) -> Iterable[tuple[Verdict, Facts]]:
+    """What was committed at once, in the order in which it was proposed: verdicts lie in that of their ids."""
+    keys: dict[str, tuple[str, str]] = {}
+    for verdict, facts in batch if len(batch) > 1 else ():
+        for action in proposals(matching(facts, today), verdict, facts.at):
+            keys[verdict.record_id] = (action.soar, action.key)
+    if len(keys) < 2:
+        return batch
+    numbers = {
+        (soar, key): past.number
+        for soar in {soar for soar, _ in keys.values()}
+        for key, past in ledger.past_actions(soar, {key for of, key in keys.values() if of == soar}).items()
+    }
+    return sorted(batch, key=lambda pair: numbers.get(keys.get(pair[0].record_id, ("", "")), sys.maxsize))
 
 
 def _books(ledger: Ledger, policy: Policy, since: datetime) -> SimulatedBooks:

@@ -1,0 +1,129 @@
+"""A simulation is decide and admit under the clock of then: today's policy gives exactly what the daemon did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+
+from connector.policy import Policy
+from connector.types import Cursor, DispositionChange
+from tests.pipeline.watch import Watch, event, json_of, prediction
+from tests.policy.cases import contain, policy as built, rule
+
+HOSTS = ("a", "b", "c")
+LONG = {"max_age": "1d", "rate": {"runs": 1000, "per": "1h"}}
+
+
+def policy(*rules: dict[str, Any], **more: Any) -> Policy:
+    return built(*rules, soar="soar", **more)
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Callable[..., Watch]]:
+    made: list[Watch] = []
+
+    def make(in_force: Policy, **more: Any) -> Watch:
+        made.append(Watch(tmp_path, in_force, **more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+durations = st.sampled_from(["1m", "5m", "20m", "2h"])
+caps = st.fixed_dictionaries({"runs": st.integers(1, 3), "per": durations})
+rules = st.fixed_dictionaries(
+    {
+        "min_confidence": st.sampled_from([0.0, 0.5, "malicious", "trigger"]),
+        "mode": st.sampled_from(["auto", "auto", "approve", "suggest"]),
+        "cooldown": durations,
+        "rate": caps,
+        "max_age": durations,
+    },
+    optional={
+        "techniques": st.sampled_from([["T1003"], ["T1059"]]),
+        "hysteresis": st.sampled_from([0.05, 0.3]),
+        "group": durations,
+        "entity_rate": caps,
+        "quorum": st.integers(1, 2),
+    },
+)
+policies = st.lists(st.tuples(st.sampled_from(["ticket", "ticket", "contain"]), rules), min_size=1, max_size=3)
+sights = st.tuples(
+    st.just("see"), st.sampled_from(HOSTS), st.sampled_from([0.1, 0.45, 0.55, 0.75, 0.9]), st.sampled_from(["T1003", "T1059"])
+)
+steps = st.one_of(
+    sights,
+    sights,
+    sights,
+    st.tuples(st.just("approve"), st.booleans(), st.integers(1, 90)),
+    st.tuples(st.just("switch"), st.sampled_from(["kill", "rule:r0", "playbook:isolate-host", "drift"]), st.booleans()),
+    st.tuples(st.just("silence"), st.sampled_from(["*", "rule:r1", "entity:host:a", "entity:agent:agent-b"]), st.integers(1, 60)),
+)
+streams = st.lists(st.tuples(st.integers(1, 2000), steps), min_size=5, max_size=25)
+
+
+def lived(one: Watch, stream: list[tuple[int, tuple[Any, ...]]]) -> None:
+    """What happens to a daemon: events, and what people do meanwhile."""
+    for number, (seconds, step) in enumerate(stream):
+        one.pass_time(seconds)
+        if step[0] == "see":
+            _, host, p, technique = step
+            # two at once, so that what one batch does to itself is seen too
+            one.see(*((event(f"{number}-{n}", host), prediction(p, technique)) for n in range(2)))
+        elif step[0] == "approve":
+            waiting = one.ledger.waiting(1)
+            if waiting:
+                state = "approved" if step[1] else "rejected"
+                expires = one.clock() + timedelta(minutes=step[2])
+                one.ledger.set_approval(waiting[0][0].key, state, "ana", expires_at=expires)
+        elif step[0] == "switch":
+            one.ledger.set_switch(step[1], on=step[2], who="ana")
+        else:
+            one.ledger.add_silence(step[1], one.clock() + timedelta(minutes=step[2]), "ana", "noisy")
+    one.pass_time(1000)
+
+
+def compared(directory: Path, tables: list[tuple[str, dict[str, Any]]], stream: list[Any]) -> None:
+    made = {"ticket": rule, "contain": contain}
+    of_rules = [made[tier](f"r{number}", **keys) for number, (tier, keys) in enumerate(tables)]
+    in_force = policy(*of_rules, protected={"hosts": ["c"]})
+    one = Watch(directory, in_force)
+    try:
+        lived(one, stream)
+        before = one.content()
+        report = one.simulate(in_force)
+        assert report.record.other == {}, report.record
+        assert (report.record.unknown, report.record.only_recorded) == (0, 0)
+        assert report.today == report.new
+        assert (report.gained, report.lost, report.moved, report.examples) == (0, 0, 0, ())
+        assert report.today.runs == len(one.runs()) == sum(one.runs().values())
+        assert one.content() == before, "a simulation writes nothing"
+    finally:
+        one.close()
+        one.path.unlink()
+
+
+QUICKLY = (Phase.explicit, Phase.reuse, Phase.generate)
+"""A stream that fails is short enough to be read as it is; to shrink it takes many minutes."""
+
+SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+
+
+@settings(max_examples=12, deadline=None, phases=QUICKLY, suppress_health_check=SLOW)
+@given(tables=policies, stream=streams)
+def test_todays_policy_simulated_is_exactly_what_the_daemon_did(tmp_path, tables, stream) -> None:
+    compared(tmp_path, tables, stream)
+
+
+@pytest.mark.full
+@settings(max_examples=1000, deadline=None, phases=QUICKLY, suppress_health_check=SLOW)
+@given(tables=policies, stream=streams)
+def test_todays_policy_simulated_is_exactly_what_the_daemon_did_a_thousand_times(tmp_path, tables, stream) -> None:
+    compared(tmp_path, tables, stream)
