@@ -453,8 +453,12 @@ def _below(schema: Mapping[str, Any], node: Mapping[str, Any], part: str) -> tup
 
 
 def _resolve(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
-    while "$ref" in node:
-        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    """What a reference stands for; of a table that may be absent, the table."""
+    while "$ref" in node or "anyOf" in node:
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        else:
+            node = next((choice for choice in node["anyOf"] if choice.get("type") != "null"), {})
     return node
 
 

@@ -73,13 +73,17 @@ class Batch(Noun, Generic[T], frozen=True):
 
 
 class SourceRef(Noun, frozen=True):
-    """Where an event stands in its SIEM, as an analyst would look it up; ``event_id`` and ``module`` as it names them."""
+    """Where an event stands in its SIEM, as an analyst would look it up; ``event_id`` and ``module`` as it names them.
+
+    ``alert`` is set by a source alone, where the event is itself an alert there: the name by which it can be changed.
+    """
 
     siem: str
     index: str
     id: str
     event_id: str | None = None
     module: str | None = None
+    alert: str | None = None
 
 
 class RawEvent(Noun, frozen=True):

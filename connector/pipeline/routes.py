@@ -11,7 +11,7 @@ from connector.policy import Decision
 from connector.ports import SiemWriter
 from connector.settings import SoarSettings, SourceSettings, TargetSettings
 from connector.telemetry import PENDING, Signal, emit
-from connector.types import Action, Record, Verdict
+from connector.types import Action, AlertUpdate, Record, Verdict
 
 
 class Routes:
@@ -50,24 +50,25 @@ class Routes:
         return None
 
     def rows(self, source: str, decisions: Sequence[Decision]) -> list[OutboxRow]:
-        """Outbox rows for verdicts and for the actions that they propose; their SOARs were all found at the start."""
+        """Outbox rows for verdicts, for the alerts that they change, and for the actions that they propose.
+
+        The SOARs of actions were all found at the start.
+        """
         rows = [
             OutboxRow(record_id=d.verdict.record_id, target=target, cause=d.verdict.record_id)
             for target in self.writers_of(Verdict, source)
             for d in decisions
         ]
+        changes = [d.alert for d in decisions if d.alert is not None]
+        for target in self.writers_of(AlertUpdate, source) if changes else ():
+            rows += [record_row(change, target, change.cause) for change in changes]
         rows += [action_row(action) for d in decisions for action in d.actions]
         return self._fit(rows)
 
     def follow_ups(self, records: Iterable[Record]) -> list[OutboxRow]:
         """Rows that carry follow-up records to every writer that takes their kind; each hangs on its cause."""
         rows = [
-            OutboxRow(
-                record_id=record.record_id,
-                target=target,
-                cause=getattr(record, "cause", None),
-                payload=msgspec.json.encode(record),
-            )
+            record_row(record, target, getattr(record, "cause", None))
             for record in records
             for target in self.writers_of(type(record))
         ]
@@ -75,13 +76,7 @@ class Routes:
 
     def caused(self, record: Record, cause: str, source: str) -> list[OutboxRow]:
         """Rows for a record that hangs on a verdict of this source, to the writers that take both."""
-        payload = msgspec.json.encode(record)
-        return self._fit(
-            [
-                OutboxRow(record_id=record.record_id, target=target, cause=cause, payload=payload)
-                for target in self.writers_of(type(record), source)
-            ]
-        )
+        return self._fit([record_row(record, target, cause) for target in self.writers_of(type(record), source)])
 
     def _fit(self, rows: list[OutboxRow]) -> list[OutboxRow]:
         """Parks what is beyond a target's limit: it becomes a dead letter, which `triaged replay` queues again."""
@@ -100,6 +95,11 @@ class Routes:
                     row = msgspec.structs.replace(row, parked="target is full")  # noqa: PLW2901 (the parked form)
             fitted.append(row)
         return fitted
+
+
+def record_row(record: Record, target: str, cause: str | None) -> OutboxRow:
+    """The outbox row that carries a record to a target; it hangs on its cause."""
+    return OutboxRow(record_id=record.record_id, target=target, cause=cause, payload=msgspec.json.encode(record))
 
 
 def action_row(action: Action) -> OutboxRow:

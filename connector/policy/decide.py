@@ -10,6 +10,7 @@ import msgspec
 
 from connector import identity
 from connector.policy.admission import Scope
+from connector.policy.alerts import alert_update
 from connector.policy.entity import entity_key, entity_of, name_in
 from connector.policy.facts import LISTED, Facts, ListName, severity_of, verdict_name
 from connector.policy.hysteresis import renewals
@@ -18,6 +19,7 @@ from connector.policy.model import Policy, Rule
 from connector.policy.reasons import reasons
 from connector.types import (
     Action,
+    AlertUpdate,
     Event,
     Json,
     ModelRef,
@@ -77,11 +79,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Decision(Noun, frozen=True, kw_only=True):
     """The verdict, and the actions that it proposes; they act only if ``admit`` lets them.
 
-    ``renewals``: the cool-downs that begin anew with the event, where they are not over.
+    ``alert``: the change of the alert that the event is. ``renewals``: the cool-downs that begin anew with the event,
+    where they are not over.
     """
 
     verdict: Verdict
     actions: tuple[Action, ...] = ()
+    alert: AlertUpdate | None = None
     renewals: tuple[Scope, ...] = ()
 
 
@@ -119,8 +123,10 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
         severity=facts.severity,
         scored=facts.scored if context.listed else None,
     )
+    acts = rule is not None and policy.enabled and context.revision == 1
     return Decision(
         verdict=verdict,
+        alert=alert_update(rule, verdict, event.ref, context.origin_key) if rule and acts else None,
         actions=proposals(rule, verdict, context.now),
         renewals=renewals(facts, entity_key(facts.entity, facts.source), policy) if context.revision == 1 else (),
     )

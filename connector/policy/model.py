@@ -22,6 +22,7 @@
     when = { days = ["sat", "sun"], from = "00:00", to = "24:00", zone = "Europe/Berlin" }  # or a list of such
     tags = ["crown-jewel"]            # absent: whatever the site's tables of assets say
     listed = true                     # an entry of a block list is enough, whatever the scores
+    alert = { tags = ["triaged"], note = true, status = "acknowledged" }  # where the event is an alert of its SIEM
     tier = "ticket"                   # log < note < ticket < contain
     mode = "auto"                     # suggest: only named in the verdict; approve: waits for a person; auto: runs
     playbook = "collect-triage-package"
@@ -58,6 +59,8 @@ from connector.types import Mode, Tier
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 SECOND_RUN = "a containment may run a second time"
 """What a user must write to allow automatic containment on a SOAR without unique keys."""
+
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
 Threshold: TypeAlias = Literal["suspicious", "malicious", "trigger"]
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -98,6 +101,20 @@ class RateCap(Section):
     per: Duration = timedelta(hours=1)
 
 
+class AlertTable(Section):
+    """What is changed on an event that is itself an alert of its SIEM."""
+
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=100, pattern=PRINTABLE)], ...] = ()
+    note: bool = False
+    status: str | None = Field(None, min_length=1, max_length=100, pattern=PRINTABLE)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> AlertTable:
+        if not (self.tags or self.note or self.status):
+            raise ValueError("it changes nothing: give tags, note or status")
+        return self
+
+
 class Protected(Section):
     """Assets that are never contained, matched against every name that an entity is known by."""
 
@@ -111,7 +128,7 @@ class Protected(Section):
 class RuleTable(Section):
     """One ``[[rules]]`` table."""
 
-    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+    name: str = Field(min_length=1, max_length=100, pattern=PRINTABLE)
     techniques: tuple[str, ...] = ()
     tactics: tuple[str, ...] = ()
     min_confidence: Threshold | Probability = "trigger"
@@ -123,6 +140,7 @@ class RuleTable(Section):
     when: Annotated[tuple[HoursTable, ...], BeforeValidator(_listed)] = ()
     tags: tuple[str, ...] = ()
     listed: bool = False
+    alert: AlertTable | None = None
     tier: Tier
     mode: Mode = "suggest"
     playbook: str
@@ -238,6 +256,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     when: tuple[Hours, ...] = ()
     tags: frozenset[str] | None = None
     listed: bool = False
+    alert: AlertTable | None = None
 
     @property
     def memory(self) -> timedelta:
@@ -332,4 +351,5 @@ def _compiled(table: RuleTable, soar: str) -> Rule:
         when=tuple(map(Hours.of, table.when)),
         tags=frozenset(table.tags) or None,
         listed=table.listed,
+        alert=table.alert,
     )

@@ -41,6 +41,7 @@ class Stored(msgspec.Struct, frozen=True):
     native_id: str
     searchable: int
     document: Document
+    alert: bool = False
 
 
 def _ingested(event: Stored) -> int:
@@ -104,15 +105,19 @@ class MemorySiem:
         at: datetime | None = None,
         searchable_at: datetime | None = None,
         ids: Sequence[str] | None = None,
+        alerts: bool = False,
     ) -> tuple[str, ...]:
-        """Ingests events at a time (default: now), found from ``searchable_at`` on (default: at once). Their ids."""
+        """Ingests events at a time (default: now), found from ``searchable_at`` on (default: at once). Their ids.
+
+        ``alerts``: they are alerts of this server, which a source says of each.
+        """
         with self._mutex:
             ingested = micros(at or self.clock())
             searchable = micros(searchable_at) if searchable_at else ingested
             named = tuple(documents)
             chosen = ids or [f"m{len(self._events) + index:09d}" for index in range(len(named))]
             for native, document in zip(chosen, named, strict=True):
-                self._events.append(Stored(ingested, native, searchable, document))
+                self._events.append(Stored(ingested, native, searchable, document, alerts))
             self._events.sort(key=lambda event: (event.ingested, event.native_id))
             return tuple(chosen)
 
@@ -245,7 +250,12 @@ class MemorySource:
         return RawEvent(
             deployment=self.deployment,
             native_id=event.native_id,
-            ref=SourceRef(siem=self.deployment, index=INDEX, id=event.native_id),
+            ref=SourceRef(
+                siem=self.deployment,
+                index=INDEX,
+                id=event.native_id,
+                alert=event.native_id if event.alert else None,
+            ),
             data=event.document,
             position=Position(partition="", offset=event.ingested),
             place=f"{INDEX}/{event.native_id}",

@@ -9,6 +9,7 @@ Fields: ``docs`` of Elastic's alert schema; reasons exist from 9.2 on, before th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -28,6 +29,7 @@ TAG_REASONS: Final[Mapping[str, str]] = {
 
 MACHINE_REASON: Final = "automated_closure"
 
+_ALERTS: Final = re.compile(r"(partial-|restored-)?\.(internal\.)?alerts-security\.alerts-")
 _LONGEST = 1024
 _MOST_NAMES = 100
 
@@ -87,6 +89,14 @@ def events_of(index: str, alert_id: str, alert: Document, reading: Reading) -> t
     if reading.by_event_id and original is not None:
         return event_id(reading.deployment, original), itself
     return event_id(reading.deployment, reading.native(*root)), itself
+
+
+def alert_id(index: str, number: str) -> str | None:
+    """The name by which Kibana changes a document that is a detection alert; None for any other.
+
+    The index tells it, for only the rule engine writes there; a document's text may claim anything.
+    """
+    return number if _ALERTS.match(index) else None
 
 
 def aggregates(alert: Document) -> bool:

@@ -49,6 +49,9 @@ _MARKDOWN: Final = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]
 class KibanaSettings(Section):
     """How Kibana is reached; its users and keys are those of the cluster."""
 
+    deployment: str | None = Field(
+        None, description="of the sources whose alerts are changed; absent: whatever source they come from"
+    )
     url: str = Field(
         pattern=r"^https?://[^/@\s]+(/[^\s]*)?$", description="`https://kibana.example:5601`, with its base path"
     )
@@ -79,6 +82,7 @@ class Kibana:
     def __init__(self, config: KibanaSettings) -> None:
         parts = urlsplit(config.url)
         self._address = config.url
+        self._deployment = config.deployment
         self._space = "" if config.space == "default" else f"/s/{quote(config.space)}"
         node = NodeConfig(
             scheme=parts.scheme,
@@ -108,7 +112,12 @@ class Kibana:
         return [self.apply(update) for update in updates]
 
     def apply(self, update: AlertUpdate) -> Delivery:
-        """Brings one alert to what the record says. Raises ``ConfigError`` where Kibana refuses us."""
+        """Brings one alert to what the record says; of other deployments there is nothing to do.
+
+        Raises ``ConfigError`` where Kibana refuses us.
+        """
+        if self._deployment not in {None, update.alert.siem}:
+            return Delivery(outcome="delivered")
         try:
             if update.tags:
                 self._tag(update)

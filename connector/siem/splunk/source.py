@@ -232,7 +232,7 @@ class SplunkSource:
         return RawEvent(
             deployment=self.deployment,
             native_id=number,
-            ref=SourceRef(siem=self.deployment, index=row.index, id=number, event_id=row.event_id),
+            ref=SourceRef(siem=self.deployment, index=row.index, id=number, event_id=row.event_id, alert=row.event_id),
             data=row.data,
             position=Position(partition=span.partition, offset=second * SECOND),
             place=f"{row.index}/{number}",
