@@ -19,7 +19,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
@@ -225,7 +225,7 @@ class WebhookSoar:
         told = self._told(run, key)
         if told is None:
             return "running", "the receiver does not know it (yet)"
-        word = at(told, self._status.state)
+        word = pointed(told, self._status.state)
         text = word if isinstance(word, str) else msgspec.json.encode(word).decode()
         state = {**STATES, **self._status.states}.get(text) or STATES.get(text.lower())
         if state is None:
@@ -233,7 +233,7 @@ class WebhookSoar:
                 "running",
                 f"{_short(text)!r} at {self._status.state!r} is no known state: name it in `status.states`",
             )
-        return state, _short(at(told, self._status.detail)) if self._status.detail else ""
+        return state, _short(pointed(told, self._status.detail)) if self._status.detail else ""
 
     def _told(self, run: str, key: str) -> Json:
         """What the status address answers; None where it knows no such run."""
@@ -266,7 +266,7 @@ def signature(secret: bytes, key: str, at: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(mac).decode()}"
 
 
-def at(node: Json, pointer: str) -> Json:
+def pointed(node: Json, pointer: str) -> Json:
     """What a JSON pointer (RFC 6901) leads to; None where that is nothing."""
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
@@ -291,12 +291,14 @@ def _filled(node: JsonValue, action: Action) -> Json:
 
 def _id_in(answer: Json, pointer: str) -> str | None:
     """A run's id, where there is one that can stand in an address."""
-    found = at(answer, pointer)
+    found = pointed(answer, pointer)
     text = str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""
     return text if 0 < len(text) <= LONGEST_ID and text.isprintable() and text not in {".", ".."} else None
 
 
 def _short(value: Json) -> str:
+    if value is None:
+        return ""
     return reason_in(value.encode() if isinstance(value, str) else msgspec.json.encode(value))
 
 
@@ -346,7 +348,12 @@ def _place(config: WebhookSettings, address: str, headers: Mapping[str, SecretSt
 def _hidden(config: WebhookSettings) -> Collection[str]:
     """What errors leave out, as a receiver may quote it: secrets, and the parts of the address that may be a token."""
     parts = urlsplit(config.url.get_secret_value())
-    pieces = [*parts.path.split("/"), *(part for pair in parse_qsl(parts.query) for part in pair), parts.query]
+    pieces = [
+        *parts.path.split("/"),
+        *unquote(parts.path).split("/"),
+        *(part for pair in parse_qsl(parts.query) for part in pair),
+        parts.query,
+    ]
     headers = [*config.headers.values(), *(config.status.headers.values() if config.status else ())]
     secrets = [secret.get_secret_value() for secret in (*headers, *([config.secret] if config.secret else []))]
     return {*secrets, *(piece for piece in pieces if len(piece) >= SHORTEST_HIDDEN)}

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from connector import wiring
 from connector.errors import ConfigError, PermanentError, TransientError, TriagedError
 from connector.settings import explain
-from connector.soar.webhook import VALUES, WebhookSettings, WebhookSoar, at, rendered, signature
+from connector.soar.webhook import VALUES, WebhookSettings, WebhookSoar, pointed, rendered, signature
 from connector.testing import check_soar, examples
 from connector.testing.clock import START
 from connector.types import Action, RunRef
@@ -174,6 +174,15 @@ def test_an_answer_that_never_came_is_in_doubt_and_a_connection_that_never_stood
     with pytest.raises(TransientError) as unsent:
         nobody.run(examples.action(3))
     assert not unsent.value.sent
+
+
+def test_a_question_that_gets_no_answer_starts_nothing(odd: Odd) -> None:
+    hook, run = soar(odd), RunRef(soar="hook", run_id="7")
+    for odd.answer in (Answer(b"", 503), Answer(b"<html>", 200)):
+        for ask in (lambda: hook.find("7"), lambda: hook.status(run, examples.action(0))):
+            with pytest.raises(TransientError) as caught:
+                ask()
+            assert not caught.value.sent
 
 
 @pytest.mark.parametrize("body", [b"", b"ok", b"<html>", b"[1]", b'{"id": null}', b'{"id": ["x"]}', b'{"id": ".."}'])
@@ -402,7 +411,7 @@ def test_address_secret_and_headers_come_from_the_secrets_directory(tmp_path: Pa
 
 def test_a_pointer_leads_as_the_rfc_says() -> None:
     node = {"a": [{"b/c": 1, "d~e": 2}], "": 3}
-    assert [at(node, p) for p in ("", "/a/0/b~1c", "/a/0/d~0e", "/", "/a/1", "/a/-", "/a/0/x/y")] == [
+    assert [pointed(node, p) for p in ("", "/a/0/b~1c", "/a/0/d~0e", "/", "/a/1", "/a/-", "/a/0/x/y")] == [
         node,
         1,
         2,
