@@ -20,7 +20,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 import msgspec
 from pydantic import Field
 
-from connector.errors import ConfigError, PermanentError
+from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ports import Clock, SoarPlugin
 from connector.settings import Every, SoarSettings
 from connector.soar.answers import Reader
@@ -70,7 +70,7 @@ class _Workflow(msgspec.Struct, frozen=True):
 
 
 class _Started(msgspec.Struct, frozen=True):
-    success: bool = False
+    success: bool = True
     execution_id: str = ""
     reason: str = ""
 
@@ -136,7 +136,14 @@ class Shuffle:
         started = _started(text, f"POST {place}/execute on {self.name}")
         if not started.success:
             raise PermanentError(f"POST {place}/execute on {self.name}: {reason_in(started.reason.encode())}")
+        if not started.execution_id:
+            raise TransientError(f"POST {place}/execute on {self.name}: the answer names no execution", sent=True)
         return RunRef(soar=self.name, run_id=started.execution_id)
+
+    def preview(self, action: Action) -> Json:
+        """What the workflow finds in ``$exec``; where it starts is asked of Shuffle."""
+        platform_playbook(self._config.playbooks, action, self.name)
+        return argument(action)
 
     def find(self, key: str) -> RunRef | None:
         """The first of the latest executions whose argument carries this action key."""

@@ -21,7 +21,7 @@ from connector.testing import examples
 from connector.types import Entity, RunRef
 from tests.policy.hostile import CANARY, HOSTILE, poisoned, shape
 from tests.soar.shuffle import KEY, START, WORKFLOW, ShufflePlatform
-from tests.splunkd.wire import Answer, CutOffError, Request
+from tests.splunkd.wire import Answer, CutOffError, Request, json_answer
 
 replace = msgspec.structs.replace
 ENTITY = Entity(host="host-1", user="DC01$", address="192.0.2.7", agent_id="agent-1")
@@ -144,10 +144,19 @@ def test_each_refusal_has_one_meaning(
     assert KEY not in str(caught.value)
 
 
-def test_a_success_that_says_it_is_none_is_a_refusal(platform: ShufflePlatform) -> None:
-    platform.refuse(1, 200)
-    with pytest.raises(PermanentError, match="execute"):
-        soar(platform).run(ACTION)
+def test_an_answer_counts_by_what_it_says_and_not_by_its_status(
+    platform: ShufflePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = soar(platform)
+    no = json_answer({"success": False, "reason": "User Input: denied"})
+    monkeypatch.setattr(platform, "_execute", lambda *_: no)
+    with pytest.raises(PermanentError, match="User Input: denied"):
+        lab.run(ACTION)
+    for doubtful in ({"success": True}, {}, ["no object"]):
+        monkeypatch.setattr(platform, "_execute", lambda *_, said=doubtful: json_answer(said))
+        with pytest.raises(TransientError) as caught:
+            lab.run(ACTION)
+        assert caught.value.sent
 
 
 def test_a_run_is_followed_to_its_end_and_past_its_time(platform: ShufflePlatform) -> None:
