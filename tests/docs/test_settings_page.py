@@ -77,7 +77,13 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 def test_every_policy_key_is_documented() -> None:
     schema = PolicyTable.model_json_schema()
     written = tables("policy.md")
-    for section, name in (("[protected]", "Protected"), ("[[rules]]", "RuleTable"), ("rate", "RateCap"), ("when", "HoursTable"), ("alert", "AlertTable")):
+    for section, name in (
+        ("[protected]", "Protected"),
+        ("[[rules]]", "RuleTable"),
+        ("rate and entity_rate", "RateCap"),
+        ("when", "HoursTable"),
+        ("alert", "AlertTable"),
+    ):
         assert set(written[section]) == set(schema["$defs"][name]["properties"])
         assert {key for key, default in written[section].items() if default == "required"} == set(
             schema["$defs"][name].get("required", ())
