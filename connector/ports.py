@@ -22,6 +22,7 @@ from connector.types import (
     Delivery,
     DispositionChange,
     Event,
+    Json,
     Position,
     RawEvent,
     Record,
@@ -109,6 +110,18 @@ class Soar(Protocol):
 
     def status(self, run: RunRef, action: Action) -> RunStatus:
         """How the run stands."""
+        ...
+
+
+@runtime_checkable
+class Previews(Protocol):
+    """A SOAR that can show what it would send: optional, for people who decide on an action."""
+
+    def preview(self, action: Action) -> Json:
+        """The body by which ``run`` starts the action's playbook. Nothing is sent.
+
+        Raises ``PermanentError`` where ``run`` would, before it sends anything.
+        """
         ...
 
 

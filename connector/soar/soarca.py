@@ -27,7 +27,7 @@ from connector.soar.rest import Rest, RestSettings, path
 from connector.soar.runs import is_overdue, one_line, starting_nothing, status_of
 from connector.soar.soarca_playbook import CAPABILITIES, for_soarca, playbook_id
 from connector.transport import HeaderSecret
-from connector.types import Action, RunRef, RunState, RunStatus
+from connector.types import Action, Json, RunRef, RunState, RunStatus
 
 STATES: Final[Mapping[str, RunState]] = {
     "ongoing": "running",
@@ -107,17 +107,20 @@ class Soarca:
 
     def run(self, action: Action) -> RunRef:
         """Triggers the filled playbook. Raises ``PermanentError`` where it cannot be filled or carried out."""
-        playbook = self._playbooks.get(action.playbook)
-        if playbook is None:
-            known = ", ".join(self._playbooks) or "none"
-            raise PermanentError(f"SOAR {self.name!r} has no playbook {action.playbook!r}; it has: {known}")
-        body = msgspec.json.encode(for_soarca(playbook, action, self._capabilities))
-        _, text = self._rest.raw("POST", TRIGGER, body)
+        _, text = self._rest.raw("POST", TRIGGER, msgspec.json.encode(self.preview(action)))
         triggered = _triggered(text, f"POST {TRIGGER} on {self.name}")
         run_id = triggered.execution_id or triggered.run_id
         if not run_id:
             raise TransientError(f"POST {TRIGGER} on {self.name}: the answer names no execution", sent=True)
         return RunRef(soar=self.name, run_id=run_id)
+
+    def preview(self, action: Action) -> Json:
+        """The filled playbook."""
+        playbook = self._playbooks.get(action.playbook)
+        if playbook is None:
+            known = ", ".join(self._playbooks) or "none"
+            raise PermanentError(f"SOAR {self.name!r} has no playbook {action.playbook!r}; it has: {known}")
+        return for_soarca(playbook, action, self._capabilities)
 
     def find(self, key: str) -> RunRef | None:
         """The execution of the playbook that carries this action key, among those that are still reported."""

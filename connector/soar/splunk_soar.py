@@ -155,6 +155,13 @@ class SplunkSoar:
             raise TransientError(f"POST {RUNS} on {self.name}: the answer names no run", sent=True)
         return self._ref(str(started.playbook_run_id))
 
+    def preview(self, action: Action) -> Json:
+        """The container."""
+        playbook = platform_playbook(self._config.playbooks, action, self.name)
+        if self._config.start == "automation":
+            return _body(action, playbook, {})
+        return _body(action, self._config.label, {"run_automation": False})
+
     def find(self, key: str) -> RunRef | None:
         """The first run on the key's container; where the platform starts playbooks, the container itself."""
         for container in self._listed(CONTAINERS, "source_data_identifier", json.dumps(key), 10):
@@ -180,19 +187,8 @@ class SplunkSoar:
         return status_of(action, run, state, detail, self._clock())
 
     def _container(self, action: Action, label: str, more: Mapping[str, bool]) -> tuple[int, bool]:
-        """The action's container, and whether it is a new one. ``more`` goes into it and each of its artifacts."""
-        shown = evidence(action)
-        body = {
-            "name": title(action),
-            "description": asks_for(shown),
-            "label": label,
-            "severity": SEVERITY[action.verdict.verdict],
-            "source_data_identifier": action.key,
-            "tags": ["triaged"],
-            "data": shown,
-            "artifacts": [{**artifact, **more} for artifact in _artifacts(action, shown)],
-            **more,
-        }
+        """The action's container, and whether it is a new one."""
+        body = _body(action, label, more)
         status, text = self._rest.raw("POST", CONTAINERS, msgspec.json.encode(body), allowed=(_DUPLICATE,))
         if existing := _existing(text):
             return existing, False
@@ -229,6 +225,22 @@ class SplunkSoar:
 
     def _ref(self, run_id: str) -> RunRef:
         return RunRef(soar=self.name, run_id=run_id)
+
+
+def _body(action: Action, label: str, more: Mapping[str, bool]) -> dict[str, Json]:
+    """The container of an action. ``more`` goes into it and each of its artifacts."""
+    shown = evidence(action)
+    return {
+        "name": title(action),
+        "description": asks_for(shown),
+        "label": label,
+        "severity": SEVERITY[action.verdict.verdict],
+        "source_data_identifier": action.key,
+        "tags": ["triaged"],
+        "data": shown,
+        "artifacts": [{**artifact, **more} for artifact in _artifacts(action, shown)],
+        **more,
+    }
 
 
 def _artifacts(action: Action, shown: Mapping[str, Json]) -> Iterator[dict[str, Any]]:

@@ -112,6 +112,10 @@ class TheHive:
                 return there
         raise refused(status, text, f"POST {ALERTS} on {self.name}")
 
+    def preview(self, action: Action) -> Json:
+        """The alert."""
+        return self._alert(action)
+
     def find(self, key: str) -> RunRef | None:
         """The alert of this action key."""
         named = path(f"{self._config.alert_type};{self._config.source};{key}")

@@ -136,6 +136,10 @@ class Xsoar:
             self._lost_field = not self._key_in(made)
         return RunRef(soar=self.name, run_id=self._newest)
 
+    def preview(self, action: Action) -> Json:
+        """The incident."""
+        return self._incident(action, platform_playbook(self._config.playbooks, action, self.name))
+
     def find(self, key: str) -> RunRef | None:
         """The oldest incident that has this key in our field."""
         if self._lost_field:
