@@ -12,7 +12,8 @@ import pytest
 from connector.errors import ConfigError, PermanentError
 from connector.soar.webhook import WebhookSettings, WebhookSoar
 from connector.testing import check_soar, examples
-from tests.daemon.site import Site
+from tests.daemon.site import Site, wait_until
+from tests.policy.hostile import HOSTILE, poisoned
 from tests.soar.nodered import NodeRedTestbed, plugin
 
 EVENTS = 3
@@ -44,6 +45,18 @@ def test_the_flow_believes_nobody_without_the_secret_and_no_request_of_yesterday
     assert action.key not in flow.finished()
     with pytest.raises(PermanentError, match="HTTP 404"):
         soar(flow, now, url=f"{flow.server.url}/elsewhere").run(action)
+
+
+def test_a_real_receiver_reads_each_hostile_value_as_what_it_is(flow: NodeRedTestbed) -> None:
+    hook = soar(flow, datetime.now(UTC))
+    sent = {}
+    for number, value in enumerate(HOSTILE.values(), start=100):
+        action = poisoned(examples.action(number), value)
+        hook.run(action)
+        sent[action.key] = value[:4096]
+    wait_until(lambda: {run["status"] for run in flow.finished().values()} == {"success"}, "the flow has finished")
+    done = flow.finished()
+    assert {key: done[key]["host"] for key in sent} == sent
 
 
 def test_what_the_flow_did_comes_back_onto_each_verdict(flow: NodeRedTestbed, tmp_path: Path) -> None:
