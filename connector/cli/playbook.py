@@ -23,10 +23,10 @@ from connector.policy.decide import proposals
 from connector.policy.playbooks import check_ids, open_playbook
 from connector.policy.reading import verdict_in
 from connector.policy.render import render as filled
+from connector.ports import Closes, Previews
 from connector.resources import shipped
 from connector.settings import Settings
-from connector.soar.runs import evidence
-from connector.types import Action, Verdict
+from connector.types import Action, Json, Verdict
 
 app = typer.Typer(help="List, check and fill CACAO playbooks.", no_args_is_help=True)
 FOUND = 1
@@ -102,7 +102,7 @@ def render(
         raise ConfigError(f"no playbook {name!r}; playbooks are: {', '.join(policy.playbooks) or 'none'}")
     refused = 0
     for action in _actions(name, verdict, policy, settings):
-        shown = _sent(action, policy)
+        shown = _sent(action, policy, settings)
         refused += "error" in shown
         sys.stdout.buffer.write(msgspec.json.encode(shown) + b"\n")
     sys.stdout.flush()
@@ -110,12 +110,28 @@ def render(
         raise typer.Exit(FOUND)
 
 
-def _sent(action: Action, policy: Policy) -> dict[str, Any]:
-    head = {"key": action.key, "soar": action.soar, "playbook": action.playbook}
+def _sent(action: Action, policy: Policy, settings: Settings) -> dict[str, Any]:
+    """The steps, and the request of a SOAR that shows it; ``error`` where one of them cannot be made."""
+    shown: dict[str, Any] = {"key": action.key, "soar": action.soar, "playbook": action.playbook}
     try:
-        return {**head, "steps": filled(policy.playbooks[action.playbook], action), "evidence": evidence(action)}
+        shown["request"] = _request(action, settings)
+        shown["steps"] = filled(policy.playbooks[action.playbook], action)
     except PermanentError as error:
-        return {**head, "error": str(error)}
+        shown["error"] = str(error)
+    return shown
+
+
+def _request(action: Action, settings: Settings) -> Json:
+    """What the action's SOAR would be sent; None where it is not configured, or does not show it."""
+    config = settings.soars.get(action.soar)
+    if config is None:
+        return None
+    soar = wiring.soar(action.soar, config, wiring.utc_now)
+    try:
+        return soar.preview(action) if isinstance(soar, Previews) else None
+    finally:
+        if isinstance(soar, Closes):
+            soar.close()
 
 
 def _actions(name: str, given: str, policy: Policy, settings: Settings) -> Iterator[Action]:

@@ -21,6 +21,7 @@ from connector.testing import examples
 from tests.daemon.site import Site
 from tests.policy.cases import LOADED, PLAYBOOKS
 from tests.policy.editing import edited, put, step
+from tests.soar.soarca import SoarcaPlatform
 
 Triaged = Callable[..., Result]
 
@@ -102,7 +103,7 @@ def test_an_event_of_the_ledger_is_rendered_exactly_as_its_run_was_recorded(site
     assert shown["key"] == run.key
     assert shown["soar"] == "dryrun"
     assert shown["steps"] == as_json(run.steps)
-    assert shown["evidence"]["verdict"]["event"]["id"] == run.event_id
+    assert shown["request"] is None
 
 
 def test_a_file_of_verdicts_gives_a_line_each_and_standard_input_the_same(site: Site, triaged: Triaged) -> None:
@@ -113,6 +114,22 @@ def test_a_file_of_verdicts_gives_a_line_each_and_standard_input_the_same(site: 
     piped = lines(triaged("playbook", "render", "notify-on-call", "--verdict", "-", text=text))
     assert [shown["steps"] for shown in from_file] == [as_json(run.steps)] * 2
     assert [shown["key"] for shown in piped] == [run.key]
+
+
+def test_a_soar_that_shows_its_request_is_asked_for_it_and_sent_nothing(site: Site, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text((site.dir / "policy.toml").read_text().replace('soar = "dryrun"', 'soar = "engine"'))
+    with SoarcaPlatform(tmp_path) as platform:
+        (tmp_path / "triaged.toml").write_text(
+            f'[policy]\npath = "{policy}"\n[soars.engine]\ntype = "soarca"\nurl = "{platform.url}"\n'
+        )
+        config = ("--config", str(tmp_path / "triaged.toml"))
+        text = json.dumps(document(examples.verdict(1)))
+        done = CliRunner().invoke(app, ["playbook", "render", "notify-on-call", "--verdict", "-", *config], input=text)
+        assert platform.asked == []
+    (shown,) = lines(done)
+    assert shown["request"]["id"] == f"playbook--{shown['key']}"
+    assert shown["soar"] == "engine"
 
 
 def test_what_cannot_be_filled_says_why_and_exits_1(triaged: Triaged, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from connector.types import (
     Delivery,
     DispositionChange,
     Event,
+    Json,
     Position,
     RawEvent,
     Record,
@@ -172,8 +173,35 @@ class RunsForEver(MemorySoarClient):
         return replace(super().status(run, action), state="running")
 
 
+class ShowsNoKey(MemorySoarClient):
+    def preview(self, action: Action) -> Json:
+        return {"playbook": action.playbook}
+
+
+class ShowsItOtherwise(MemorySoarClient):
+    shown = 0
+
+    def preview(self, action: Action) -> Json:
+        self.shown += 1
+        return {"key": action.key, "shown": self.shown}
+
+
+class StartsWhatItShows(MemorySoarClient):
+    def preview(self, action: Action) -> Json:
+        self.run(action)
+        return {"key": action.key}
+
+
 @pytest.mark.parametrize(
-    ("soar", "rule"), [(ForgetsKeys, "same run"), (FindsNothing, "found by its key"), (RunsForEver, "end state")]
+    ("soar", "rule"),
+    [
+        (ForgetsKeys, "same run"),
+        (FindsNothing, "found by its key"),
+        (RunsForEver, "end state"),
+        (ShowsNoKey, "carries the key"),
+        (ShowsItOtherwise, "shown alike"),
+        (StartsWhatItShows, "starts nothing"),
+    ],
 )
 def test_a_soar_that_breaks_a_rule_is_caught(soar: type[MemorySoarClient], rule: str, tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=rule):

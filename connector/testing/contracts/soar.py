@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from connector.ports import Soar, SoarPlugin
+import msgspec
+
+from connector.ports import Previews, Soar, SoarPlugin
 from connector.testing import examples
 from connector.testing.contracts.rules import adapter, require, testbed
 from connector.types import Action, RunRef, RunState
@@ -28,6 +30,8 @@ def check_soar(plugin: SoarPlugin, directory: Path) -> None:
             require(soar.uniqueness in {"key", "search", "none"}, "a SOAR states its uniqueness", soar.uniqueness)
             require(soar.index_delay >= 0, "a SOAR states its index delay in seconds", soar.index_delay)
             require(soar.find("no-such-key") is None, "a key that never ran is not found")
+            if isinstance(soar, Previews):
+                _is_shown(soar, bed, actions[0])
             runs = [soar.run(action) for action in actions]
             require(len({run.run_id for run in runs}) == len(runs), "each key has a run of its own", runs)
             _runs_once(soar, bed, actions, runs)
@@ -37,6 +41,13 @@ def check_soar(plugin: SoarPlugin, directory: Path) -> None:
         if soar.uniqueness == "key":
             with adapter(plugin.soar, bed.soar_config(), lambda: datetime.now(UTC)) as other:
                 _runs_once(other, bed, actions, runs)
+
+
+def _is_shown(soar: Previews, bed: Any, action: Action) -> None:
+    shown = msgspec.json.encode(soar.preview(action))
+    require(action.key.encode() in shown, "what is shown carries the key", shown)
+    require(msgspec.json.encode(soar.preview(action)) == shown, "the same action is shown alike", shown)
+    require(not bed.runs(), "what is shown starts nothing", bed.runs())
 
 
 def _runs_once(soar: Soar, bed: Any, actions: list[Action], runs: list[RunRef]) -> None:
