@@ -1,4 +1,4 @@
-"""``triaged policy check|switch``."""
+"""``triaged policy check|explain|simulate|switch``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Annotated
 import typer
 
 from connector import wiring
-from connector.cli import options
+from connector.cli import explain, options, simulate
 from connector.errors import ConfigError
 from connector.policy import Policy, is_switch
 from connector.policy.check import findings
 from connector.resources import shipped
 
-app = typer.Typer(help="Check the policy, and throw its switches.", no_args_is_help=True)
+app = typer.Typer(help="Check the policy, ask what it does and would do, and throw its switches.", no_args_is_help=True)
+app.command()(explain.explain)
+app.command()(simulate.simulate)
 
 
 FOUND = 1
