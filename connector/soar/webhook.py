@@ -186,7 +186,7 @@ class WebhookSoar:
 
     def run(self, action: Action) -> RunRef:
         """Sends the action. The run's id is the receiver's where its answer names one, else the action's key."""
-        body = msgspec.json.encode(rendered(self._body, action))
+        body = msgspec.json.encode(self.preview(action))
         headers = {"Idempotency-Key": action.key, "Webhook-Id": action.key}
         if self._secret is not None:
             at = int(self._clock().timestamp())
@@ -196,6 +196,10 @@ class WebhookSoar:
             }
         _, text = self._hook.rest.raw("POST", self._hook.target, body, headers=headers, hidden=self._hidden)
         return RunRef(soar=self.name, run_id=self._named(text) or action.key)
+
+    def preview(self, action: Action) -> Json:
+        """The body; the key stands in a header, too."""
+        return rendered(self._body, action)
 
     def find(self, key: str) -> RunRef | None:
         """The run of this key, where the receiver keeps runs by key and tells of them."""
