@@ -41,7 +41,7 @@ def covers(scope: str, action: Action, aliases: frozenset[str], tags: frozenset[
         return True
     kind, _, name = scope.partition(":")
     if kind in NAMED:
-        return name in {"rule": action.rule, "playbook": action.playbook, "soar": action.soar}[kind]
+        return name == {"rule": action.rule, "playbook": action.playbook, "soar": action.soar}[kind]
     kind, _, name = name.partition(":")
     names = Names.of(action.entity, aliases, tags)
     if kind == "address":

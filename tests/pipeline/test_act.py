@@ -366,3 +366,25 @@ def test_a_grouped_run_tells_how_many_events_it_was_for(house):
     assert len(house.platform.runs) == 1
     found = [d["triaged"]["run_status"] for d in house.siem.documents.values() if "run_status" in d["triaged"]]
     assert {status["state"]: status["detail"] for status in found} == {"running": "", "succeeded": "for 3 events"}
+
+
+HOVERING = """
+soar = "soar"
+[[rules]]
+name = "everything"
+min_confidence = 0.0
+mode = "auto"
+tier = "ticket"
+playbook = "notify-on-call"
+cooldown = "2m"
+"""
+
+
+@pytest.mark.parametrize(("hysteresis", "runs"), [("", 3), ("hysteresis = 0.1", 1)])
+def test_what_comes_close_to_a_rule_keeps_its_cool_down_going(house, hysteresis, runs):
+    house = house(source=SOURCE, policy=HOVERING + hysteresis)
+    for number in range(6):
+        house.siem.put([process_start("a.exe")], ids=[str(number)])
+        house.run(60)
+        house.act.drain()
+    assert len(house.platform.runs) == runs

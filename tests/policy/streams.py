@@ -144,8 +144,8 @@ class World:
             self.bystander.sees(action)
         self.at_step(f"platform.{moment}")
 
-    def event(self, which: int, score: float, votes: int) -> None:
-        """An event of a machine arrives and is decided on."""
+    def event(self, which: int, score: float, votes: int, turn: int | None) -> None:
+        """An event of a machine arrives and is decided on; then it may be some replica's turn."""
         number, now = next(self._seen), self.clock()
         members = {name: score if place < votes else None for place, name in enumerate(("text", "rules"))}
         seen = event(str(number), **MACHINES[which].ecs)
@@ -167,6 +167,8 @@ class World:
                 renewals=renewals,
             )
         )
+        if turn is not None:
+            self.drain(turn)
 
     def passes(self, minutes: float) -> None:
         """Time passes."""
@@ -257,7 +259,7 @@ class World:
         self.passes(24 * 60)
         for which in (0, 1):
             self.drain(which)
-        self.event(0, 1.0, 2)
+        self.event(0, 1.0, 2, None)
         fresh = next(reversed(self.bystander.proposed))
         self.decide(0, True, 60)
         self.drain(0)

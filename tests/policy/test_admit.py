@@ -5,7 +5,18 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connector.policy import AdmissionContext, Policy, Refuse, Run, Wait, admit, scopes, switched_off
+from connector.policy import (
+    AdmissionContext,
+    Policy,
+    Refuse,
+    Run,
+    Wait,
+    admit,
+    is_silence,
+    is_switch,
+    scopes,
+    switched_off,
+)
 from connector.policy.admit import cooldown_scope, rate_scope
 from connector.types import Action, Entity
 from tests.policy.cases import (
@@ -42,6 +53,17 @@ def test_what_waits_for_a_person_rests_until_it_is_too_old() -> None:
     last_look = admit(action, admission(), in_force, waits.until)
     assert isinstance(last_look, Wait)
     assert last_look.until > waits.until
+
+
+def test_drift_holds_back_automatic_containment_and_nothing_else() -> None:
+    drift = frozenset({"drift"})
+    for in_force, stopped in (
+        (policy(contain(mode="auto")), True),
+        (policy(contain(mode="approve")), False),
+        (policy(rule(mode="auto")), False),
+    ):
+        assert (switched_off(proposed(in_force), drift, in_force) is not None) == stopped
+    assert is_switch("drift")
 
 
 @pytest.mark.parametrize("switch", ["kill", "rule:r", "playbook:collect-triage-package", "soar:dryrun"])
@@ -114,6 +136,62 @@ def test_a_silence_refuses(scope: str) -> None:
     assert admit(proposed(in_force), other, in_force, NOW) == Run()
 
 
+KNOWN = Entity(host="WS-7.corp.example", user="CORP\\anna", address="192.0.2.7", agent_id="a-7", aliases=("10.0.0.7",))
+
+
+@pytest.mark.parametrize(
+    ("scope", "covered"),
+    [
+        ("entity:agent:a-7", True),
+        ("entity:agent:a-*", True),
+        ("entity:host:ws-7", True),
+        ("entity:host:ws-7.corp.example", True),
+        ("entity:host:ws-7.other.example", False),
+        ("entity:host:ws-?", True),
+        ("entity:host:build-3", True),
+        ("entity:user:anna", True),
+        ("entity:user:berta", False),
+        ("entity:address:10.0.0.0/24", True),
+        ("entity:address:192.0.2.7", True),
+        ("entity:address:10.0.1.0/24", False),
+        ("entity:tag:lab", True),
+        ("entity:tag:la*", False),
+        ("entity:ws-7", False),
+        ("rule:other", False),
+        ("playbook:collect", False),
+        ("rule:*", False),
+    ],
+)
+def test_a_silence_covers_an_entity_by_any_name_that_it_goes_by(scope: str, covered: bool) -> None:
+    in_force = policy(rule())
+    action = msgspec.structs.replace(proposed(in_force), entity=KNOWN, entity_key="agent:a-7")
+    known = {"aliases": frozenset({"build-3"}), "tags": frozenset({"lab"})}
+    result = admit(action, admission(silences=(Silence(scope),), **known), in_force, NOW)
+    assert isinstance(result, Refuse) == covered
+    assert is_silence(scope) or not covered
+
+
+@pytest.mark.parametrize("scope", ["", "**", "rule:", "entity:", "entity:host:", "entity:address:ten", "host:ws-7"])
+def test_what_could_cover_nothing_is_no_scope(scope: str) -> None:
+    in_force = policy(rule())
+    assert not is_silence(scope)
+    assert admit(proposed(in_force), admission(silences=(Silence(scope),)), in_force, NOW) == Run()
+
+
+def test_an_entity_has_a_cap_of_its_own_whatever_ran_on_it() -> None:
+    in_force = policy(rule(entity_rate={"runs": 2, "per": "1d"}), rule("uncapped"))
+    action = proposed(in_force)
+    _, _, entity = scopes(action, in_force)
+    assert (entity.name, entity.window) == ("entity:agent:agent-7", timedelta(days=1))
+    full = admission(counted={entity.name: (later(hours=-2), 2)})
+    waits = admit(action, full, in_force, NOW)
+    assert "2 runs on agent:agent-7" in reason(waits, Wait)
+    assert admit(action, admission(counted={entity.name: (later(hours=-2), 1)}), in_force, NOW) == Run()
+    other = msgspec.structs.replace(action, rule="uncapped")
+    assert entity.name in {scope.name for scope in scopes(other, in_force)}
+    assert admit(other, full, in_force, NOW) == Run()
+
+
 def test_a_cooldown_refuses_and_a_full_rate_cap_waits() -> None:
     in_force = policy(rule(cooldown="30m", rate={"runs": 2, "per": "1h"}))
     action = proposed(in_force)
@@ -140,10 +218,11 @@ AUTO = {"mode": "auto"}
         ({"text": 0.9, "rules": 0.9}, {"drifting": True}, "drifts"),
         ({"text": 0.9, "rules": 0.9}, {"uniqueness": "search"}, "unique keys"),
         ({"text": 0.9, "rules": 0.9}, {"uniqueness": "none"}, "unique keys"),
+        ({"text": 0.9, "rules": 0.9}, {"resolved": False}, "which no table of assets knows"),
     ],
 )
 def test_automatic_containment_fails_closed(members: dict[str, Any], context: dict[str, Any], why: str) -> None:
-    in_force = policy(contain(**AUTO))
+    in_force = policy(contain(**AUTO), protected={"hosts": ["dc*"]})
     action = proposed(in_force, the_prediction=prediction(members=members))
     assert why in reason(admit(action, admission(**context), in_force, NOW), Refuse)
     approved = policy(contain(mode="approve"))
@@ -160,6 +239,11 @@ def test_automatic_containment_does_not_trust_what_was_proposed(changes: dict[st
     action = proposed(in_force)
     altered = msgspec.structs.replace(action, verdict=msgspec.structs.replace(action.verdict, **changes))
     assert why in reason(admit(altered, admission(), in_force, NOW), Refuse)
+
+
+def test_an_agent_that_no_table_knows_is_contained_where_only_agents_are_protected() -> None:
+    in_force = policy(contain(**AUTO), protected={"agents": ["crown-*"]})
+    assert admit(proposed(in_force), admission(resolved=False), in_force, NOW) == Run()
 
 
 def test_an_uncounted_action_never_runs() -> None:
@@ -199,6 +283,14 @@ def test_containment_needs_an_attested_identity(mode: str) -> None:
         ({"addresses": ["10.1.0.0/16"]}, Entity(agent_id="a", address="::ffff:10.1.2.3"), ()),
         ({"hosts": ["dc1"]}, Entity(agent_id="a", host="lied"), ("DC1.corp.example",)),
         ({"addresses": ["10.1.0.0/16"]}, Entity(agent_id="a", host="lied"), ("10.1.2.3",)),
+        ({"addresses": ["10.1.0.0/16"]}, Entity(agent_id="a", host="lied", aliases=("::1", "10.1.2.3")), ()),
+        ({"hosts": ["dc1"]}, Entity(agent_id="a", host="lied", aliases=("dc1",)), ()),
+        ({"hosts": ["dc1.corp.example"]}, Entity(agent_id="a", host="DC1"), ()),
+        ({"hosts": ["dc1.corp.example"]}, Entity(agent_id="a", host="dc1.corp.example."), ()),
+        ({"hosts": ["*.corp.example"]}, Entity(agent_id="a", host="dc1"), ()),
+        ({"users": ["svc-backup"]}, Entity(agent_id="a", user="CORP\\svc-backup"), ()),
+        ({"users": ["svc-backup"]}, Entity(agent_id="a", user="svc-backup@corp.example"), ()),
+        ({"users": ["CORP\\svc-backup"]}, Entity(agent_id="a", user="svc-backup"), ()),
     ],
 )
 @pytest.mark.parametrize("mode", ["approve", "auto"])

@@ -34,9 +34,9 @@ GUARDS = {
 
 WAITS = {"rate cap", "waits for approval", "the kill switch is on", "the approval has expired"}
 
-minutes = st.sampled_from([1, 2, 5, 10, 20, 40])
-durations = minutes.map(lambda number: f"{number}m")
-caps = st.fixed_dictionaries({"runs": st.integers(1, 3), "per": durations})
+minutes = st.sampled_from([1, 2, 5, 10, 20])
+durations = st.sampled_from(["5m", "10m", "20m", "40m"])
+caps = st.fixed_dictionaries({"runs": st.sampled_from([1, 2, 3, 8]), "per": durations})
 
 
 def rules(floors: tuple[float, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
@@ -46,13 +46,14 @@ def rules(floors: tuple[float, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
             "kind": st.sampled_from(
                 [("contain", "isolate-host"), ("ticket", "collect-triage-package"), ("note", "notify-on-call")]
             ),
-            "mode": st.sampled_from(["auto", "auto", "approve"]),
+            "mode": st.sampled_from(["auto", "auto", "auto", "approve"]),
             "cooldown": durations,
             "hysteresis": st.sampled_from([0.0, 0.1, 0.2]),
             "rate": caps,
-            "max_age": durations,
+            "max_age": st.sampled_from(["10m", "1h"]),
+            "group": st.sampled_from([None, None, "15m", "40m"]),
+            "entity_rate": st.none() | caps,
         },
-        optional={"group": durations, "entity_rate": caps},
     )
     drawn = st.tuples(*(one for _ in floors))
     return drawn.map(lambda ones: [_rule(one, place, floors[place]) for place, one in enumerate(ones)])
@@ -60,7 +61,7 @@ def rules(floors: tuple[float, ...]) -> st.SearchStrategy[list[dict[str, Any]]]:
 
 def _rule(drawn: dict[str, Any], place: int, floor: float) -> dict[str, Any]:
     tier, playbook = drawn["kind"]
-    more = {key: value for key, value in drawn.items() if key != "kind"}
+    more = {key: value for key, value in drawn.items() if key != "kind" and value is not None}
     return {"name": f"r{place}", "tier": tier, "playbook": playbook, "min_confidence": floor, **more}
 
 
@@ -68,15 +69,16 @@ POLICIES = st.fixed_dictionaries(
     {
         "rules": st.sampled_from([(0.5,), (0.7, 0.5), (0.9, 0.7, 0.5)]).flatmap(rules),
         "policy": st.sampled_from([{}, {"accept": SECOND_RUN}]),
-        "uniqueness": st.sampled_from(["key", "key", "search", "none"]),
+        "uniqueness": st.sampled_from(["key", "key", "key", "search", "none"]),
     }
 )
 replicas = st.integers(0, 1)
 events = st.tuples(
     st.just("event"),
-    st.sampled_from([0, 0, 1, *range(len(MACHINES))]),
+    st.sampled_from([0, 0, 0, 0, 1, 1, *range(len(MACHINES))]),
     st.sampled_from(CLOSE),
     st.sampled_from([1, 2, 2]),
+    st.sampled_from([0, 1, None]),
 )
 turns = st.tuples(st.just("drain"), replicas)
 passing = st.tuples(st.just("passes"), minutes)
@@ -93,7 +95,7 @@ trouble = st.one_of(
     st.tuples(st.just("decide"), st.integers(0, 5), st.sampled_from([True, True, False]), minutes),
 )
 HAPPENINGS = {"event": events, "turn": turns, "passing": passing, "trouble": trouble}
-OFTEN = ["event"] * 10 + ["turn"] * 6 + ["passing"] * 3 + ["trouble"] * 4
+OFTEN = ["event"] * 8 + ["turn"] + ["passing"] * 5 + ["trouble"] * 3
 STREAMS = st.lists(st.sampled_from(OFTEN).flatmap(HAPPENINGS.__getitem__), min_size=25, max_size=70)
 
 
