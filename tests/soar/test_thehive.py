@@ -176,7 +176,7 @@ def test_every_stage_that_thehive_has_is_known() -> None:
     assert set(STAGES) == {"New", "InProgress", "Imported", "Closed"}
 
 
-@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("value", [*HOSTILE.values(), "\n```\n# evil", "```"], ids=[*HOSTILE, "fence line", "fence"])
 def test_no_text_of_an_event_leaves_its_place(busy: tuple[TheHivePlatform, TheHive], value: str) -> None:
     platform, adapter = busy
     platform.delete()
@@ -185,7 +185,7 @@ def test_no_text_of_an_event_leaves_its_place(busy: tuple[TheHivePlatform, TheHi
     alert = request.json()
     assert request.url == "/api/v1/alert"
     assert CANARY not in str(request.headers)
-    clean = adapter._alert(ACTION)
+    clean = adapter.preview(ACTION)
     assert alert.keys() == clean.keys()
     assert shape({**alert, "observables": []}) == shape({**clean, "observables": []})
     assert {one["dataType"] for one in alert["observables"]} <= OBSERVABLE_TYPES
