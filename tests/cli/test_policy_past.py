@@ -49,7 +49,9 @@ def content(site: Site) -> list[str]:
         return list(ledger.iterdump())
 
 
-def test_an_explanation_says_what_each_rule_missed_what_admission_says_now_and_what_happened(site, triaged, ids) -> None:
+def test_an_explanation_says_what_each_rule_missed_what_admission_says_now_and_what_happened(
+    site, triaged, ids
+) -> None:
     before = content(site)
     told = json.loads(triaged("policy", "explain", ids[0], "--output", "json"))
     assert [rule["decides"] for rule in told["rules"]] == [True]

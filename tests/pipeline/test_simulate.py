@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from connector.policy import Policy
-from connector.types import Cursor, DispositionChange
-from tests.pipeline.watch import Watch, event, json_of, prediction
+from connector.types import DispositionChange
+from tests.pipeline.watch import Watch, event, prediction
 from tests.policy.cases import contain, policy as built, rule
 
 HOSTS = ("a", "b", "c")
-LONG = {"max_age": "1d", "rate": {"runs": 1000, "per": "1h"}}
+WIDE = {"max_age": "1d", "cooldown": "1s", "rate": {"runs": 1000, "per": "1h"}}
 
 
 def policy(*rules: dict[str, Any], **more: Any) -> Policy:
@@ -56,7 +57,10 @@ rules = st.fixed_dictionaries(
 )
 policies = st.lists(st.tuples(st.sampled_from(["ticket", "ticket", "contain"]), rules), min_size=1, max_size=3)
 sights = st.tuples(
-    st.just("see"), st.sampled_from(HOSTS), st.sampled_from([0.1, 0.45, 0.55, 0.75, 0.9]), st.sampled_from(["T1003", "T1059"])
+    st.just("see"),
+    st.sampled_from(HOSTS),
+    st.sampled_from([0.1, 0.45, 0.55, 0.75, 0.9]),
+    st.sampled_from(["T1003", "T1059"]),
 )
 steps = st.one_of(
     sights,
@@ -64,7 +68,11 @@ steps = st.one_of(
     sights,
     st.tuples(st.just("approve"), st.booleans(), st.integers(1, 90)),
     st.tuples(st.just("switch"), st.sampled_from(["kill", "rule:r0", "playbook:isolate-host", "drift"]), st.booleans()),
-    st.tuples(st.just("silence"), st.sampled_from(["*", "rule:r1", "entity:host:a", "entity:agent:agent-b"]), st.integers(1, 60)),
+    st.tuples(
+        st.just("silence"),
+        st.sampled_from(["*", "rule:r1", "entity:host:a", "entity:agent:agent-b"]),
+        st.integers(1, 60),
+    ),
 )
 streams = st.lists(st.tuples(st.integers(1, 2000), steps), min_size=5, max_size=25)
 
@@ -116,7 +124,7 @@ QUICKLY = (Phase.explicit, Phase.reuse, Phase.generate)
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
-@settings(max_examples=12, deadline=None, phases=QUICKLY, suppress_health_check=SLOW)
+@settings(max_examples=8, deadline=None, phases=QUICKLY, suppress_health_check=SLOW)
 @given(tables=policies, stream=streams)
 def test_todays_policy_simulated_is_exactly_what_the_daemon_did(tmp_path, tables, stream) -> None:
     compared(tmp_path, tables, stream)
@@ -127,3 +135,90 @@ def test_todays_policy_simulated_is_exactly_what_the_daemon_did(tmp_path, tables
 @given(tables=policies, stream=streams)
 def test_todays_policy_simulated_is_exactly_what_the_daemon_did_a_thousand_times(tmp_path, tables, stream) -> None:
     compared(tmp_path, tables, stream)
+
+
+def close(one: Watch, *event_ids: str, disposition: str = "true_positive", **more: Any) -> None:
+    """An analyst closes the alert of these events."""
+    said = {"status": "closed", "disposition": disposition, "changed_at": one.clock(), "observed_at": one.clock()}
+    change = DispositionChange(**{"alert_id": f"a-{event_ids[0]}", "event_ids": event_ids, **said, **more})
+    one.ledger.record_dispositions("h", [change], None)
+
+
+def test_confirmed_true_positives_that_a_stricter_policy_would_lose_are_named(watch) -> None:
+    one = watch(policy(rule("r", min_confidence=0.5, **WIDE)))
+    low, high, reopened, false, machine = (
+        one.see((event(name, name), prediction(p)))[0]
+        for name, p in (("low", 0.55), ("high", 0.9), ("again", 0.55), ("false", 0.55), ("machine", 0.55))
+    )
+    one.pass_time(60)
+    close(one, low)
+    close(one, high)
+    close(one, false, disposition="false_positive")
+    close(one, machine, machine=True)
+    close(one, reopened)
+    one.pass_time(60)
+    close(one, reopened, disposition=None, status="open")
+    report = one.simulate(policy(rule("r", min_confidence=0.8, **WIDE)))
+    assert [change.event_id for change in report.lost_true_positives] == [low]
+    assert (report.lost, report.gained, report.new.runs) == (4, 0, 1)
+    assert report.today.analysts == {"true_positive": 2, "false_positive": 1}
+    assert report.new.analysts == {"true_positive": 1}
+
+
+def test_a_run_that_becomes_a_question_to_a_person_is_lost_until_they_say_yes(watch) -> None:
+    one = watch(policy(rule("r", **WIDE)))
+    (seen,) = one.see((event("1", "a"), prediction(0.9)))
+    one.pass_time(60)
+    close(one, seen)
+    asked = policy(rule("r", mode="approve", **WIDE))
+    (lost,) = one.simulate(asked).lost_true_positives
+    assert (lost.today.outcome, lost.new.outcome, lost.new.reason) == ("ran", "waiting", "waits for approval")
+    one.pass_time(2 * 86_400)
+    (lost,) = one.simulate(asked).lost_true_positives
+    assert (lost.new.outcome, lost.new.reason.partition(" (")[0]) == ("refused", "older than max_age")
+
+
+def test_a_looser_policy_gains_runs_and_its_own_cool_down_counts_them(watch) -> None:
+    one = watch(policy(rule("r", min_confidence=0.8, **WIDE)))
+    for number in range(6):
+        one.see((event(str(number), "a"), prediction(0.7)))
+        one.pass_time(600)
+    report = one.simulate(policy(rule("r", min_confidence=0.5, max_age="1d", cooldown="25m")))
+    assert (report.gained, report.lost, report.today.runs, report.new.runs) == (2, 0, 0, 2)
+    assert report.new.refusals == {"r": {"cool-down": 4}}
+    assert report.new.entities == {"agent:agent-a": 2}
+
+
+def test_what_is_parked_because_the_soar_is_full_is_told_apart(watch) -> None:
+    one = watch(policy(rule("r", mode="approve", **WIDE)), max_pending=2)
+    one.see(*((event(str(number), str(number)), prediction(0.9)) for number in range(5)))
+    report = one.simulate(one.policy)
+    assert report.today.rules["r"] == {"waiting": 2, "parked": 3}
+    assert len(one.ledger.waiting()) == 2
+
+
+def test_what_was_counted_before_the_stretch_counts_in_it(watch) -> None:
+    one = watch(policy(rule("r", cooldown="2h")))
+    one.see((event("1", "a"), prediction(0.9)))
+    one.pass_time(3600)
+    one.start = one.clock()
+    one.pass_time(1)
+    one.see((event("2", "a"), prediction(0.9)))
+    report = one.simulate(one.policy)
+    assert (report.verdicts, report.today.rules["r"]) == (1, {"refused": 1})
+    assert report.record.other == {}
+
+
+def test_memory_stays_flat_while_the_stream_grows(watch) -> None:
+    peaks = []
+    one = watch(policy(rule("r", cooldown="1s", max_age="1m", rate={"runs": 1000, "per": "1m"})))
+    for _ in range(2):
+        for _ in range(3):
+            names = [f"{one.clock().timestamp()}-{number}" for number in range(300)]
+            one.see(*((event(name, "a"), prediction(0.1 if number % 50 else 0.9)) for number, name in enumerate(names)))
+            one.pass_time(120)
+        tracemalloc.start()
+        one.simulate(one.policy)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]

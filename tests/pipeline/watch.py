@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from connector import identity
@@ -138,8 +137,3 @@ class Watch:
     def close(self) -> None:
         self.ledger.close()
         MemorySoar.forget(self.name)
-
-
-def json_of(report: Report) -> Any:
-    """A report as its JSON says it."""
-    return msgspec.json.decode(msgspec.json.encode(report))
