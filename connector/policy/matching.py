@@ -76,7 +76,11 @@ def by_list(rule: Rule, facts: Facts) -> bool:
 
 def floor_of(rule: Rule, facts: Facts) -> float:
     """What p_malicious must reach: the rule's number, or the model's threshold of that name; never below 0."""
-    floor = rule.min_confidence
+    return number(rule.min_confidence, facts)
+
+
+def number(floor: str | float, facts: Facts) -> float:
+    """A number, or the model's threshold of that name."""
     return float(getattr(facts.thresholds, floor)) if isinstance(floor, str) else floor
 
 
@@ -99,9 +103,10 @@ def counting(rule: Rule, facts: Facts) -> Iterator[str]:
             yield technique
     if floors:
         for technique, probability in _rated(facts):
-            floor = floors.get(technique)
-            if floor is not None and technique not in decided and facts.p_malicious >= floor and probability >= floor:
-                yield technique
+            if technique in floors and technique not in decided:
+                floor = number(floors[technique], facts)
+                if facts.p_malicious >= floor and probability >= floor:
+                    yield technique
 
 
 def _rated(facts: Facts) -> Iterator[tuple[str, float]]:
@@ -123,7 +128,7 @@ def _unshown(rule: Rule, facts: Facts) -> Miss:
     below = [technique for technique in facts.passed if technique in rule.floors]
     if not below:
         return Miss("techniques", rule.techniques, facts.passed)
-    wanted = tuple(f"{technique} {rule.floors[technique]:.4g}" for technique in below)
+    wanted = tuple(f"{technique} {number(rule.floors[technique], facts):.4g}" for technique in below)
     reached = ((technique, rated.get(technique)) for technique in below)
     found = tuple(f"{t} {'unknown' if p is None else format(min(facts.p_malicious, p), '.4g')}" for t, p in reached)
     return Miss("thresholds", wanted, found)

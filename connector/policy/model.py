@@ -132,8 +132,8 @@ class RuleTable(Section):
     techniques: tuple[str, ...] = ()
     tactics: tuple[str, ...] = ()
     min_confidence: Threshold | Probability = "trigger"
-    technique_probability: Probability | None = None
-    thresholds: dict[str, Probability] = Field({})
+    technique_probability: Threshold | Probability | None = None
+    thresholds: dict[str, Threshold | Probability] = Field({})
     quorum: int = Field(0, ge=0, le=100)
     sources: tuple[str, ...] = ()
     min_severity: int | None = Field(None, ge=0)
@@ -160,7 +160,7 @@ class RuleTable(Section):
 
     @field_validator("thresholds")
     @classmethod
-    def _thresholds_exist(cls, thresholds: dict[str, float]) -> dict[str, float]:
+    def _thresholds_exist(cls, thresholds: dict[str, str | float]) -> dict[str, str | float]:
         return dict(zip(_found(thresholds), thresholds.values(), strict=True))
 
     @field_validator("tactics")
@@ -192,9 +192,9 @@ class RuleTable(Section):
         return frozenset(found | {sub.id for parent in found for sub in attack.subtechniques(parent)})
 
     @property
-    def floors(self) -> Mapping[str, float]:
+    def floors(self) -> Mapping[str, str | float]:
         """What a technique must reach, by each id that has a threshold of the rule's own: the nearest one counts."""
-        found: dict[str, float] = {}
+        found: dict[str, str | float] = {}
         for technique in sorted(self.covered):
             for named in (technique, technique.partition(".")[0]):
                 if named in self.thresholds:
@@ -248,7 +248,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     hysteresis: float = 0.0
     group: timedelta | None = None
     entity_rate: RateCap | None = None
-    floors: Mapping[str, float] = {}
+    floors: Mapping[str, str | float] = {}
     split: frozenset[str] = frozenset()
     quorum: int = 0
     sources: frozenset[str] | None = None

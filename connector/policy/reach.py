@@ -38,7 +38,7 @@ def _covering(rule: Rule, before: Sequence[Rule], thresholds: Any) -> tuple[Rule
         if not whole and _whenever(other, rule, thresholds):
             if other.techniques is None:
                 helps = whole = True
-            elif left is not None and (met := frozenset(t for t in left if _by(other, rule, t))):
+            elif left is not None and (met := frozenset(t for t in left if _by(other, rule, t, thresholds))):
                 left -= met
                 helps, whole = True, not left
         if helps:
@@ -67,14 +67,14 @@ def _whenever(other: Rule, rule: Rule, thresholds: Any) -> bool:
     return other.quorum <= rule.quorum and other.split <= rule.split
 
 
-def _by(other: Rule, rule: Rule, technique: str) -> bool:
+def _by(other: Rule, rule: Rule, technique: str, thresholds: Any) -> bool:
     """Whether an event that the rule matches by this technique is matched by the other rule."""
     if other.techniques is None or technique not in other.techniques:
         return False
     theirs, own = other.floors.get(technique), rule.floors.get(technique)
     if theirs is None:
         return own is None
-    return own is not None and theirs <= own
+    return own is not None and _at_most(theirs, own, thresholds)
 
 
 def _at_most(low: str | float, high: str | float, thresholds: Any) -> bool:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from connector.policy.facts import Facts, level
-from connector.policy.matching import agreeing, by_list, counting, floor_of, misses
+from connector.policy.matching import agreeing, by_list, counting, floor_of, misses, number
 from connector.policy.model import Policy, Rule
 
 MOST: Final = 3
@@ -42,7 +42,7 @@ def _by(rule: Rule, facts: Facts) -> Iterator[str]:
         yield f"{agreeing(facts, floor)} members agree ({rule.quorum} needed)"
     for technique in islice(counting(rule, facts), MOST):
         own = rule.floors.get(technique)
-        yield technique if own is None else f"{technique} reaches {own:.4g}"
+        yield technique if own is None else f"{technique} reaches {number(own, facts):.4g}"
 
 
 def _nearly(matched: Rule | None, facts: Facts, policy: Policy) -> Iterator[str]:

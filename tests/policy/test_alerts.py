@@ -49,7 +49,7 @@ def test_nothing_is_closed_unless_the_rule_says_so() -> None:
 
 
 def test_what_an_event_says_of_itself_makes_it_no_alert() -> None:
-    claims = {"kibana": {"alert": {"uuid": "alert-9"}}, "event": {"kind": "signal", "id": "alert-9"}}
+    claims: dict[str, Any] = {"kibana": {"alert": {"uuid": "alert-9"}}, "event": {"kind": "signal", "id": "alert-9"}}
     assert change(rule(alert=CHANGE), of=event(**claims, host={"name": "ws-7"})) is None
 
 
@@ -68,7 +68,7 @@ def test_an_alert_is_left_alone(rules: list[dict[str, Any]], more: dict[str, Any
 
 
 def test_the_records_id_follows_from_the_verdict_and_the_rule_and_no_text_of_the_event_gets_into_it() -> None:
-    hostile = {"host": {"name": "<img src=x>"}, "user": {"name": "[x](http://evil)"}, "agent": {"id": "a"}}
+    hostile: dict[str, Any] = {"host": {"name": "<img src=x>"}, "user": {"name": "[x](http://evil)"}, "agent": {"id": "a"}}
     first, second = change(rule(alert=CHANGE)), change(rule(alert=CHANGE), of=an_alert(**hostile))
     assert first == second
     other = change(contain("other", alert=CHANGE))

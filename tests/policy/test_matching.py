@@ -45,6 +45,13 @@ def test_the_smaller_of_the_two_probabilities_counts() -> None:
     assert not matches(criteria, 0.64)
 
 
+def test_a_threshold_may_be_a_level_of_the_model() -> None:
+    criteria = {"techniques": ["T1003.001"], "thresholds": {"T1003.001": "malicious"}, "min_confidence": 0.1}
+    assert matches(criteria, 0.6)  # which is 0.6
+    assert not matches(criteria, 0.59)
+    assert not matches({**criteria, "thresholds": {"T1003.001": "trigger"}})  # 0.8, and T1003.001 has 0.7
+
+
 def test_a_technique_without_a_threshold_of_the_rule_needs_the_models_own() -> None:
     criteria = {"techniques": ["T1003", "T1059"], "thresholds": {"T1003": 0.99}}
     assert not matches(criteria)
