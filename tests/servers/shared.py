@@ -13,6 +13,11 @@ Kind = TypeVar("Kind", bound=Server)
 _servers: dict[type[Server], Server] = {}
 
 
+def started() -> tuple[type[Server], ...]:
+    """The kinds of which one was asked for."""
+    return tuple(_servers)
+
+
 def shared(kind: type[Kind]) -> Kind:
     """The server of this kind, running. Raises ``Unavailable`` where it cannot be had, ``StartError`` where it fails.
 

@@ -67,7 +67,7 @@ def install(server: Server, changes: Iterable[Change]) -> list[Change]:
         asset = change.asset
         if change.state in {"installed", "unavailable"} or (asset.fixed and change.state == "differs"):
             continue
-        reply = server.request("PUT", asset.path, change.wanted or None)
+        reply = server.request("PUT", asset.path + _replacing(change.deployed), change.wanted or None)
         require(reply, f"installing the {asset.kind} {asset.name}")
         if asset.kind == "enrich policy":
             # a pipeline that names the policy is refused until its index was made once
@@ -151,8 +151,18 @@ def lookup_script(pipeline: Json) -> dict[str, Any] | None:
     return next((row["script"] for row in rows if "script" in row), None)
 
 
+def _replacing(deployed: Json) -> str:
+    """Index state management replaces a policy only for who names the version that he has read."""
+    if not isinstance(deployed, Mapping) or "_seq_no" not in deployed:
+        return ""
+    return f"?if_seq_no={deployed['_seq_no']}&if_primary_term={deployed['_primary_term']}"
+
+
 def _holds(deployed: Json, wanted: Json) -> bool:
     """Whether all that is wanted stands there; servers add defaults and times of their own."""
+    if isinstance(wanted, list):
+        same = isinstance(deployed, list) and len(deployed) == len(wanted)
+        return same and all(map(_holds, deployed, wanted))
     if isinstance(wanted, Mapping):
         return isinstance(deployed, Mapping) and all(
             key in deployed and _holds(deployed[key], value) for key, value in wanted.items()

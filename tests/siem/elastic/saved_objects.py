@@ -199,7 +199,8 @@ def _dashboard(product: str) -> dict[str, Any]:
         place = {"x": x, "y": y, "w": width, "h": 15, "i": str(number)}
         x += width
         reference = f"panel_{number}"
-        panels.append({"gridData": place, "panelIndex": str(number), "panelRefName": reference, "embeddableConfig": {}})
+        panel = {"gridData": place, "panelIndex": str(number), "panelRefName": reference, "embeddableConfig": {}}
+        panels.append({"type": kind, **panel} if product == "kibana" else panel)
         full = f"{number}:{reference}" if product == "kibana" else reference
         references.append({"name": full, "type": kind, "id": name})
     attributes = {
