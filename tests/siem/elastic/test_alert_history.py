@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connector.identity import event_id
-from connector.siem.elastic.alerts import TAG_REASONS, Reading, aggregates, change_of, events_of
+from connector.siem.elastic.alerts import TAG_REASONS, Reading, aggregates, alert_id, change_of, events_of
 from connector.siem.elastic.history import ElasticHistory, ElasticHistoryConfig
 from connector.siem.elastic.identity import native_id
 from connector.testing.clock import START
@@ -261,6 +261,22 @@ def test_reasons_come_first_then_tags_and_machines_are_marked(
 def test_an_alert_without_a_status_or_its_time_is_told_and_not_guessed(document: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no workflow status, or no time"):
         change_of(INDEX, "a1", document, READING, LATER)
+
+
+@pytest.mark.parametrize(
+    ("index", "is_one"),
+    [
+        (".internal.alerts-security.alerts-default-000001", True),
+        (".alerts-security.alerts-default", True),
+        ("partial-.internal.alerts-security.alerts-lab-000007", True),
+        (".alerts-observability.metrics.alerts-default", False),
+        ("logs-endpoint.alerts-default", False),
+        ("evil.alerts-security.alerts-default", False),
+        ("xinternal.alerts-security.alerts-default", False),
+    ],
+)
+def test_the_index_alone_tells_that_a_document_is_an_alert(index: str, is_one: bool) -> None:
+    assert alert_id(index, "a-1") == ("a-1" if is_one else None)
 
 
 def test_nested_and_dotted_alerts_are_the_same() -> None:

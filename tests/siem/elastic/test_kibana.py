@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from pydantic import ValidationError
 
@@ -143,8 +144,8 @@ def stand_in() -> Iterator[StandIn]:
 
 
 @contextmanager
-def kibana(server: StandIn) -> Iterator[Kibana]:
-    config = {"url": f"http://127.0.0.1:{server.server_port}", "space": "lab", "api_key": "secret"}
+def kibana(server: StandIn, **more: str) -> Iterator[Kibana]:
+    config = {"url": f"http://127.0.0.1:{server.server_port}", "space": "lab", "api_key": "secret", **more}
     with closing(Kibana(KibanaSettings.model_validate(config))) as client:
         yield client
 
@@ -162,6 +163,15 @@ def test_tags_and_a_note_are_added_once_however_often_the_record_comes(stand_in:
     assert stand_in.tags == ["triaged", "T1059"]
     (note,) = stand_in.notes
     assert note == {"eventId": ALERT, "note": "looks like whoami\n\nTriaged r-1", "timelineId": ""}
+
+
+def test_an_alert_of_another_siem_is_not_asked_for(stand_in: StandIn) -> None:
+    with kibana(stand_in, deployment="site") as client:
+        elsewhere = SourceRef(siem="splunk-prod", index="notable", id=ALERT)
+        assert client.apply(msgspec.structs.replace(update(), alert=elsewhere)).outcome == "delivered"
+        assert not stand_in.seen
+        assert client.apply(update()).outcome == "delivered"
+        assert stand_in.tags == ["triaged", "T1059"]
 
 
 def test_nothing_is_closed_unless_the_record_says_so(stand_in: StandIn) -> None:

@@ -323,7 +323,7 @@ def test_notables_carry_the_name_by_which_they_are_updated(splunkd: Splunkd, sou
     )
     reader = source(kind="notables", search="")
     [raw] = [raw for batch in pages(reader) for raw in batch.items]
-    assert raw.ref.event_id == splunkd.review.event_id(notable)
+    assert raw.ref.event_id == raw.ref.alert == splunkd.review.event_id(notable)
     assert raw.native_id == f"{notable.bkt}:{notable.cd}"
 
 
@@ -331,6 +331,7 @@ def test_an_events_own_event_id_names_no_notable(splunkd: Splunkd, source: Make)
     splunkd.put({"event_id": "somebody-elses"})
     [raw] = [raw for batch in pages(source()) for raw in batch.items]
     assert raw.ref.event_id is None
+    assert raw.ref.alert is None
 
 
 def test_a_query_has_a_digest_and_what_says_nothing_of_events_has_none(source: Make) -> None:
