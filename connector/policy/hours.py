@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -28,7 +28,7 @@ class HoursTable(Section):
     @field_validator("zone")
     @classmethod
     def _zone_exists(cls, zone: str) -> str:
-        if zone not in available_timezones():
+        if zone != "UTC" and zone not in available_timezones():
             raise ValueError(f"no time zone {zone!r}; zones are named as in the IANA database: Europe/Berlin")
         return zone
 
@@ -45,17 +45,18 @@ class Hours(msgspec.Struct, frozen=True, kw_only=True):
     days: frozenset[int]
     start: int
     stop: int
-    zone: str
+    zone: tzinfo
 
     @classmethod
     def of(cls, table: HoursTable) -> Hours:
         """The stretch that a table describes."""
         days = frozenset(map(DAYS.index, table.days))
-        return cls(days=days, start=_minute(table.start), stop=_minute(table.stop), zone=table.zone)
+        zone = UTC if table.zone == "UTC" else ZoneInfo(table.zone)  # UTC needs no database of zones
+        return cls(days=days, start=_minute(table.start), stop=_minute(table.stop), zone=zone)
 
     def holds(self, moment: datetime) -> bool:
         """Whether a moment lies in it. What goes past midnight belongs to the day on which it began."""
-        local = moment.astimezone(ZoneInfo(self.zone))
+        local = moment.astimezone(self.zone)
         minute, day = local.hour * 60 + local.minute, local.weekday()
         if self.start < self.stop:
             return self.start <= minute < self.stop and day in self.days
