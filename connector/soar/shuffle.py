@@ -13,7 +13,7 @@ without one Shuffle takes the whole request for the argument.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
@@ -43,8 +43,11 @@ FAILED: Final = frozenset({"ABORTED", "FAILURE", "FAILED"})
 """What a result of one action says where it failed: an execution goes on after it, and is FINISHED in the end."""
 
 RESULTS: Final = "/api/v1/streams/results"
-LISTED: Final = 50
-"""Executions of a workflow that are looked through, latest first."""
+LISTED: Final = 20
+"""Executions of a workflow that are looked through, latest first: each is listed with all that its actions brought."""
+
+REACH: Final = timedelta(minutes=15)
+"""How far back they have to go for a key that is not among them to have started nothing."""
 
 _LATER: Final = 100_000_000_000
 """Times above are milliseconds, those below seconds: Shuffle has used both."""
@@ -146,12 +149,24 @@ class Shuffle:
         return argument(action)
 
     def find(self, key: str) -> RunRef | None:
-        """The first of the latest executions whose argument carries this action key."""
+        """The first of the latest executions whose argument carries this action key.
+
+        Raises ``PermanentError`` where there is none, and so many are new that it may be an older one.
+        """
+        busy = ""
         with starting_nothing():
             for workflow in sorted(set(self._config.playbooks.values())):
-                for execution in self._latest(path("api", "v1", "workflows", workflow, "executions")):
+                place = path("api", "v1", "workflows", workflow, "executions")
+                latest = self._latest(place)
+                for execution in latest:
                     if _key_in(execution.execution_argument) == key:
                         return RunRef(soar=self.name, run_id=execution.execution_id)
+                if len(latest) >= LISTED and not self._reaches_back(latest):
+                    busy = place
+        if busy:
+            raise PermanentError(
+                f"GET {busy} on {self.name}: more than {LISTED} executions since: look there for {key}"
+            )
         return None
 
     def status(self, run: RunRef, action: Action) -> RunStatus:
@@ -172,10 +187,14 @@ class Shuffle:
             state, detail = "timed_out", f"no end within {self._config.run_timeout}: {detail}"
         return status_of(action, run, state, detail, self._clock())
 
-    def _latest(self, place: str) -> Iterator[_Execution]:
+    def _latest(self, place: str) -> tuple[_Execution, ...]:
         _, text = self._rest.raw("GET", place, query={"top": LISTED})
         listed = _executions(text, f"GET {place} on {self.name}")
-        yield from (listed.executions if isinstance(listed, _Page) else listed) or ()
+        return (listed.executions if isinstance(listed, _Page) else listed) or ()
+
+    def _reaches_back(self, latest: tuple[_Execution, ...]) -> bool:
+        began = [_moment(execution.started_at) for execution in latest]
+        return any(one is not None and self._clock() - one > REACH for one in began)
 
     def _is_overdue(self, began: datetime) -> bool:
         return self._clock() - began > self._config.run_timeout

@@ -100,6 +100,25 @@ def test_after_a_lost_answer_the_execution_is_found_once_it_is_listed(platform: 
     assert found.run_id == platform.executions[0]["execution_id"]
 
 
+@pytest.mark.parametrize(
+    ("others", "later", "is_held"),
+    [(LISTED - 1, 0, False), (LISTED, 14, True), (LISTED, 16, False)],
+    ids=["all are listed", "pushed out", "pushed out long after"],
+)
+def test_an_execution_that_newer_ones_may_have_pushed_out_of_the_list_is_not_taken_for_none(
+    platform: ShufflePlatform, others: int, later: int, is_held: bool
+) -> None:
+    lab = soar(platform, later=timedelta(minutes=later))
+    for number in range(others):
+        lab.run(another(number))
+    if is_held:
+        with pytest.raises(PermanentError, match="look there for " + ACTION.key):
+            lab.find(ACTION.key)
+    else:
+        assert lab.find(ACTION.key) is None
+    assert lab.find(another(0).key) is not None
+
+
 def test_what_is_asked_before_the_start_leaves_nothing_in_doubt(
     platform: ShufflePlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
