@@ -23,6 +23,7 @@ from connector.policy.decide import proposals
 from connector.policy.playbooks import check_ids, open_playbook
 from connector.policy.reading import verdict_in
 from connector.policy.render import render as filled
+from connector.policy.variables import OF_SOME
 from connector.ports import Closes, Previews
 from connector.resources import shipped
 from connector.settings import Settings
@@ -47,7 +48,7 @@ def list_(config: options.Config = None, secrets_dir: options.Secrets = None) ->
                 playbook.name,
                 ", ".join(playbook.playbook_types),
                 ", ".join(sorted(playbook.containing)) or ("yes" if playbook.contains else "no"),
-                ", ".join(n for n, variable in playbook.playbook_variables.items() if variable.value is None),
+                ", ".join(n for n, v in playbook.playbook_variables.items() if v.value is None and n in OF_SOME),
                 ", ".join(named[name]),
             )
             for name, playbook in policy.playbooks.items()

@@ -107,6 +107,12 @@ SOURCES: Final[Mapping[str, Callable[[Action], str | None]]] = {
 """What an external variable of this name is filled with."""
 
 
+OF_SOME: Final = frozenset(
+    {"__agent_id__", "__event_time__", "__host__", "__source_address__", "__techniques__", "__user__"}
+)
+"""What only some verdicts have: a playbook that has no value of its own for one of these needs it."""
+
+
 def fits(value: str, kind: str) -> bool:
     """Whether a value is of a CACAO variable type. One that itself reads as a reference is not: engines replace those."""
     return len(value) <= LONGEST and TYPES[kind](value) and MARK not in value

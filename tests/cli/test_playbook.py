@@ -59,7 +59,8 @@ def test_the_list_says_what_contains_and_which_rules_name_it(triaged: Triaged) -
     rows = {row[0]: row for row in (line.split("\t") for line in triaged("playbook", "list").stdout.splitlines())}
     assert rows.keys() == LOADED.keys()
     assert rows["isolate-host"][3] == "disconnect-system"
-    assert "__agent_id__" in rows["isolate-host"][4]
+    assert rows["isolate-host"][4] == "__agent_id__"
+    assert rows["block-indicator"][4] == "__source_address__"
     assert rows["notify-on-call"][3] == "no"
     assert rows["notify-on-call"][5] == "everything"
 

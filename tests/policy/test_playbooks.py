@@ -12,7 +12,7 @@ from connector.errors import ConfigError, PermanentError
 from connector.policy.cacao import CONTAINING
 from connector.policy.playbooks import load_playbooks, read_playbook
 from connector.policy.render import RenderedStep, render
-from connector.policy.variables import SOURCES, TYPES, fits
+from connector.policy.variables import OF_SOME, SOURCES, TYPES, fits
 from connector.types import Action, Entity
 from tests.policy.cases import LOADED, PLAYBOOKS, altered, contain, event, policy, prediction, proposed
 from tests.policy.editing import (
@@ -166,6 +166,13 @@ def test_an_odd_value_gives_way_to_the_playbooks_own_and_does_not_keep_a_notific
     action = isolate(host="x\r\ny", user="z" * 5000)
     sent = body(render(LOADED["notify-on-call"], action))
     assert (sent["verdict"]["host"], sent["verdict"]["user"]) == ("", "")
+
+
+def test_what_only_some_verdicts_have_is_what_a_bare_one_lacks() -> None:
+    bare = proposed(policy(contain(mode="approve")), event(message="x"), prediction())
+    none = msgspec.structs.replace(bare.verdict, timestamp=None, passed=())
+    action = msgspec.structs.replace(bare, verdict=none)
+    assert {name for name, source in SOURCES.items() if source(action) is None} == OF_SOME
 
 
 def test_the_guide_names_every_playbook_activity_and_variable() -> None:
