@@ -11,13 +11,17 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from connector.ports import SoarPlugin
+from connector.soar import splunk_soar
+from connector.testing.contracts.rules import adapter
 from tests.contracts.registered import registered
 from tests.daemon.site import Site, stop, wait_until
 from tests.soar.platform import Platform
@@ -26,7 +30,9 @@ from tests.splunkd.wire import Request
 EVENTS = 3
 LOST = 2
 
-platforms = registered("triaged.soar", without="dryrun")
+AUTOMATION = msgspec.structs.replace(splunk_soar.plugin, testbed="tests.soar.splunk_soar:AutomationPlatform")
+
+platforms = registered("triaged.soar", without="dryrun", automation=AUTOMATION)
 
 
 @contextmanager
@@ -43,6 +49,12 @@ def stood_up(plugin: SoarPlugin, directory: Path) -> Iterator[tuple[Site, Platfo
         policy = policy.replace('"dryrun"', '"platform"').replace("notify-on-call", platform.playbook)
         (directory / "policy.toml").write_text(policy)
         yield site, platform
+
+
+def uniqueness_of(plugin: SoarPlugin, platform: Platform) -> str:
+    """What the adapter claims with these settings."""
+    with adapter(plugin.soar, platform.soar_config(), lambda: datetime.now(UTC)) as soar:
+        return str(soar.uniqueness)
 
 
 def as_toml(table: Mapping[str, Any]) -> str:
@@ -71,7 +83,7 @@ def all_over(site: Site, platform: Platform, events: int = EVENTS) -> Callable[[
 
 def require_promise(plugin: SoarPlugin, platform: Platform, in_doubt: int, events: int = EVENTS) -> None:
     counts = sorted(platform.runs().values(), reverse=True)
-    more = 0 if plugin.soar.uniqueness == "key" else in_doubt
+    more = 0 if uniqueness_of(plugin, platform) == "key" else in_doubt
     assert len(counts) == events
     assert counts[:more] <= [2] * more
     assert set(counts[more:]) == {1}, counts
