@@ -65,6 +65,18 @@ def test_durations_are_read_as_people_write_them() -> None:
     assert (default.max_age, default.min_confidence) == (timedelta(hours=1), "trigger")
 
 
+def test_a_rule_looks_back_as_far_as_the_longest_of_what_it_counts() -> None:
+    for key, value in (
+        ("cooldown", "7d"),
+        ("max_age", "7d"),
+        ("group", "7d"),
+        ("rate", {"runs": 1, "per": "7d"}),
+        ("entity_rate", {"runs": 1, "per": "7d"}),
+    ):
+        (read,) = policy(rule(**{key: value})).rules
+        assert read.memory == timedelta(days=7)
+
+
 def test_a_technique_covers_its_subtechniques_and_a_tactic_its_techniques() -> None:
     (read,) = policy(rule(techniques=["T1003"])).rules
     assert read.techniques == frozenset({"T1003", *(sub.id for sub in catalogue().subtechniques("T1003"))})
