@@ -20,8 +20,12 @@ from connector.types import Action, RunRef, RunStatus
 class Runs(Room):
     """Runs by action key."""
 
-    def start_run(self, claim: Claim, run_ref: RunRef, follow_ups: Sequence[OutboxRow] = ()) -> bool:
+    def start_run(
+        self, claim: Claim, run_ref: RunRef, follow_ups: Sequence[OutboxRow] = (), *, sent: str | None = None
+    ) -> bool:
         """Marks a claimed action as started, with the records that tell so; on the disk when it returns.
+
+        ``sent`` is the digest of the request, for the audit log; None where nobody can show it.
 
         False, and nothing changed, where the claim was lost: whoever claims the row next asks the SOAR first.
         """
@@ -39,7 +43,9 @@ class Runs(Room):
             row |= {"detail": "", "action": encode(claim.record), "started_at": now, "polled_at": now}
             tx.execute(insert(tx, runs).values(row).on_conflict_do_nothing())
             if isinstance(claim.record, Action):
-                audit.append_action(tx, audit.POLICY, "action started", claim.record, now, run=run_ref.run_id)
+                audit.append_action(
+                    tx, audit.POLICY, "action started", claim.record, now, run=run_ref.run_id, sent=sent
+                )
             outbox.put(tx, follow_ups, None, now)
         return True
 

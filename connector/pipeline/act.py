@@ -14,8 +14,11 @@ What may have run is never recorded as refused: where the policy would refuse it
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
+
+import msgspec
 
 from connector import identity
 from connector.errors import ConfigError, PermanentError, TransientError
@@ -27,7 +30,7 @@ from connector.pipeline.routes import Routes
 from connector.pipeline.steps import Steps
 from connector.policy import Enrichment, Policy, Refuse, Run, Wait, admit, scopes, switched_off
 from connector.policy.admit import RECHECK
-from connector.ports import Clock, Soar
+from connector.ports import Clock, Previews, Soar
 from connector.settings import SoarSettings
 from connector.telemetry import DELIVERIES, Signal, emit
 from connector.types import Action, RunRef, RunState, RunStatus
@@ -134,7 +137,9 @@ class Act:
     def _send(self, claim: Claim, refusal: str) -> bool:
         """Starts one run, or finds the one that an earlier, doubtful send started. Whether a run stands now."""
         try:
-            run = self._earlier(claim, refusal) or self._start(claim, refusal)
+            run, sent = self._earlier(claim, refusal), None
+            if run is None:
+                run, sent = self._start(claim, refusal)
         except (TransientError, ConfigError) as error:
             if isinstance(error, TransientError) and error.sent:
                 self._doubtful(claim, error)
@@ -152,7 +157,7 @@ class Act:
         self._outage.answered()
         self._steps("act.sent")
         status = self._status(action_of(claim), "running", "", run)
-        self._ledger.start_run(claim, run, self._routes.follow_ups([status]))
+        self._ledger.start_run(claim, run, self._routes.follow_ups([status]), sent=sent)
         self._steps("act.marked")
         DELIVERIES.labels(target=self.name, outcome="delivered").inc()
         emit(Signal.ACTION_RUN, self.name, key=action_of(claim).key, playbook=action_of(claim).playbook, run=run.run_id)
@@ -169,14 +174,19 @@ class Act:
         except TransientError as error:
             raise TransientError(str(error)) from error  # not "sent": a question that got no answer starts nothing
 
-    def _start(self, claim: Claim, refusal: str) -> RunRef | None:
-        """Sends, unless that is one send too many, or a switch was thrown since the admission."""
+    def _start(self, claim: Claim, refusal: str) -> tuple[RunRef | None, str | None]:
+        """Sends, unless that is one send too many, or a switch was thrown since the admission.
+
+        Returns the run, and the digest of the request where the SOAR can show it.
+        """
         if refusal or self._hopeless(claim):
             raise PermanentError(refusal)
         if stopped := switched_off(action_of(claim), on(self._ledger.switches()), self._policy()):
             self._untried(claim, stopped, self._clock() + RECHECK)
-            return None
-        return self.soar.run(action_of(claim))
+            return None, None
+        shown = self.soar.preview(action_of(claim)) if isinstance(self.soar, Previews) else None
+        run = self.soar.run(action_of(claim))
+        return run, None if shown is None else hashlib.sha256(msgspec.json.encode(shown)).hexdigest()
 
     def _hopeless(self, claim: Claim) -> bool:
         """Whether another send is one too many: after the second doubt, and after the first for a blind containment."""

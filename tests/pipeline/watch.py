@@ -98,9 +98,10 @@ class Watch:
         self.act.drain()
         end = self.clock() + timedelta(seconds=seconds)
         while (due := self._next_due()) is not None and due <= end:
-            self.clock.advance(due - self.clock())
+            # a SOAR that failed rests for a while, and what is due stays so
+            self.clock.advance(max(due - self.clock(), timedelta(0)) or timedelta(seconds=1))
             self.act.drain()
-        self.clock.advance(end - self.clock())
+        self.clock.advance(max(end - self.clock(), timedelta(0)))
 
     def _next_due(self) -> datetime | None:
         first = sa.select(sa.func.min(outbox.c.available_at)).where(outbox.c.state == OPEN, outbox.c.kind == "action")
