@@ -24,6 +24,9 @@ from tests.servers.opensearch import OpenSearch
 from tests.siem.elastic.asked import ask, held
 from tests.siem.elastic.ingest import compared, installed, python, sendable, simulated, winlogbeat
 
+LONG = (pytest.mark.full, pytest.mark.timeout(2400))
+"""Drawing a document takes a hundredth of a second: eight thousand take minutes, and more of them where others work too."""
+
 VECTORS = json.loads(vectors.VECTORS.read_text("utf-8"))
 ECS = {"ecs": {"version": "8.0.0"}}
 START = {
@@ -69,20 +72,20 @@ def test_documents_as_they_came_from_their_doors_are_fingerprinted_alike_or_left
     assert compared(server, documents).total() >= 20
 
 
-@pytest.mark.parametrize("size", [200, pytest.param(8000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("size", [200, pytest.param(8000, marks=LONG)])
 def test_random_documents_have_pythons_fingerprint(server: OpenSearch, size: int) -> None:
     documents = _drawn(strategies.DOCUMENTS, size)
     assert compared(server, documents).total() > size // 2
 
 
-@pytest.mark.parametrize("size", [200, pytest.param(8000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("size", [200, pytest.param(8000, marks=LONG)])
 def test_random_texts_are_masked_as_python_masks_them(server: OpenSearch, size: int) -> None:
     rows = st.builds(_masked, st.sampled_from(sorted(reference.TABLE["masks"])), strategies.TEXTS)
     documents = [document for each in _drawn(rows, size) for document in each]
     assert compared(server, documents).total() > size // 2
 
 
-@pytest.mark.parametrize("size", [100, pytest.param(3000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("size", [100, pytest.param(3000, marks=LONG)])
 def test_random_documents_with_strange_root_keys_never_get_a_fingerprint_that_python_does_not_give(
     server: OpenSearch, size: int
 ) -> None:
@@ -92,7 +95,7 @@ def test_random_documents_with_strange_root_keys_never_get_a_fingerprint_that_py
     compared(server, _drawn(st.builds(lambda document, more: {**document, **more}, strategies.DOCUMENTS, extra), size))
 
 
-@pytest.mark.parametrize(("files", "per_file"), [(20, 15), pytest.param(90, 60, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("files", "per_file"), [(20, 15), pytest.param(90, 60, marks=LONG)])
 def test_corpus_events_have_pythons_fingerprint_in_winlogbeats_form(
     server: OpenSearch, files: int, per_file: int
 ) -> None:
@@ -103,13 +106,13 @@ def test_corpus_events_have_pythons_fingerprint_in_winlogbeats_form(
     assert compared(server, bare).total() > 0.99 * len(bare)
 
 
-@pytest.mark.parametrize(("files", "per_file"), [(10, 15), pytest.param(120, 60, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("files", "per_file"), [(10, 15), pytest.param(120, 60, marks=LONG)])
 def test_corpus_records_have_pythons_fingerprint_in_ecs(server: OpenSearch, files: int, per_file: int) -> None:
     documents = [{**ECS, **to_ecs(record)[1]} for record in corpora.evtx_records(files, per_file)]
     assert compared(server, documents).total() > 0.9 * len(documents) > 50
 
 
-@pytest.mark.parametrize("size", [60, pytest.param(3000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("size", [60, pytest.param(3000, marks=LONG)])
 def test_documents_that_are_really_indexed_have_pythons_fingerprint(server: OpenSearch, size: int) -> None:
     documents = [{**ECS, **document} for document in vectors.ecs_documents().values()] + _drawn(
         strategies.DOCUMENTS, size
