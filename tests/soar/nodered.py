@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from connector.ports import SoarPlugin
+from connector.soar.webhook import WebhookSoar
 from tests.servers.nodered import NodeRed
 from tests.servers.shared import shared
-from tests.soar.webhook import KeyedWebhook
 
 SECRET = "a secret that Node-RED has as well"
 API_KEY = "a key for asking how runs stand"
@@ -144,7 +144,7 @@ class NodeRedTestbed:
         return {key: run["times"] for key, run in self.finished().items()}
 
 
-plugin = SoarPlugin(soar=KeyedWebhook, testbed="tests.soar.nodered:NodeRedTestbed")
+plugin = SoarPlugin(soar=WebhookSoar, testbed="tests.soar.nodered:NodeRedTestbed")
 
 
 if __name__ == "__main__":

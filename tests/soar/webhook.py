@@ -102,10 +102,4 @@ class Heedful(Forgetful):
         return f"run-{self.keys.index(key) + 1}"
 
 
-class KeyedWebhook(WebhookSoar):
-    """The same adapter, with the class saying what the settings of its testbed say."""
-
-    uniqueness = "key"
-
-
-heedful = SoarPlugin(soar=KeyedWebhook, testbed="tests.soar.webhook:Heedful")
+heedful = SoarPlugin(soar=WebhookSoar, testbed="tests.soar.webhook:Heedful")
