@@ -262,6 +262,30 @@ def test_switches_silences_and_approvals_are_read_inside(ledger: Ledger, clock: 
         assert (approval.state, approval.who, approval.reason) == ("approved", "ben", "seen")
 
 
+def test_a_cap_holds_while_replicas_race(ledger: Ledger, url: str, clock: FakeClock) -> None:
+    queue(ledger, 12)
+    other = open_ledger(url, clock)
+
+    def replica(mine: Ledger, name: str) -> None:
+        for _ in range(12):
+            with mine.claiming("dryrun", name, TTL, 1) as admission:
+                for row in admission.rows:
+                    if admission.count("rate:isolate", admission.now - MINUTE, row.record_id) < 3:
+                        admission.run(row, SCOPES)
+                    else:
+                        admission.wait(row, admission.now + MINUTE, "full")
+
+    threads = [threading.Thread(target=replica, args=(one, name)) for one, name in ((ledger, "w"), (other, "v"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    with ledger.claiming("nobody", "w", TTL, 1) as admission:
+        assert admission.count("rate:isolate", clock.now, "00000000-0000-5000-8000-000000000000") == 3
+    assert len(ledger.waiting()) == 12
+    other.close()
+
+
 def test_a_switch_waits_for_an_open_admission(ledger: Ledger, url: str, clock: FakeClock) -> None:
     queue(ledger, 1)
     other = open_ledger(url, clock)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, seed, settings, strategies as st
 
 from tests.policy.streams import MACHINES, Site, World
 
@@ -109,14 +109,14 @@ def site(tmp_path: Path) -> Iterator[Site]:
     opened.close()
 
 
-def holds(examples: int, site: Site) -> Counter[str]:
+def holds(examples: int, site: Site, start: int = 0) -> Counter[str]:
     """Plays so many policies and streams; returns how often each reason was met."""
     met: Counter[str] = Counter()
 
+    @seed(start)
     @settings(
         max_examples=examples,
         deadline=None,
-        derandomize=True,
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
@@ -137,7 +137,9 @@ def test_a_sample_of_policies_and_streams_breaks_no_promise(site: Site) -> None:
 
 
 @pytest.mark.full
-def test_a_thousand_policies_and_streams_break_no_promise(site: Site) -> None:
-    met = holds(1000, site)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("quarter", [1, 2, 3, 4])
+def test_a_thousand_policies_and_streams_break_no_promise(site: Site, quarter: int) -> None:
+    met = holds(250, site, quarter)
     assert {what for reason, what in GUARDS.items() if not met[reason]} == set()
     assert {reason for reason in WAITS if not met[reason]} == set()
