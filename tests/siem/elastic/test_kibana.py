@@ -20,9 +20,11 @@ import pytest
 from pydantic import ValidationError
 
 from connector.errors import ConfigError
+from connector.policy import decide
 from connector.siem.elastic.kibana import KINDS, Kibana, KibanaSettings
 from connector.testing import examples
 from connector.types import AlertUpdate, SourceRef
+from tests.policy import cases
 from tests.servers.process import Server, free_port
 from tests.siem.elastic.test_elastic_writer import writing
 
@@ -163,6 +165,20 @@ def test_tags_and_a_note_are_added_once_however_often_the_record_comes(stand_in:
     assert stand_in.tags == ["triaged", "T1059"]
     (note,) = stand_in.notes
     assert note == {"eventId": ALERT, "note": "looks like whoami\n\nTriaged r-1", "timelineId": ""}
+
+
+def test_what_a_rule_says_of_an_alert_gets_there(stand_in: StandIn) -> None:
+    wanted = {"tags": ["triaged"], "note": True, "status": "acknowledged"}
+    ref = SourceRef(siem="site", index=".internal.alerts-security.alerts-lab-000001", id=ALERT, alert=ALERT)
+    event = msgspec.structs.replace(cases.event(), ref=ref)
+    made = decide(event, cases.prediction(), cases.context(), cases.policy(cases.rule(alert=wanted))).alert
+    assert made is not None
+    with kibana(stand_in, deployment="site") as client:
+        assert client.apply(made).outcome == "delivered"
+    assert (stand_in.tags, stand_in.status) == (["triaged"], "acknowledged")
+    (note,) = stand_in.notes
+    assert note["note"].startswith("Triaged: malicious \\(0.95\\), T1003 OS Credential Dumping")
+    assert note["note"].endswith(f"Triaged {made.record_id}")
 
 
 def test_an_alert_of_another_siem_is_not_asked_for(stand_in: StandIn) -> None:

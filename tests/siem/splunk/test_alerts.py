@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from connector.errors import ConfigError, TransientError
+from connector.policy import decide
 from connector.siem.splunk.alerts import DISPOSITIONS, LONGEST_COMMENT, STATUSES, Notables, comment_of, mark_of
 from connector.siem.splunk.client import Splunk
 from connector.siem.splunk.writer import ServerSettings
 from connector.testing import examples
 from connector.types import AlertUpdate, SourceRef
+from tests.policy import cases
 from tests.siem.splunk.writing import DELIVERED
 from tests.splunkd import Refusal, Splunkd, User
 from tests.splunkd.wire import CutOffError, json_answer
@@ -50,6 +52,18 @@ def test_a_comment_changes_nothing_else(splunkd: Splunkd) -> None:
     (row,) = splunkd.review.history(RULE_ID)
     assert (row["status"], row["disposition"], row["urgency"]) == ("1", "disposition:6", "medium")
     assert row["comment"].splitlines() == ["a note", "Tags: triaged", f"Triaged {UPDATE.record_id}"]
+
+
+def test_what_a_rule_says_of_a_notable_gets_there(splunkd: Splunkd) -> None:
+    wanted = {"tags": ["triaged"], "note": True, "status": "closed"}
+    ref = SourceRef(siem="lab", index="notable", id="notable~1~A:1:2", event_id=RULE_ID, alert=RULE_ID)
+    event = msgspec.structs.replace(cases.event(), ref=ref)
+    made = decide(event, cases.prediction(), cases.context(), cases.policy(cases.rule(alert=wanted))).alert
+    assert made is not None
+    assert notables(splunkd).apply(made) == DELIVERED
+    (row,) = splunkd.review.history(RULE_ID)
+    assert row["status"] == STATUSES["closed"]
+    assert row["comment"].startswith("Triaged: malicious (0.95), T1003 OS Credential Dumping")
 
 
 def test_a_comment_that_stands_there_is_not_written_again(splunkd: Splunkd) -> None:
