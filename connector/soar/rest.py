@@ -189,7 +189,9 @@ def _without(hidden: Collection[str], text: bytes) -> bytes:
 
 
 def path(*parts: str | int) -> str:
-    """A path of these parts, each escaped: none can leave its place."""
+    """A path of these parts, each escaped: none can leave its place. Raises ``PermanentError`` for what would."""
+    if odd := {"", ".", ".."}.intersection(map(str, parts)):
+        raise PermanentError(f"{odd.pop()!r} is no part of a path")
     return "".join(f"/{quote(str(part), safe='')}" for part in parts)
 
 
@@ -204,6 +206,6 @@ def decoded(text: bytes, what: str) -> Any:
         return None
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec.DecodeError and UnicodeDecodeError are ValueErrors
         # it was done, or not: the answer that would tell is not one
         raise TransientError(f"{what}: the answer is not JSON", sent=True) from error
