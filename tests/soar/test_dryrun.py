@@ -101,7 +101,7 @@ def test_a_run_can_be_found_by_its_key_and_its_status_followed(soar: DryRunSoar)
 
 
 def test_what_cannot_be_rendered_or_is_unknown_is_refused_and_leaves_no_run(soar: DryRunSoar, store: Path) -> None:
-    with pytest.raises(PermanentError, match="it has: .*collect-triage-package"):
+    with pytest.raises(PermanentError, match=r"it has: .*collect-triage-package"):
         soar.run(msgspec.structs.replace(action(), playbook="absent"))
     unresolved = msgspec.structs.replace(action().entity, agent_id=None)
     with pytest.raises(PermanentError, match="__agent_id__"):
