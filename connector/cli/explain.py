@@ -33,7 +33,6 @@ from connector.settings import Settings
 from connector.siem.files import open_paths
 from connector.types import Action, Event, Noun, Verdict, VerdictName
 
-
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from connector import wiring
 from connector.cli import options
 from connector.cli.past import KeptThresholds, uniqueness
+from connector.cli.progress import progress
 from connector.cli.tables import show
 from connector.errors import ConfigError
 from connector.pipeline.simulation import Change, Fate, Report, Side, Site, simulate as simulated
@@ -58,10 +59,9 @@ def simulate(
         uniqueness=uniqueness(settings, today.soars | new.soars),
         room={name: soar.max_pending for name, soar in settings.soars.items()},
     )
-    with wiring.opened_ledger(settings) as ledger:
-        report = simulated(
-            ledger, today, new, site=site, thresholds=thresholds, since=until - _stretch(since), until=until
-        )
+    begin = until - _stretch(since)
+    with wiring.opened_ledger(settings) as ledger, progress("verdicts") as advance:
+        report = simulated(ledger, today, new, site=site, thresholds=thresholds, since=begin, until=until, told=advance)
     if thresholds.gone:
         gone = f"thresholds of {', '.join(sorted(thresholds.gone))}: gone from the store, those of production stand in"
         report = msgspec.structs.replace(report, unknowable=(*report.unknowable, gone))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +29,15 @@ from tests.policy.cases import Thresholds
 
 MODEL = ModelRef(name="tiny", version="1", attack_version="18.1")
 _numbers = itertools.count()
+
+
+@cache
+def empty_ledger() -> bytes:
+    """A migrated ledger: to migrate takes longer than many a stream takes to be lived through."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.sqlite"
+        open_ledger(f"sqlite:///{path}", ManualClock()).close()
+        return path.read_bytes()
 
 
 def event(native: str, host: str, **ecs: Any) -> Event:
@@ -57,6 +68,7 @@ class Watch:
         self.platform = MemorySoar(self.clock)
         MemorySoar._named[self.name] = self.platform
         self.path = directory / f"{self.name}.sqlite"
+        self.path.write_bytes(empty_ledger())
         self.ledger = open_ledger(f"sqlite:///{self.path}", self.clock)
         settings = memory_soar_plugin.soar.Config(type="memory", instance=self.name, max_pending=max_pending)
         self.room = {"soar": max_pending}

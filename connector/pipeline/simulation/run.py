@@ -42,10 +42,11 @@ def simulate(
     thresholds: Callable[[ModelRef], Any],
     since: datetime,
     until: datetime,
+    told: Callable[[int], object] = lambda _: None,
 ) -> Report:
     """What both policies would have made of the verdicts written in ``since <= time < until``.
 
-    ``thresholds`` gives those of the bundle that a verdict names.
+    ``thresholds`` gives those of the bundle that a verdict names; ``told`` is called with how many more verdicts are done.
     """
     arms = [Arm(policy, site, _books(ledger, policy, since)) for policy in (today, new)]
     tally = _Tally(ledger, (today, new))
@@ -58,6 +59,7 @@ def simulate(
         verdicts += len(batch)
         for verdict, facts in _in_order(ledger, batch, today):
             tally.offered(verdict, at, [arm.offer(verdict, facts, at) for arm in arms])
+        told(len(batch))
     for side, arm in enumerate(arms):
         tally.ended(side, arm.ended(until))
         tally.ended(side, arm.left())
