@@ -220,7 +220,7 @@ def _key_in(text: str) -> str | None:
     """The action key in an execution argument; None in one that is not ours."""
     try:
         found = _argument.decode(text).get("action")
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return found.get("key") if isinstance(found, dict) else None
 

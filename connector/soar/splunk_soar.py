@@ -289,7 +289,7 @@ def _words(run: _Row) -> str:
     """What a run says of itself: its message is a text, or JSON with a message in it."""
     said = run.message
     if isinstance(said, str) and said.startswith("{"):
-        with suppress(msgspec.DecodeError, RecursionError):
+        with suppress(ValueError, RecursionError):
             said = msgspec.json.decode(said).get("message", said)
     return ": ".join(part for part in (one_line(str(run.status)), one_line(str(said or ""), LONGEST_REASON)) if part)
 

@@ -255,7 +255,7 @@ class WebhookSoar:
             return None
         try:
             return _id_in(msgspec.json.decode(text), self._status.run)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
 
 

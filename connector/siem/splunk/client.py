@@ -45,7 +45,7 @@ class Answer(msgspec.Struct, frozen=True):
             return None
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise TransientError(f"the answer is not JSON: {error}", sent=True) from error
 
 
