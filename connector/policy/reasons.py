@@ -50,6 +50,8 @@ def _nearly(matched: Rule | None, facts: Facts, policy: Policy) -> Iterator[str]
     for rule in policy.rules:
         if rule is matched:
             return
+        if rule.techniques is not None and not rule.floors and rule.techniques.isdisjoint(facts.passed):
+            continue  # about other events, and told at once
         missed = tuple(misses(rule, facts))
         if ELSEWHERE.isdisjoint(miss.key for miss in missed):
             yield f"rule {rule.name!r} did not match: {'; '.join(map(str, missed))}"
