@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as st
 
 from connector.policy import Policy
 from connector.types import DispositionChange
@@ -118,6 +118,25 @@ def compared(directory: Path, tables: list[tuple[str, dict[str, Any]]], stream: 
         one.path.unlink()
 
 
+SEEN = ("see", "a", 0.9, "T1003")
+DECISIVE = {
+    "a switch": ({"max_age": "5m"}, [(1, ("switch", "kill", True)), (1, SEEN), (600, ("switch", "kill", False))]),
+    "a person": ({"mode": "approve", "max_age": "2h"}, [(1, SEEN), (60, ("approve", True, 90))]),
+    "a silence": ({}, [(1, ("silence", "*", 5)), (1, SEEN), (600, ("see", "b", 0.9, "T1003"))]),
+    "a hovering score": (
+        {"min_confidence": 0.5, "hysteresis": 0.3, "cooldown": "20m"},
+        [(1, SEEN), (600, ("see", "a", 0.45, "T1003")), (900, SEEN)],
+    ),
+}
+"""What alone decides of an action, each in a stream whose outcome is another one without it."""
+
+
+@pytest.mark.parametrize("what", DECISIVE)
+def test_what_alone_decides_of_an_action_decides_in_the_simulation_too(tmp_path, what) -> None:
+    keys, stream = DECISIVE[what]
+    compared(tmp_path, [("ticket", keys)], stream)
+
+
 QUICKLY = (Phase.explicit, Phase.reuse, Phase.generate)
 """A stream that fails is short enough to be read as it is; to shrink it takes many minutes."""
 
@@ -131,10 +150,16 @@ def test_todays_policy_simulated_is_exactly_what_the_daemon_did(tmp_path, tables
 
 
 @pytest.mark.full
-@settings(max_examples=1000, deadline=None, phases=QUICKLY, suppress_health_check=SLOW)
-@given(tables=policies, stream=streams)
-def test_todays_policy_simulated_is_exactly_what_the_daemon_did_a_thousand_times(tmp_path, tables, stream) -> None:
-    compared(tmp_path, tables, stream)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("quarter", range(4))
+def test_todays_policy_simulated_is_exactly_what_the_daemon_did_a_thousand_times(tmp_path, quarter) -> None:
+    @seed(quarter)
+    @settings(max_examples=250, deadline=None, database=None, phases=QUICKLY, suppress_health_check=SLOW)
+    @given(tables=policies, stream=streams)
+    def live(tables, stream) -> None:
+        compared(tmp_path, tables, stream)
+
+    live()
 
 
 def close(one: Watch, *event_ids: str, disposition: str = "true_positive", **more: Any) -> None:
