@@ -177,7 +177,7 @@ def _unknowable(today: Policy, new: Policy) -> Iterable[str]:
     """What the ledger does not hold, so that nobody reads more into the numbers than they say."""
     yield "events that no longer have a verdict in the ledger, or never got one"
     yield "tags and list entries are those of then; aliases, agents and protected names are matched by today's tables"
-    yield "the model of then: whether no bundle was in production is not on record"
+    yield "whether a bundle was in production then: one counts as there"
     yield "whether a SOAR would have been down, or refused what it was never asked: every run counts as started"
     yield "actions that waited already when the stretch began"
     if any(rule.mode == "approve" for policy in (today, new) for rule in policy.rules):
