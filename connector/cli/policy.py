@@ -65,7 +65,9 @@ def switch(
 ) -> None:
     """Throw a switch. It holds at once for every replica, and is on record."""
     if not is_switch(name):
-        raise ConfigError(f"no switch is named {name!r}: a switch is kill, drift, rule:NAME, playbook:NAME or soar:NAME")
+        raise ConfigError(
+            f"no switch is named {name!r}: a switch is kill, drift, rule:NAME, playbook:NAME or soar:NAME"
+        )
     with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
         ledger.set_switch(name, position is Position.ON, getpass.getuser())
     typer.echo(f"{name}: {position}")

@@ -68,7 +68,11 @@ def test_an_alert_is_left_alone(rules: list[dict[str, Any]], more: dict[str, Any
 
 
 def test_the_records_id_follows_from_the_verdict_and_the_rule_and_no_text_of_the_event_gets_into_it() -> None:
-    hostile: dict[str, Any] = {"host": {"name": "<img src=x>"}, "user": {"name": "[x](http://evil)"}, "agent": {"id": "a"}}
+    hostile: dict[str, Any] = {
+        "host": {"name": "<img src=x>"},
+        "user": {"name": "[x](http://evil)"},
+        "agent": {"id": "a"},
+    }
     first, second = change(rule(alert=CHANGE)), change(rule(alert=CHANGE), of=an_alert(**hostile))
     assert first == second
     other = change(contain("other", alert=CHANGE))

@@ -238,9 +238,7 @@ class ElasticSource:
             yield RawEvent(
                 deployment=self.deployment,
                 native_id=self._identity(hit),
-                ref=SourceRef(
-                    siem=self.deployment, index=hit.index, id=hit.id, alert=alert_id(hit.index, hit.id)
-                ),
+                ref=SourceRef(siem=self.deployment, index=hit.index, id=hit.id, alert=alert_id(hit.index, hit.id)),
                 data=source,
                 position=Position(partition=span.partition, offset=offset),
                 place=f"{hit.index}/{hit.id}",
