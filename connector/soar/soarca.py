@@ -45,6 +45,12 @@ TRIGGER: Final = "/trigger/playbook"
 REPORTS: Final = "/reporter/"
 """With the slash: without it SOARCA redirects."""
 
+REPORTED: Final = 10
+"""Executions that SOARCA keeps if it is told nothing else: with fewer, none was pushed out."""
+
+REACH: Final = timedelta(minutes=15)
+"""How far back they have to go for a key that is not among them to have started nothing."""
+
 _UNKNOWN: Final = (400, 404)
 """A report that is not there (yet), by source and by documentation."""
 
@@ -123,12 +129,20 @@ class Soarca:
         return for_soarca(playbook, action, self._capabilities)
 
     def find(self, key: str) -> RunRef | None:
-        """The execution of the playbook that carries this action key, among those that are still reported."""
+        """The execution of the playbook that carries this action key, among those that are still reported.
+
+        Raises ``PermanentError`` where there is none, and so many are new that its report may have been pushed out.
+        """
         with starting_nothing():
             _, text = self._rest.raw("GET", REPORTS)
-            for report in _reports(text, f"GET {REPORTS} on {self.name}") or ():
-                if report.playbook_id == playbook_id(key):
-                    return RunRef(soar=self.name, run_id=report.execution_id or report.run_id)
+            reports = _reports(text, f"GET {REPORTS} on {self.name}") or ()
+        for report in reports:
+            if report.playbook_id == playbook_id(key):
+                return RunRef(soar=self.name, run_id=report.execution_id or report.run_id)
+        if len(reports) >= REPORTED and not any(is_overdue(one.started, self._clock(), REACH) for one in reports):
+            raise PermanentError(
+                f"GET {REPORTS} on {self.name}: all reports are newer than {REACH}: look there for {key}"
+            )
         return None
 
     def status(self, run: RunRef, action: Action) -> RunStatus:

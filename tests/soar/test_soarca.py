@@ -15,7 +15,7 @@ from connector.errors import ConfigError, PermanentError, TransientError
 from connector.policy.playbooks import load_playbooks, read_playbook
 from connector.resources import shipped
 from connector.retries import retrying
-from connector.soar.soarca import STATES, Soarca, SoarcaSettings
+from connector.soar.soarca import REPORTED, STATES, Soarca, SoarcaSettings
 from connector.soar.soarca_playbook import CAPABILITIES, for_soarca
 from connector.testing import examples
 from connector.types import Action, Entity, RunRef
@@ -196,6 +196,25 @@ def test_a_run_is_found_by_its_key_by_either_name_of_its_id(platform: SoarcaPlat
     assert lab.find(ACTION.key) == run
     assert lab.find(examples.action(1).key) is None
     assert lab.status(run, ACTION).state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("others", "later", "is_held"),
+    [(REPORTED - 1, 0, False), (REPORTED, 14, True), (REPORTED, 16, False)],
+    ids=["all are reported", "pushed out", "pushed out long after"],
+)
+def test_a_run_whose_report_newer_ones_may_have_pushed_out_is_not_taken_for_none(
+    platform: SoarcaPlatform, others: int, later: int, is_held: bool
+) -> None:
+    lab = soar(platform, later=timedelta(minutes=later))
+    for number in range(1, others + 1):
+        lab.run(examples.action(number))
+    if is_held:
+        with pytest.raises(PermanentError, match="look there for " + ACTION.key):
+            lab.find(ACTION.key)
+    else:
+        assert lab.find(ACTION.key) is None
+    assert lab.find(examples.action(others).key) is not None
 
 
 def test_after_a_lost_answer_the_run_is_found(platform: SoarcaPlatform) -> None:
