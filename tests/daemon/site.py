@@ -149,6 +149,13 @@ def wait_until(
         time.sleep(0.05)
 
 
+def listens(daemon: subprocess.Popen[bytes]) -> bool:
+    """Whether it catches SIGTERM by now: before, the signal would end it as it stands."""
+    lines = Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
+    (caught,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
 def stop(process: subprocess.Popen[bytes]) -> Sequence[str]:
     """Sends SIGTERM, and expects the daemon to drain and exit 0. Returns its log lines."""
     process.send_signal(signal.SIGTERM)

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from connector.ports import SoarPlugin
 from connector.soar import splunk_soar
 from connector.testing.contracts.rules import adapter
 from tests.contracts.registered import registered
-from tests.daemon.site import Site, stop, wait_until
+from tests.daemon.site import Site, listens, stop, wait_until
 from tests.soar.platform import Platform
 from tests.splunkd.wire import Request
 
@@ -131,6 +132,8 @@ def test_two_replicas_on_one_ledger_and_two_sources_of_the_same_events_run_each_
         lab = text[text.index("[sources.lab]") : text.index("[targets")]
         site.config.write_text(text + lab.replace("sources.lab", "sources.twin"))
         daemons = [site.start(), site.start()]
+        for daemon in daemons:
+            wait_until(partial(listens, daemon), "both replicas run", of=daemon)
         site.events(2 * EVENTS)
         wait_until(all_over(site, platform, 2 * EVENTS), "all runs have ended", of=daemons[0])
         for daemon in daemons:
