@@ -135,7 +135,7 @@ class WebhookSettings(Reached):
     @classmethod
     def _is_long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None and len(_key(secret)) < SHORTEST_SECRET:
-            raise ValueError(f"it must hold at least {SHORTEST_SECRET} bytes: `openssl rand -hex 32` makes one")
+            raise ValueError(f"it must hold at least {SHORTEST_SECRET} bytes: `whsec_$(openssl rand -base64 32)` is one")
         return secret
 
     @field_validator("body")
@@ -315,6 +315,10 @@ def _checked(address: str) -> None:
         raise ValueError("credentials do not belong into an address: give a header")
     if parts.scheme not in {"https", "http"} or not parts.hostname or parts.fragment:
         raise ValueError("it is no address: `https://host.example/webhook/triaged` is one")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("its port is no number below 65536") from None
     if not is_safe(address):
         raise ValueError(f"verdicts and credentials would travel in the open to {parts.hostname}: use https://")
 

@@ -16,7 +16,7 @@ from connector.soar.webhook import WebhookSoar
 from tests.servers.n8n import N8n
 from tests.servers.shared import shared
 
-SECRET = "a secret that n8n has as well"
+SECRET = "whsec_dGhlIHNlY3JldCB0aGF0IHRoZSBuOG4gaGFzIGFzIHdlbGw="
 CODE = Path(__file__).parent / "flow" / "believe.n8n.js"
 
 SETTINGS = """

@@ -18,7 +18,7 @@ from connector.soar.webhook import WebhookSoar
 from tests.servers.nodered import NodeRed
 from tests.servers.shared import shared
 
-SECRET = "a secret that Node-RED has as well"
+SECRET = "whsec_dGhlIHNlY3JldCB0aGF0IE5vZGUtUkVEIGhhcyBhcyB3ZWxs"
 API_KEY = "a key for asking how runs stand"
 PLACES = {
     "hook": (120, 120),

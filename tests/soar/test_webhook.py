@@ -108,7 +108,7 @@ def test_the_signature_is_the_one_of_the_standard() -> None:
     told = WebhookSettings(
         url="https://a.example", hosts=("a.example",), secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     )
-    assert told.secret is not None
+    assert WebhookSoar("hook", told, lambda: NOW)._secret == secret
 
 
 def test_a_request_sent_again_has_the_same_key_and_body_and_a_new_time(receiver: Heedful) -> None:

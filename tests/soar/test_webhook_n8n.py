@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,7 +47,12 @@ def test_the_workflow_believes_nobody_without_the_secret_and_an_unknown_one_is_r
         with pytest.raises(expected, match=told) as caught:
             stranger.run(action)
         assert "9c5a1f0e77" not in str(caught.value)
-    assert action.key not in n8n.runs()
+    forged = json.dumps({"believed": True, "key": "forged", "action": {"playbook": "isolate-host"}}).encode()
+    request = urllib.request.Request(f"{n8n.server.url}/webhook/triaged", forged, {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+        urllib.request.urlopen(request, timeout=30)
+    refused.value.close()
+    assert not {action.key, "forged"} & n8n.runs().keys()
 
 
 def test_what_the_workflow_did_comes_back_onto_each_verdict(n8n: N8nTestbed, tmp_path: Path) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from connector.errors import ConfigError, PermanentError
-from connector.soar.webhook import WebhookSettings, WebhookSoar
+from connector.soar.webhook import WebhookSettings, WebhookSoar, rendered, signature
 from connector.testing import check_soar, examples
 from tests.daemon.site import Site, wait_until
 from tests.policy.hostile import HOSTILE, poisoned
-from tests.soar.nodered import NodeRedTestbed, plugin
+from tests.soar.nodered import SECRET, NodeRedTestbed, plugin
 
 EVENTS = 3
 
@@ -45,6 +48,22 @@ def test_the_flow_believes_nobody_without_the_secret_and_no_request_of_yesterday
     assert action.key not in flow.finished()
     with pytest.raises(PermanentError, match="HTTP 404"):
         soar(flow, now, url=f"{flow.server.url}/elsewhere").run(action)
+
+
+def test_a_request_that_was_recorded_runs_once_whatever_unsigned_key_it_is_given(flow: NodeRedTestbed) -> None:
+    action, at = examples.action(8), int(datetime.now(UTC).timestamp())
+    body = msgspec.json.encode(rendered(None, action))
+    secret = base64.b64decode(SECRET.removeprefix("whsec_"))
+    signed = {"Webhook-Timestamp": str(at), "Webhook-Signature": signature(secret, action.key, at, body)}
+    answers = []
+    for key in (action.key, "another", "a third"):
+        headers = {**signed, "Webhook-Id": action.key, "Idempotency-Key": key, "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{flow.server.url}/triaged", body, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            answers.append((answer.status, json.load(answer)["id"]))
+    assert [status for status, _ in answers] == [202, 200, 200]
+    assert len({run for _, run in answers}) == 1
+    assert not {"another", "a third"} & flow.finished().keys()
 
 
 def test_a_real_receiver_reads_each_hostile_value_as_what_it_is(flow: NodeRedTestbed) -> None:

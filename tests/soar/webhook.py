@@ -16,7 +16,8 @@ from connector.soar.webhook import WebhookSoar
 from tests.soar.platform import Platform
 from tests.splunkd.wire import Answer, Request, json_answer
 
-SECRET = "a secret that both sides have, and nobody else"
+SHARED = b"a secret that both sides have, and nobody else"
+SECRET = f"whsec_{base64.b64encode(SHARED).decode()}"
 TOKEN = "tok-5f2c9d1e7a"
 API_KEY = "an-api-key-of-the-receiver"
 HOOK = f"/hooks/{TOKEN}"
@@ -64,13 +65,13 @@ class Forgetful(Platform):
         if not at.isdecimal() or abs(self.now() - int(at)) > TOLERANCE_S:
             return False
         signed = b".".join((key.encode(), at.encode(), request.body))
-        expected = base64.b64encode(hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()).decode()
+        expected = base64.b64encode(hmac.new(SHARED, signed, hashlib.sha256).digest()).decode()
         given = [one.partition(",") for one in request.headers.get("webhook-signature", "").split()]
         return any(version == "v1" and hmac.compare_digest(mac, expected) for version, _, mac in given)
 
     def receive(self, request: Request) -> Answer:
         json.loads(request.body)
-        self.keys.append(request.headers["idempotency-key"])
+        self.keys.append(request.headers["webhook-id"])
         return json_answer({"id": f"run-{len(self.keys)}"}, 202)
 
     def tell(self, run: str) -> Answer:
@@ -83,14 +84,14 @@ class Forgetful(Platform):
 
 
 class Heedful(Forgetful):
-    """Honours ``Idempotency-Key``, and tells of runs by it."""
+    """Runs a key once, and tells of runs by it. The key is the id, which is signed."""
 
     def soar_config(self) -> Mapping[str, Any]:
         config = super().soar_config()
         return {**config, "uniqueness": "key", "status": {**config["status"], "url": f"{self.url}/runs/{{key}}"}}
 
     def receive(self, request: Request) -> Answer:
-        key = request.headers["idempotency-key"]
+        key = request.headers["webhook-id"]
         if key in self.keys:
             return json_answer({"id": self.named(key)}, 200)
         return super().receive(request)
