@@ -28,9 +28,12 @@ def corpora() -> Path:
     return CORPORA
 
 
+LOG_AT_FIRST = structlog.get_config()
+
+
 @pytest.fixture(autouse=True)
-def log_as_before() -> Iterator[None]:
-    """A command that ran in this process sent the log to a stream that is closed by the next test."""
-    before = structlog.get_config()
+def log_as_at_first() -> Iterator[None]:
+    """A command that ran in this process, for a test or a fixture, sent the log to a stream that is closed by now."""
+    structlog.configure(**LOG_AT_FIRST)
     yield
-    structlog.configure(**before)
+    structlog.configure(**LOG_AT_FIRST)
