@@ -6,8 +6,8 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from connector.errors import PermanentError, TransientError
-from connector.soar.rest import LONGEST_ANSWER
+from connector.errors import TransientError
+from connector.soar.rest import whole
 
 T = TypeVar("T")
 
@@ -21,10 +21,9 @@ class Reader(Generic[T]):
     def __call__(self, text: bytes, what: str) -> T:
         """The answer. Raises ``TransientError``, ``sent``, for one of another shape: whether it was done is not known.
 
-        Raises ``PermanentError`` for one that was cut off because of its length: it would be no shorter the next time.
+        The same for one that was cut off because of its length.
         """
-        if len(text) > LONGEST_ANSWER:
-            raise PermanentError(f"{what}: an answer of more than {LONGEST_ANSWER} bytes")
+        whole(text, what)
         try:
             return self._decoder.decode(text)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -35,6 +35,9 @@ BUSY: Final = frozenset({429})
 UNCLEAR: Final = frozenset({408, 409, 423, 425})
 """The platform may have begun, as with any 5xx."""
 
+MOVED: Final = frozenset({301, 302, 303})
+"""Redirects to where a GET gives more: receivers answer so after they have acted, too. 307 and 308 ask to send again."""
+
 
 class Reached(SoarSettings):
     """How a platform is reached, wherever it is."""
@@ -42,7 +45,7 @@ class Reached(SoarSettings):
     ca_certs: Path | None = Field(None, description="a file of the authorities that are trusted; absent: the system's")
     client_cert: Path | None = Field(None, description="a client certificate, with client_key")
     client_key: Path | None = None
-    timeout: Every = Field(timedelta(seconds=30), description="how long the platform may be silent")
+    timeout: Every = Field(timedelta(seconds=20), description="how long an answer of the platform may take")
 
 
 class RestSettings(Reached):
@@ -58,16 +61,11 @@ class RestSettings(Reached):
             raise ValueError("credentials do not belong into an address")
         if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no address: `https://soar.example` is one")
+        if parts.port == 0:  # asked for even where it does not matter: one that is none raises ValueError
+            raise ValueError("0 is no port to send to")
         if not is_safe(url):
             raise ValueError(f"credentials would travel in the open to {url}: use https://")
         return url.rstrip("/")
-
-
-class Answer(NamedTuple):
-    """What came back; ``data`` is the decoded body, None for an empty one."""
-
-    status: int
-    data: Any
 
 
 class Rest:
@@ -75,44 +73,15 @@ class Rest:
 
     def __init__(self, config: RestSettings, headers: Mapping[str, str]) -> None:
         self._url = config.url
+        self._timeout = config.timeout.total_seconds()
         self._headers = {"Accept": "application/json", **headers}
         self._transport = Transport(
-            timeout=config.timeout.total_seconds(),
+            timeout=self._timeout,
+            whole=True,
             ca_certs=config.ca_certs,
             client_cert=config.client_cert,
             client_key=config.client_key,
         )
-
-    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Any:
-        """Reads. A lost answer leaves nothing in doubt: its ``TransientError`` is never ``sent``."""
-        try:
-            return self.ask("GET", path, query=query).data
-        except TransientError as error:
-            raise TransientError(str(error)) from error
-
-    def post(self, path: str, body: Any, *, headers: Mapping[str, str] | None = None) -> Any:
-        """Sends an object as JSON, or bytes as they are, and returns what the answer holds."""
-        return self.ask("POST", path, body, headers=headers).data
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
-        allowed: Collection[int] = (),
-        seconds: float = SECONDS,
-    ) -> Answer:
-        """One request. ``allowed`` are statuses above 299 that the caller reads itself; ``seconds`` as for ``raw``.
-
-        Raises ``TransientError`` (``sent`` where a byte may have left and the platform may have acted), ``PermanentError``
-        where it refuses what was asked, ``ConfigError`` where it refuses us.
-        """
-        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
-        status, text = self.raw(method, path, data, query=query, headers=headers, allowed=allowed, seconds=seconds)
-        return Answer(status, decoded(text, self._named(method, path)))
 
     def raw(
         self,
@@ -126,16 +95,21 @@ class Rest:
         hidden: Collection[str] = (),
         seconds: float = SECONDS,
     ) -> tuple[int, bytes]:
-        """One request, and its answer as it came. ``hidden`` are secrets that errors leave out where they would quote them.
+        """One request, and its answer as it came.
 
-        ``seconds`` is how long it may try to get a connection.
+        ``allowed`` are statuses above 299 that the caller reads itself, ``hidden`` secrets that errors leave out where they
+        would quote them; ``seconds`` is how long it may try to get a connection, and no longer than an answer may take.
+        Raises ``TransientError`` (``sent`` where a byte may have left and the platform may have acted), ``PermanentError``
+        where it refuses what was asked, ``ConfigError`` where it refuses us.
         """
         sent = {**self._headers, **({} if data is None else {"Content-Type": "application/json"}), **(headers or {})}
         target = f"{self._url}{path}{'?' + urlencode(query) if query else ''}"
         what = _without(hidden, self._named(method, path).encode()).decode()
-        status, text = retrying(seconds)(self._once, method, target, sent, data or b"", what)
+        status, text = retrying(min(seconds, self._timeout))(self._once, method, target, sent, data or b"", what)
         if status < 300 or status in allowed:
             return status, text
+        if method != "GET" and status in MOVED:
+            raise TransientError(f"{what}: HTTP {status}: it may have acted first; check `url`", sent=True)
         raise refused(status, _without(hidden, text), what)
 
     def _named(self, method: str, path: str) -> str:
@@ -195,13 +169,15 @@ def path(*parts: str | int) -> str:
     return "".join(f"/{quote(str(part), safe='')}" for part in parts)
 
 
-def decoded(text: bytes, what: str) -> Any:
-    """The JSON of an answer; None for an empty one.
-
-    Raises ``PermanentError`` where it is too long, ``TransientError`` where it is no JSON.
-    """
+def whole(text: bytes, what: str) -> None:
+    """Raises ``TransientError``, ``sent``, for an answer that was cut off because of its length: it was done, or not."""
     if len(text) > LONGEST_ANSWER:
-        raise PermanentError(f"{what}: an answer of more than {LONGEST_ANSWER} bytes")
+        raise TransientError(f"{what}: an answer of more than {LONGEST_ANSWER} bytes", sent=True)
+
+
+def decoded(text: bytes, what: str) -> Any:
+    """The JSON of an answer; None for an empty one. Raises ``TransientError``, ``sent``, where it is too long or no JSON."""
+    whole(text, what)
     if not text.strip():
         return None
     try:

@@ -164,7 +164,7 @@ def test_a_lost_start_is_found_by_its_container_and_a_lost_container_is_no_start
     assert lost.value.sent
     soar(platform).run(replace(ACTION, key=identity.action_key("e", "between")))
     somebody = {"container_id": 1, "playbook_id": 7, "scope": "all", "run": True}
-    soar(platform)._rest.post("/rest/playbook_run", somebody)
+    soar(platform)._rest.raw("POST", "/rest/playbook_run", json.dumps(somebody).encode())
     assert soar(platform).find(KEY) == RunRef(soar="lab", run_id="1")
     platform.starts = lambda request: request.path == "/rest/container" and request.method == "POST"  # type: ignore[method-assign]
     platform.lose_answers()
@@ -240,7 +240,7 @@ def test_what_a_person_must_change_and_what_can_never_work_are_told_apart(platfo
 
 @pytest.mark.parametrize(
     ("status", "kind", "doubt"),
-    [(401, ConfigError, None), (403, ConfigError, None), (302, ConfigError, None), (404, PermanentError, None),
+    [(401, ConfigError, None), (403, ConfigError, None), (302, TransientError, True), (404, PermanentError, None),
      (400, PermanentError, None), (500, TransientError, True), (503, TransientError, True)],
 )  # fmt: skip
 def test_each_status_of_a_start_has_one_meaning(
@@ -296,9 +296,10 @@ def test_a_hostile_value_stays_a_value_and_however_long_it_is_the_playbook_runs(
     for name, value in HOSTILE.items():
         platform.asked.clear()
         action = replace(poisoned(ACTION, value), key=identity.action_key(name, "r"))
-        starter.run(replace(action, entity=replace(action.entity, address=ENTITY.address, host=value or "h")))
+        starter.run(replace(action, entity=replace(action.entity, host=value or "h")))
         (container,) = sent(platform, "container")
         shapes.add(json.dumps(shape([container[part] for part in ("artifacts", "tags", "label", "name")])))
+        assert "Triaged address" not in {one["name"] for one in container["artifacts"]}, name
         assert container["name"].isprintable(), name
         assert container["source_data_identifier"] == action.key
         for request in platform.asked:

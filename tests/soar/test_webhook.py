@@ -132,8 +132,8 @@ def test_a_receiver_that_does_not_believe_us_is_a_fault_of_the_settings(receiver
 @pytest.mark.parametrize(
     ("status", "expected", "sent"),
     [
-        (301, ConfigError, None),
-        (302, ConfigError, None),
+        (301, TransientError, True),
+        (302, TransientError, True),
         (307, ConfigError, None),
         (400, PermanentError, None),
         (401, ConfigError, None),

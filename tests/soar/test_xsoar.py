@@ -205,9 +205,17 @@ def test_a_run_without_an_end_times_out(platform: XsoarPlatform) -> None:
         soar(platform).status(RunRef(soar="lab", run_id="99"), ACTION)
 
 
+def test_how_another_incident_stands_is_not_how_the_run_does(platform: XsoarPlatform) -> None:
+    run = soar(platform).run(ACTION)
+    platform.shown = {"id": "another"}
+    with pytest.raises(TransientError, match=r"asked for incident '1', and told of others") as caught:
+        soar(platform).status(run, ACTION)
+    assert not caught.value.sent
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "doubt"),
-    [(401, ConfigError, None), (403, ConfigError, None), (303, ConfigError, None), (404, PermanentError, None),
+    [(401, ConfigError, None), (403, ConfigError, None), (303, TransientError, True), (404, PermanentError, None),
      (400, PermanentError, None), (500, TransientError, True), (502, TransientError, True)],
 )  # fmt: skip
 def test_each_status_of_a_start_has_one_meaning(
@@ -222,6 +230,7 @@ def test_each_status_of_a_start_has_one_meaning(
 
 
 ODD = ["null", "[]", "7", '"x"', '{"id": 7}', '{"data": [7]}', '{"data": [{"id": 7}]}', "<html>", ""]
+ODD += ['{"id": ""}', '{"data": [{"id": ""}]}']
 
 
 def test_an_answer_of_another_shape_is_an_error_of_ours_and_leaves_a_start_in_doubt(
@@ -232,7 +241,7 @@ def test_an_answer_of_another_shape_is_an_error_of_ours_and_leaves_a_start_in_do
         odd = Answer(text.encode())
         monkeypatch.setattr(platform, "serve", lambda _, odd=odd: odd)
         for call in (lambda: one.find(KEY), lambda: one.status(RunRef(soar="lab", run_id="1"), ACTION)):
-            if text == '{"id": 7}':
+            if text in {'{"id": 7}', '{"id": ""}'}:
                 continue  # an object without data finds nothing
             with pytest.raises(TransientError) as caught:
                 call()
