@@ -45,9 +45,13 @@ def action_key(subject: str, rule: str) -> str:
     return derive("action", subject, rule)
 
 
-def window_subject(rule: str, entity_key: str, start: str) -> str:
-    """The subject of the one action that stands for all that a rule sees of an entity from ``start`` on."""
-    return derive("window", rule, entity_key, start)
+def window_subject(does: tuple[str, str, str], entity_key: str, start: str) -> str:
+    """The subject of the one action that stands for all that a rule sees of an entity from ``start`` on.
+
+    ``does``: the rule, its playbook and its SOAR. A rule that changes within the window so gets another action: the one
+    that there is belongs to the SOAR of before, and the ledger keeps one run a key.
+    """
+    return derive("window", *does, entity_key, start)
 
 
 def origin_mark(key: bytes, record: str) -> str:

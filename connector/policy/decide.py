@@ -160,7 +160,8 @@ def proposals(rule: Rule | None, verdict: Verdict, now: datetime) -> tuple[Actio
     whose = entity_key(verdict.entity, verdict.source)
     subject = verdict.event_id
     if rule.group is not None:
-        subject = identity.window_subject(rule.name, whose, (now - (now - EPOCH) % rule.group).isoformat())
+        start = (now - (now - EPOCH) % rule.group).isoformat()
+        subject = identity.window_subject((rule.name, rule.playbook, rule.soar), whose, start)
     action = Action(
         key=identity.action_key(subject, rule.name),
         cause=verdict.record_id,

@@ -12,7 +12,7 @@ import msgspec
 
 from connector.policy.admission import Scope
 from connector.policy.admit import cooldown_scope
-from connector.policy.facts import Facts
+from connector.policy.facts import Facts, level
 from connector.policy.matching import misses
 from connector.policy.model import Policy, Rule
 from connector.types import TechniqueScore
@@ -38,9 +38,11 @@ def renewals(facts: Facts, entity_key: str, policy: Policy) -> tuple[Scope, ...]
 def _close(rule: Rule, facts: Facts) -> bool:
     """Whether the rule would match if every score were higher by its hysteresis."""
     by = rule.hysteresis + ROUNDING
+    p = _raised(facts.p_malicious, by)
     higher = msgspec.structs.replace(
         facts,
-        p_malicious=_raised(facts.p_malicious, by),
+        scored="abstain" if facts.scored == "abstain" else level(p, facts.thresholds),
+        p_malicious=p,
         techniques=tuple(_raised_score(score, by) for score in facts.techniques),
         members={name: None if vote is None else _raised(vote, by) for name, vote in facts.members.items()},
     )

@@ -11,7 +11,7 @@ import pytest
 from connector.policy import Listed, decide
 from connector.policy.admit import cooldown_scope
 from connector.types import TechniqueScore
-from tests.policy.cases import context, event, later, policy, prediction, rule
+from tests.policy.cases import contain, context, event, later, policy, prediction, rule
 
 
 def renewed(p: float, *rules: dict[str, Any], **more: Any) -> list[str]:
@@ -43,6 +43,13 @@ def test_a_technique_and_a_quorum_that_are_just_missed_are_close_too() -> None:
     assert renewed(0.95, votes, scores={"members": {"text": 0.95, "rules": 0.5}}) == []
 
 
+def test_containment_is_close_where_the_verdict_is_just_not_suspicious() -> None:
+    asks = contain(min_confidence="suspicious", hysteresis=0.1)
+    assert renewed(0.25, asks) == ["c"]
+    assert renewed(0.15, asks) == []
+    assert renewed(0.25, asks, scores={"abstain": "the members disagree"}) == []
+
+
 def test_every_rule_that_is_close_is_renewed_whichever_decides() -> None:
     first, second = rule("first", hysteresis=0.1), rule("second", hysteresis=0.1, min_confidence=0.9)
     assert renewed(0.85, rule("plain"), first, second) == ["first", "second"]
@@ -71,6 +78,12 @@ def test_one_action_stands_for_all_that_a_rule_sees_of_an_entity_in_a_window() -
     assert keys(14.99, "2", **grouped) == first
     assert len({first, keys(15, "2", **grouped), keys(0, host="ws-8", **grouped), keys(0, name="s", **grouped)}) == 4
     assert keys(0, "1") != keys(0, "2")
+
+
+def test_a_rule_that_changes_within_a_window_proposes_another_action() -> None:
+    """One with the same key on another SOAR would start there a run that the ledger takes for the first one."""
+    before = keys(0, group="15m")
+    assert before not in {keys(0, group="15m", soar="other"), keys(0, group="15m", playbook="notify-on-call")}
 
 
 def test_windows_are_cut_at_the_same_places_whatever_comes_first() -> None:
