@@ -28,7 +28,7 @@
     playbook = "collect-triage-package"
     cooldown = "1h"                   # for the same rule and entity; a cool-down refuses
     hysteresis = 0.05                 # a score this little below what the rule asks keeps a cool-down going
-    group = "15m"                     # one action for all that this rule sees of an entity in such a stretch
+    group = "15m"                     # one action for all that this rule sees of an entity in such a stretch; not for contain
     rate = { runs = 20, per = "1h" }  # for the playbook; a full rate cap waits
     entity_rate = { runs = 3, per = "1d" }  # for the entity, whatever runs on it; absent: no cap
     max_age = "1h"                    # older than this, an action is refused for good
@@ -181,6 +181,15 @@ class RuleTable(Section):
             raise ValueError(f"{key} needs techniques or tactics: without them the rule is about any event")
         if strangers := sorted(self.thresholds.keys() - self.covered):
             raise ValueError(f"thresholds: {', '.join(strangers)} is not among the rule's techniques and tactics")
+        return self
+
+    @model_validator(mode="after")
+    def _containment_is_not_grouped(self) -> RuleTable:
+        if self.group is not None and self.tier == "contain":
+            raise ValueError(
+                "group cannot stand in a rule of tier 'contain': the first event of a window would decide for all, and "
+                "one that names a protected asset would keep the entity from being contained"
+            )
         return self
 
     @property

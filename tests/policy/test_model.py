@@ -36,6 +36,7 @@ from tests.policy.cases import LOADED, PLAYBOOKS, altered, contain, policy, rule
         ({"rules": [rule(rate={"runs": 0})]}, "runs"),
         ({"rules": [rule("twice"), rule("twice")]}, "twice"),
         ({"rules": [rule(playbook="isolate-host")]}, "tier must be 'contain'"),
+        ({"rules": [contain(group="15m")]}, "the first event of a window would decide for all"),
         ({"protected": {"addresses": ["10.0.0.1/8x"]}}, "addresses"),
         ({"accept": "yes"}, "accept"),
     ],
