@@ -21,6 +21,7 @@ from connector.models import Bundle, Store
 from connector.policy import Enrichment, Policy
 from connector.policy.assets import read_assets
 from connector.policy.check import Site
+from connector.policy.matching import META
 from connector.ports import (
     AlertHistory,
     Clock,
@@ -293,7 +294,7 @@ def site(settings: Settings) -> Site:
         soars=frozenset(settings.soars) if named else None,
         sources=frozenset(deployments) if named else None,
         labels=frozenset((*labels, *(label.partition(".")[0] for label in labels))) if manifest else None,
-        members=len(manifest.members) if manifest else None,
+        members=sum(member.name != META for member in manifest.members) if manifest else None,
         thresholds=manifest.thresholds if manifest else None,
         assets=tuple(read_assets(settings.enrichment.assets)) if settings.enrichment.assets else None,
     )

@@ -65,7 +65,8 @@ class AdmissionContext(Noun, frozen=True, kw_only=True):
     ``switches``: names of the switches that are on; ``silences``: the :class:`Silenced` in force; ``approval``: the
     :class:`Approved` of this action, if any; ``counted``: by scope name, when an action was last admitted there, and
     how many were admitted within the scope's window, this action itself left out; every scope that ``scopes`` names must
-    be there, since what was not counted cannot be capped. ``resolved``: the site's tables know the agent of the entity.
+    be there, since what was not counted cannot be capped. ``resolved``: by which lists of ``[protected]`` the site's
+    tables can tell whether the entity's agent is protected.
     """
 
     switches: frozenset[str] = frozenset()
@@ -75,6 +76,6 @@ class AdmissionContext(Noun, frozen=True, kw_only=True):
     bundle_ready: bool = False
     drifting: bool = True
     uniqueness: Literal["key", "search", "none"] = "none"
-    resolved: bool = False
+    resolved: frozenset[str] = frozenset()
     aliases: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()

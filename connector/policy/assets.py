@@ -51,6 +51,8 @@ class Asset(Noun, frozen=True, kw_only=True):
     keys: tuple[str, ...]
     """The names by which other rows about the same machine are found: hosts, agents and single addresses."""
     tags: frozenset[str]
+    tells: frozenset[str]
+    """The lists of ``[protected]`` that can be asked about it: a row that gives no address says nothing of those."""
     about: str
     """One line for people: name, tags, owner, attributes."""
 
@@ -85,9 +87,9 @@ class Assets:
             keys = dict.fromkeys(key for asset in added for key in asset.keys)
         return tuple(found.values()) if found else _NONE
 
-    def knows_agent(self, agent_id: str | None) -> bool:
-        """Whether a row says which machine this agent is on."""
-        return agent_id is not None and f"agent:{agent_id.lower()}" in self._by_name
+    def told(self, agent_id: str | None) -> frozenset[str]:
+        """By which lists of ``[protected]`` the rows about this agent's machine can tell whether it is protected."""
+        return frozenset().union(*(asset.tells for asset in self.of(Entity(agent_id=agent_id))))
 
     def _at(self, key: str) -> Sequence[Asset]:
         kind, _, name = key.partition(":")
@@ -120,8 +122,13 @@ def _asset(row: AssetRow, networks: Iterable[Network]) -> Asset:
         *(f"agent:{name.lower()}" for name in row.agent),
         *(f"address:{name}" for name in single),
     )
+    tells = {"users": True, "hosts": row.host, "addresses": single, "tags": row.tags or row.host}
     return Asset(
-        names=names, keys=keys, tags=frozenset(row.tags), about=f"known: {shown} ({', '.join(told) or 'no tags'})"
+        names=names,
+        keys=keys,
+        tags=frozenset(row.tags),
+        tells=frozenset(kind for kind, known in tells.items() if known),
+        about=f"known: {shown} ({', '.join(told) or 'no tags'})",
     )
 
 

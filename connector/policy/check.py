@@ -17,8 +17,8 @@ class Site(Noun, frozen=True, kw_only=True):
     """What a policy is checked against; None: not known, and so not checked.
 
     ``soars`` and ``sources`` are what the settings name (SOARs by name, deployments of sources and inlets); ``labels``,
-    ``members`` and ``thresholds`` are those of the bundle in production; ``assets`` the rows of the site's tables, each
-    with its networks.
+    ``members`` (how many have an opinion of their own) and ``thresholds`` are those of the bundle in production;
+    ``assets`` the rows of the site's tables, each with its networks.
     """
 
     soars: frozenset[str] | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from connector.attack import catalogue
 from connector.policy.admission import AdmissionContext
-from connector.policy.entity import protected_by
+from connector.policy.entity import MOST_ADDRESSES, may_be_cut, protected_by
+from connector.policy.matching import META
 from connector.policy.model import Policy, Protected
 from connector.types import Action, Mode
 
@@ -15,23 +16,26 @@ def uncontainable(action: Action, mode: Mode, context: AdmissionContext, policy:
         return "containment needs a collector-attested identity (agent.id), and the event has none"
     if protection := protected_by(policy.protected, action.entity, context.aliases, context.tags):
         return f"protected asset ({protection})"
+    if _named(policy.protected) and may_be_cut(action.entity):
+        return f"the host of the event has {MOST_ADDRESSES} addresses or more: those not looked at may be protected"
     if mode != "auto":
         return None
     missing = next((reason for holds, reason in _needed(action, context, policy) if not holds), None)
     return missing and f"automatic containment {missing}"
 
 
-def _named(protected: Protected) -> bool:
-    """Whether something is protected by what an event may lie about: only a table of assets says which agent it is."""
-    return bool(protected.hosts or protected.users or protected.addresses or protected.tags)
+def _named(protected: Protected) -> frozenset[str]:
+    """The lists that protect by what an event may lie about: only a table of assets says what an agent's host is."""
+    return frozenset(kind for kind in ("hosts", "users", "addresses", "tags") if getattr(protected, kind))
 
 
 def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[tuple[bool, str], ...]:
     """What automatic containment needs, each with what to say where it is missing."""
     verdict = action.verdict
-    votes = sum(vote is not None and 0.0 <= vote <= 1.0 for vote in verdict.members.values())
+    members = verdict.members.items()
+    votes = sum(vote is not None and 0.0 <= vote <= 1.0 for name, vote in members if name != META)
     known = any(technique in catalogue().techniques for technique in verdict.passed)
-    resolved = context.resolved or not _named(policy.protected)
+    untold = ", ".join(sorted(_named(policy.protected) - context.resolved))
     unique = context.uniqueness == "key" or policy.accepts_second_run
     return (
         (votes >= 2, f"needs two members with a view; this verdict has {votes}"),
@@ -39,6 +43,6 @@ def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[
         (known, "without a known technique"),
         (context.bundle_ready, "without a bundle in production"),
         (not context.drifting, "while the model drifts"),
-        (resolved, f"of agent {action.entity.agent_id!r}, which no table of assets knows: it may be a protected asset"),
+        (not untold, f"of agent {action.entity.agent_id!r}, maybe protected: no table of assets tells its {untold}"),
         (unique, f"on a SOAR without unique keys ({context.uniqueness})"),
     )

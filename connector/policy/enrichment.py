@@ -17,13 +17,14 @@ from connector.types import Entity, Event
 class Known(msgspec.Struct, frozen=True):
     """What is known of an entity: its tags, every name that it goes by, and a line about each row for people.
 
-    ``resolved``: a row names its agent, so that the other names of the row are proven, and not only claimed.
+    ``resolved``: by which lists of ``[protected]`` the rows about its agent can tell whether it is protected, by names
+    that are proven, and not only claimed.
     """
 
     tags: frozenset[str] = frozenset()
     aliases: frozenset[str] = frozenset()
     about: tuple[str, ...] = ()
-    resolved: bool = False
+    resolved: frozenset[str] = frozenset()
 
 
 NOTHING = Known()
@@ -50,7 +51,7 @@ class Enrichment:
             tags=frozenset().union(*(asset.tags for asset in found)),
             aliases=frozenset(name for asset in found for name in asset.names),
             about=tuple(asset.about for asset in found),
-            resolved=self.assets.knows_agent(entity.agent_id),
+            resolved=self.assets.told(entity.agent_id),
         )
 
     def context(self, event: Event, batch: DecisionContext) -> DecisionContext:

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from connector.types import Document, Entity, Json, SourceRef
@@ -19,8 +20,8 @@ IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 LONGEST = 256
 """Names longer than this are no names: they are left out, and so never resolve."""
 
-_MOST_ADDRESSES = 16
-"""An event may list more of them; no more are kept with its verdict."""
+MOST_ADDRESSES = 256
+"""An event may list more of its host; no more are kept with its verdict, and what may have more is never contained."""
 
 
 def entity_of(ecs: Document) -> Entity:
@@ -55,6 +56,11 @@ def entity_key(entity: Entity, source: SourceRef) -> str:
     if entity.address:
         return f"address:{entity.address}"
     return f"source:{source.siem}/{source.index}"
+
+
+def may_be_cut(entity: Entity) -> bool:
+    """Whether the event may list more addresses of its host than are kept."""
+    return sum(as_address(name) is not None for name in (entity.host, *entity.aliases)) >= MOST_ADDRESSES
 
 
 class Names(NamedTuple):
@@ -163,13 +169,14 @@ def _aliases(ecs: Document, host: str | None) -> tuple[str, ...]:
     """What else the event calls its host: the other of its two names, and its own addresses."""
     node: Json = ecs.get("host")
     found: Json = node.get("ip") if isinstance(node, dict) else ecs.get("host.ip")
-    addresses = found[:_MOST_ADDRESSES] if isinstance(found, (list, tuple)) else (found,)
-    names = (name_in(ecs, "host", "hostname"), *(text for text in addresses if _is_address(text)))
-    return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name != host))
+    listed = found if isinstance(found, (list, tuple)) else (found,)
+    addresses = dict.fromkeys(text for text in listed if isinstance(text, str) and _is_address(text))
+    names = (name_in(ecs, "host", "hostname"), *islice(addresses, MOST_ADDRESSES))
+    return tuple(dict.fromkeys(name for name in names if name is not None and name != host))
 
 
-def _is_address(value: Json) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST and as_address(value) is not None
+def _is_address(text: str) -> bool:
+    return len(text) <= LONGEST and as_address(text) is not None
 
 
 def name_in(ecs: Document, group: str, field: str) -> str | None:

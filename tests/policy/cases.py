@@ -17,6 +17,8 @@ PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = b"k" * 32
 LOADED = load_playbooks(PLAYBOOKS)
+LISTS = frozenset({"hosts", "users", "addresses", "tags"})
+"""The lists of ``[protected]`` that only a table of assets can answer for an agent."""
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -97,7 +99,7 @@ def proposed(in_force: Policy, the_event: Event | None = None, the_prediction: P
 def admission(**more: Any) -> AdmissionContext:
     """A context in which nothing stands in the way: no scope has counted anything but what ``counted`` says."""
     counted = defaultdict(lambda: (None, 0), more.pop("counted", {}))
-    clear = {"bundle_ready": True, "drifting": False, "uniqueness": "key", "resolved": True}
+    clear = {"bundle_ready": True, "drifting": False, "uniqueness": "key", "resolved": LISTS}
     return AdmissionContext(**{**clear, "counted": counted, **more})
 
 

@@ -42,6 +42,8 @@ def machine(number: int, *, containable: bool = True, unattended: bool = True, *
     return Machine(ecs, containable, unattended)
 
 
+MANY = [f"198.51.{number // 200}.{number % 200}" for number in range(300)]
+
 MACHINES = (
     machine(0),
     machine(1),
@@ -50,9 +52,21 @@ MACHINES = (
     machine(4, unattended=False),  # no table knows it
     Machine({"host": {"name": "ws-5"}}, False, False),  # nothing attests who it is
     machine(6, containable=False),  # two tables know it, and the second one has the tag
+    machine(7, unattended=False),  # its row names nothing but the agent, which may be on any host
+    machine(8, unattended=False),  # its row tells its host, but no address
+    machine(9, containable=False, ip=[*MANY, "10.9.9.9"]),  # the last one of very many addresses is protected
 )
 ASSETS = (
-    "agent,host,tags\nagent-0,ws-0,office\nagent-1,ws-1,office\nagent-2,dc-2.corp.example,\nagent-3,ws-3,\nagent-6,srv-6,",
+    """agent,host,address,tags
+agent-0,ws-0,192.0.2.10,office
+agent-1,ws-1,192.0.2.11,office
+agent-2,dc-2.corp.example,192.0.2.12,
+agent-3,ws-3,192.0.2.3,
+agent-6,srv-6,192.0.2.16,
+agent-7,,,office
+agent-8,ws-8,,office
+agent-9,ws-9,192.0.2.19,office
+""",
     "host,tags\nsrv-6,crown-jewel",
 )
 PROTECTED = {"hosts": ["dc-*"], "addresses": ["10.9.9.0/24"], "tags": ["crown-jewel"]}
@@ -266,9 +280,12 @@ class World:
         told_apart = self.config.uniqueness == "key" or self.policy.accepts_second_run
         automatic = (self.policy.rules[0].tier, self.policy.rules[0].mode) == ("contain", "auto")
         assert (fresh in self.bystander.ran) == (told_apart or not automatic)
+        letters = {letter.subject: letter.reason for letter in self.ledger.dead_letters(kind="delivery")}
         for key in self.bystander.proposed:
             run = self.ledger.run_of(key)
-            self.met["lost" if run is None else run.detail.partition(":")[0].partition(" (")[0] or run.state] += 1
+            assert (run is None) == (key in letters), "what neither ran nor was refused says why, and nothing else does"
+            told = letters[key] if run is None else run.detail or run.state
+            self.met[told.partition(":")[0].partition(" (")[0]] += 1
 
     def _once(self, step: str, then: Callable[[], object]) -> None:
         def at(reached: str) -> None:

@@ -1,4 +1,5 @@
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -18,8 +19,10 @@ from connector.policy import (
     switched_off,
 )
 from connector.policy.admit import cooldown_scope, rate_scope
+from connector.policy.entity import MOST_ADDRESSES
 from connector.types import Action, Entity
 from tests.policy.cases import (
+    LISTS,
     NOW,
     Approval,
     Silence,
@@ -218,7 +221,8 @@ AUTO = {"mode": "auto"}
         ({"text": 0.9, "rules": 0.9}, {"drifting": True}, "drifts"),
         ({"text": 0.9, "rules": 0.9}, {"uniqueness": "search"}, "unique keys"),
         ({"text": 0.9, "rules": 0.9}, {"uniqueness": "none"}, "unique keys"),
-        ({"text": 0.9, "rules": 0.9}, {"resolved": False}, "which no table of assets knows"),
+        ({"text": 0.9, "meta": 0.9}, {}, "two members"),
+        ({"text": 0.9, "rules": 0.9}, {"resolved": frozenset()}, "no table of assets tells its hosts"),
     ],
 )
 def test_automatic_containment_fails_closed(members: dict[str, Any], context: dict[str, Any], why: str) -> None:
@@ -243,7 +247,39 @@ def test_automatic_containment_does_not_trust_what_was_proposed(changes: dict[st
 
 def test_an_agent_that_no_table_knows_is_contained_where_only_agents_are_protected() -> None:
     in_force = policy(contain(**AUTO), protected={"agents": ["crown-*"]})
-    assert admit(proposed(in_force), admission(resolved=False), in_force, NOW) == Run()
+    assert admit(proposed(in_force), admission(resolved=frozenset()), in_force, NOW) == Run()
+
+
+@pytest.mark.parametrize("kind", sorted(LISTS))
+def test_what_the_tables_tell_of_an_agent_must_answer_each_list_that_protects(kind: str) -> None:
+    in_force = policy(contain(**AUTO), protected={kind: ["10.9.9.0/24" if kind == "addresses" else "crown"]})
+    action = proposed(in_force)
+    refused = admit(action, admission(resolved=LISTS - {kind}), in_force, NOW)
+    assert reason(refused, Refuse).endswith(f"no table of assets tells its {kind}")
+    assert admit(action, admission(resolved=frozenset({kind})), in_force, NOW) == Run()
+
+
+@pytest.mark.parametrize("mode", ["approve", "auto"])
+def test_a_host_with_more_addresses_than_are_kept_is_never_contained_where_something_is_protected(mode: str) -> None:
+    in_force = policy(contain(mode=mode), protected={"addresses": ["10.9.9.0/24"]})
+    free = policy(contain(mode=mode), protected={"agents": ["crown-*"]})
+    for count, fits in ((17, True), (MOST_ADDRESSES - 1, True), (MOST_ADDRESSES, False), (MOST_ADDRESSES + 1, False)):
+        ips = [str(ip_address("192.0.2.0") + number) for number in range(count)]
+        seen = event(host={"name": "ws-7", "ip": ips}, agent={"id": "agent-7"})
+        result = admit(proposed(in_force, seen), admission(approval=Approval()), in_force, NOW)
+        assert (result == Run()) == fits, count
+        assert fits or "addresses" in reason(result, Refuse)
+        assert admit(proposed(free, seen), admission(approval=Approval()), free, NOW) == Run()
+        last = event(host={"name": "ws-7", "ip": [*ips, "10.9.9.9"]}, agent={"id": "agent-7"})
+        assert isinstance(admit(proposed(in_force, last), admission(approval=Approval()), in_force, NOW), Refuse)
+
+
+def test_rules_with_the_same_playbook_share_what_is_counted_for_it() -> None:
+    in_force = policy(rule("first", rate={"runs": 2}), rule("second", rate={"runs": 2}))
+    first, second = (msgspec.structs.replace(proposed(in_force), rule=name) for name in ("first", "second"))
+    _, counted, _ = scopes(first, in_force)
+    full = admission(counted={counted.name: (later(minutes=-1), 2)})
+    assert "rate cap" in reason(admit(second, full, in_force, NOW), Wait)
 
 
 def test_an_uncounted_action_never_runs() -> None:

@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 
+from connector import wiring
 from connector.errors import ConfigError
+from connector.models.testbed import lay_bundle, lay_text_member, text_spec
 from connector.policy import Policy
 from connector.policy.assets import read_assets
 from connector.policy.check import Site, findings
@@ -42,6 +44,17 @@ def site(tmp_path: Path) -> Site:
 def test_a_name_that_this_site_does_not_know_is_found(site: Site, criteria: dict[str, Any], finding: str) -> None:
     assert findings(policy(rule(**criteria)), site) == [f"rule 'r': {finding}"]
     assert findings(policy(rule(**criteria)), Site()) == []
+
+
+def test_the_member_that_reads_all_others_is_not_counted_for_a_quorum(tmp_path: Path) -> None:
+    specs = [text_spec(name) for name in ("rules", "meta")]
+    for spec in specs:
+        lay_text_member(tmp_path / "tiny" / "1" / spec.directory)
+    lay_bundle(tmp_path, members=specs)
+    settings = wiring.load_settings(None)
+    model = settings.model.model_copy(update={"store": tmp_path, "bundle": "tiny/1"})
+    known = wiring.site(settings.model_copy(update={"model": model}))
+    assert known.members == 2
 
 
 def test_what_this_site_knows_is_no_finding(site: Site) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connector.policy import Enrichment
-from connector.policy.entity import LONGEST, entity_of
+from connector.policy.entity import LONGEST, MOST_ADDRESSES, entity_of
 from connector.types import Entity
 
 
@@ -17,6 +18,9 @@ def tables(folder: Path, *texts: str) -> Enrichment:
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text)
     return Enrichment.load(paths, ())
+
+
+MANY = [str(ip_address("10.0.0.1") + number) for number in range(MOST_ADDRESSES + 9)]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,8 @@ def tables(folder: Path, *texts: str) -> Enrichment:
         ({"name": "ws-7", "ip": "10.0.0.7"}, ("10.0.0.7",)),
         ({"name": "ws-7", "ip": ["no address", None, 7, {"a": 1}, "1" * 100_000]}, ()),
         ({"name": "ws-7", "ip": {"of": "another shape"}}, ()),
-        ({"ip": [f"10.0.{number}.1" for number in range(99)]}, tuple(f"10.0.{number}.1" for number in range(16))),
+        ({"ip": ["no address"] * 999 + ["10.0.0.7"] * 999 + ["10.9.9.9"]}, ("10.0.0.7", "10.9.9.9")),
+        ({"ip": MANY}, tuple(MANY[:MOST_ADDRESSES])),
     ],
 )
 def test_the_other_names_of_a_host_are_kept_and_are_names(host: dict[str, Any], aliases: tuple[str, ...]) -> None:
@@ -58,6 +63,24 @@ def test_a_row_leads_on_to_rows_about_the_same_machine(tmp_path: Path, more: str
     assert known.resolved
     assert ("crown-jewel" in known.tags) == tag
     assert "DC1.corp.example" in known.aliases
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (["agent,tags\na-1,office"], {"users", "tags"}),
+        (["agent,owner\na-1,anna"], {"users"}),
+        (["agent,host\na-1,dc1"], {"users", "tags", "hosts"}),
+        (["agent,address\na-1,10.0.0.1"], {"users", "addresses"}),
+        (["agent,address\na-1,10.0.0.0/24"], {"users"}),
+        (["agent,host\na-1,dc1", "host,address\ndc1,10.0.0.1"], {"users", "tags", "hosts", "addresses"}),
+        (["agent,tags\na-1,office", "host,address,tags\nws-9,192.0.2.9,x"], {"users", "tags"}),
+        (["agent,host,address\na-2,ws-9,192.0.2.9"], set()),
+    ],
+)
+def test_rows_answer_for_an_agent_by_what_they_say_of_it(tmp_path: Path, rows: list[str], told: set[str]) -> None:
+    seen = Entity(agent_id="A-1", host="ws-9", aliases=("192.0.2.9",))
+    assert tables(tmp_path, *rows).known(seen).resolved == told
 
 
 def test_only_a_row_with_the_agent_resolves_an_entity(tmp_path: Path) -> None:

@@ -21,7 +21,11 @@ GUARDS = {
     "succeeded": "runs",
     "protected asset": "protected assets",
     "containment needs a collector-attested identity": "unattested identities",
-    "automatic containment of agent 'agent-4', which no table of assets knows": "unknown agents",
+    "automatic containment of agent 'agent-4', maybe protected": "unknown agents",
+    "automatic containment of agent 'agent-7', maybe protected": "agents without a host",
+    "automatic containment of agent 'agent-8', maybe protected": "agents without an address",
+    "the host of the event has 256 addresses or more": "hosts with too many addresses",
+    "outcome unknown": "runs that nobody can tell of",
     "automatic containment needs two members with a view; this verdict has 1": "lonely votes",
     "silenced": "silences",
     "rejected by a person": "rejections",
@@ -55,17 +59,25 @@ EASY = {"mode": "auto", "cooldown": "1s", "rate": {"runs": 100}, "max_age": "2h"
 QUIET = [{"tier": "ticket", "playbook": "collect-triage-package"}, {"tier": "note", "playbook": "notify-on-call"}]
 
 
+def _fit(guards: list[str]) -> bool:
+    """Containment cannot be grouped."""
+    return not {"contain", "group"} <= set(guards)
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> list[dict[str, Any]]:
     """A rule a floor, the highest first, so that each of them can be reached.
 
-    Few guards bite at once: one behind another that always bites would never be seen to fail.
+    Few guards bite at once: one behind another that always bites would never be seen to fail. Rules that share a capped
+    playbook have no other guard at all: it is theirs together that must not run too often.
     """
     floors = draw(st.sampled_from([(0.5,), (0.5,), (0.7, 0.5), (0.9, 0.7, 0.5)]))
+    shared = {**draw(st.sampled_from(QUIET)), **draw(BITING["rate"])} if draw(st.integers(0, 3)) == 3 else None
     made = []
     for place, floor in enumerate(floors):
-        rule = {"name": f"r{place}", "min_confidence": floor, **EASY, **draw(st.sampled_from(QUIET))}
-        for guard in draw(st.lists(st.sampled_from(sorted(BITING)), min_size=1, max_size=2, unique=True)):
+        rule = {"name": f"r{place}", "min_confidence": floor, **EASY, **(shared or draw(st.sampled_from(QUIET)))}
+        guards = st.lists(st.sampled_from(sorted(BITING)), min_size=1, max_size=2, unique=True).filter(_fit)
+        for guard in draw(guards) if shared is None else ():
             rule |= draw(BITING[guard])
         made.append(rule)
     return made
