@@ -51,12 +51,14 @@ def scrub(text: str) -> str:
 
 def scrubbed(raw: RawEvent) -> RawEvent:
     """The event with texts that can be stored; its native id stays, since its id is derived from it."""
-    ref = raw.ref
-    texts = (raw.place, ref.siem, ref.index, ref.id)
-    if "".join(texts).isascii() and "\0" not in "".join(texts):
+    ref = msgspec.structs.asdict(raw.ref)
+    texts = {name: text for name, text in (("place", raw.place), *ref.items()) if text is not None}
+    whole = "".join(texts.values())
+    if whole.isascii() and "\0" not in whole:
         return raw
-    place, siem, index, native = map(scrub, texts)
-    return msgspec.structs.replace(raw, place=place, ref=SourceRef(siem=siem, index=index, id=native))
+    clean = {name: scrub(text) for name, text in texts.items()}
+    place = clean.pop("place")
+    return msgspec.structs.replace(raw, place=place, ref=msgspec.structs.replace(raw.ref, **clean))
 
 
 def preserved(raw: RawEvent) -> bytes:

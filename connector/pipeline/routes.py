@@ -79,22 +79,33 @@ class Routes:
         return self._fit([record_row(record, target, cause) for target in self.writers_of(type(record), source)])
 
     def _fit(self, rows: list[OutboxRow]) -> list[OutboxRow]:
-        """Parks what is beyond a target's limit: it becomes a dead letter, which `triaged replay` queues again."""
+        """Parks what is beyond a target's limit: it becomes a dead letter, which `triaged replay` queues again.
+
+        Actions of one group have one key and become one row: together they take one place.
+        """
         fitted: list[OutboxRow] = []
         room: dict[str, int] = {}
+        placed: dict[tuple[str, str], str] = {}
         for row in rows:
-            limit = self._limits[row.target]
-            if limit.when_full == "park":
-                if row.target not in room:
-                    pending = self._ledger.pending(row.target)
-                    PENDING.labels(target=row.target).set(pending)
-                    room[row.target] = limit.max_pending - pending
-                room[row.target] -= 1
-                if room[row.target] < 0:
-                    emit(Signal.TARGET_PARKED, row.target)
-                    row = msgspec.structs.replace(row, parked="target is full")  # noqa: PLW2901 (the parked form)
+            if self._limits[row.target].when_full == "park":
+                place = (row.target, row.record_id)
+                if place not in placed:
+                    placed[place] = self._parked(row.target, room)
+                row = msgspec.structs.replace(row, parked=placed[place])  # noqa: PLW2901 (parked, or not)
             fitted.append(row)
         return fitted
+
+    def _parked(self, target: str, room: dict[str, int]) -> str:
+        """Takes one place of the target; why there is none, or nothing."""
+        if target not in room:
+            pending = self._ledger.pending(target)
+            PENDING.labels(target=target).set(pending)
+            room[target] = self._limits[target].max_pending - pending
+        room[target] -= 1
+        if room[target] >= 0:
+            return ""
+        emit(Signal.TARGET_PARKED, target)
+        return "target is full"
 
 
 def record_row(record: Record, target: str, cause: str | None) -> OutboxRow:

@@ -74,6 +74,13 @@ def test_whatever_an_event_holds_it_can_be_kept(value):
     assert kept.data
 
 
+def test_a_place_with_any_name_keeps_what_its_siem_says_of_the_event():
+    ref = SourceRef(siem="s", index="é\0", id="1", event_id="7\udcff", module="windows", alert="a-1")
+    raw = RawEvent(deployment="d", native_id="n", ref=ref, data={})
+    kept = restored(preserved(raw)).raw.ref
+    assert kept == SourceRef(siem="s", index="é\\x00", id="1", event_id="7\\udcff", module="windows", alert="a-1")
+
+
 def test_only_an_event_that_was_kept_whole_and_was_readable_may_be_pushed_again():
     raw = RawEvent(deployment="d", native_id="n", ref=SourceRef(siem="s", index="i", id="1"), data={"a": "\ud800"})
     assert restored(preserved(raw)).obstacle is None

@@ -55,7 +55,11 @@ rules = st.fixed_dictionaries(
         "quorum": st.integers(1, 2),
     },
 )
-policies = st.lists(st.tuples(st.sampled_from(["ticket", "ticket", "contain"]), rules), min_size=1, max_size=3)
+contained = rules.map(lambda keys: {name: value for name, value in keys.items() if name != "group"})
+"""Containment is not grouped."""
+
+tickets = st.tuples(st.just("ticket"), rules)
+policies = st.lists(st.one_of(tickets, tickets, st.tuples(st.just("contain"), contained)), min_size=1, max_size=3)
 sights = st.tuples(
     st.just("see"),
     st.sampled_from(HOSTS),
@@ -220,6 +224,13 @@ def test_what_is_parked_because_the_soar_is_full_is_told_apart(watch) -> None:
     report = one.simulate(one.policy)
     assert report.today.rules["r"] == {"waiting": 2, "parked": 3}
     assert len(one.ledger.waiting()) == 2
+
+
+def test_a_group_takes_one_place_in_its_soar_however_many_events_join_it(watch) -> None:
+    one = watch(policy(rule("r", mode="approve", group="1h", **WIDE)), max_pending=2)
+    one.see(*((event(str(number), "a"), prediction(0.9)) for number in range(5)), (event("5", "b"), prediction(0.9)))
+    assert sorted(action.entity.host for action, _ in one.ledger.waiting()) == ["a", "b"]
+    assert one.ledger.dead_letters() == []
 
 
 def test_what_was_counted_before_the_stretch_counts_in_it(watch) -> None:
