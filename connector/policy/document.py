@@ -127,6 +127,12 @@ def threat_of(passed: Sequence[str]) -> dict[str, Any] | None:
     }
 
 
+def address_of(entity: Entity) -> str | None:
+    """The source address as its type writes it; None where there is none, or one with a zone, which is any text again."""
+    address = as_address(entity.address)
+    return None if address is None or "%" in str(address) else str(address)
+
+
 def _columns(things: Sequence[Any]) -> dict[str, Any]:
     return {
         "id": [thing.id for thing in things],
@@ -139,7 +145,7 @@ def _entity(entity: Entity) -> dict[str, Any]:
     named = {
         "host": {"name": entity.host},
         "user": {"name": entity.user},
-        "source": {"ip": entity.address if as_address(entity.address) else None},
+        "source": {"ip": address_of(entity)},
         "agent": {"id": entity.agent_id},
     }
     return {group: fields for group, fields in named.items() if all(fields.values())}

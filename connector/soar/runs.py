@@ -15,7 +15,7 @@ from typing import Any, Final
 from connector import identity
 from connector.errors import PermanentError, TransientError
 from connector.policy import document
-from connector.policy.entity import as_address
+from connector.policy.document import address_of
 from connector.retries import SECONDS
 from connector.types import Action, Json, RunRef, RunState, RunStatus
 
@@ -52,7 +52,7 @@ def evidence(action: Action) -> dict[str, Json]:
     target = {
         "host": entity.host,
         "user": entity.user,
-        "address": entity.address if as_address(entity.address) else None,
+        "address": address_of(entity),
         "agent_id": entity.agent_id,
     }
     found: dict[str, Json] = cut({"action": asked, "entity": target, "verdict": document(action.verdict)})

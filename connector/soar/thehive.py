@@ -20,7 +20,7 @@ from pydantic import Field
 
 from connector.attack import catalogue
 from connector.errors import PermanentError
-from connector.policy.entity import as_address
+from connector.policy.document import address_of
 from connector.ports import Clock, SoarPlugin
 from connector.settings import Every, SoarSettings
 from connector.soar.answers import Reader
@@ -177,10 +177,9 @@ def _description(action: Action) -> str:
 def _observables(action: Action) -> Iterator[dict[str, Json]]:
     """Who and what the event is about, each once: TheHive refuses an alert that holds the same observable twice."""
     entity = action.entity
-    address = str(found) if (found := as_address(entity.address)) else None
     told = (
         ("hostname", entity.host, "host"),
-        ("ip", address, "address"),
+        ("ip", address_of(entity), "address"),
         ("other", entity.user, "user"),
         ("other", entity.agent_id, "agent-id"),
     )

@@ -81,6 +81,7 @@ HOSTILE: Final[Mapping[str, str]] = {
     "path up, Windows": "..\\..\\evil",
     "other host": "//evil.example/x?y#z",
     "address": "http://evil@169.254.169.254/latest/",
+    "address with a zone": "fe80::1%$(evil)",
     # characters
     "empty": "",
     "space": " \t ",

@@ -301,10 +301,12 @@ def test_whatever_an_event_says_stays_a_value_of_the_body(
     )
     assert len(after.body) < 1_000_000
     assert set(keys_of(json.loads(after.body))) <= set(keys_of(json.loads(before.body)))
+    assert json.loads(after.body)["entity"]["address"] is None
     template = {name: f"{name}:value" for name in VALUES}
     filled = json.loads(msgspec.json.encode(rendered(template, evil)))
     assert set(filled) == set(template)
     assert filled["__host__"] == value[:4096]
+    assert filled["__source_address__"] is None
 
 
 def without(headers: Mapping[str, str], *names: str) -> dict[str, str]:
