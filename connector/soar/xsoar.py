@@ -14,12 +14,12 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Final, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeVar
 
 import msgspec
 from pydantic import Field, model_validator
 
-from connector.errors import ConfigError, PermanentError
+from connector.errors import ConfigError, PermanentError, TransientError
 from connector.ports import Clock, SoarPlugin
 from connector.retries import SECONDS
 from connector.settings import Every, SoarSettings
@@ -59,7 +59,7 @@ _SOME: Final = 10
 class _Incident(msgspec.Struct, frozen=True, rename="camel"):
     """An incident as the platform tells it. It reads ``customFields``, and writes ``CustomFields``."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=1)]
     status: float | None = None
     run_status: str | None = None
     created: str | None = None
@@ -159,7 +159,9 @@ class Xsoar:
         incidents = self._searched({"id": [run.run_id]})
         if not incidents:
             raise PermanentError(f"SOAR {self.name!r} has no incident {run.run_id!r}")
-        incident, now = incidents[0], self._clock()
+        incident, now = next((one for one in incidents if one.id == run.run_id), None), self._clock()
+        if incident is None:
+            raise TransientError(f"SOAR {self.name!r} was asked for incident {run.run_id!r}, and told of others")
         if run.run_id == self._newest:
             self._lost_field = not self._key_in(incident)
         state = _state(incident, now)
