@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -116,7 +117,9 @@ def replay(
             )
             return
         wanted = [letters[number] for number in dict.fromkeys(ids or letters)]
-        done = pipeline.replay([letter.id for letter in wanted if letter.kind == "delivery"], ledger, {})
+        done = pipeline.replay(
+            [letter.id for letter in wanted if letter.kind == "delivery"], ledger, {}, getpass.getuser()
+        )
     pushed, failed = _push(settings, [letter.id for letter in wanted if letter.kind == "event"])
     typer.echo(f"replayed {done + pushed}")
     if failed:
@@ -133,7 +136,7 @@ def _push(settings: Settings, ids: Sequence[int]) -> tuple[int, int]:
         with progress("dead letters") as advance:
             for number in ids:
                 try:
-                    done += pipeline.replay([number], app.ledger, app.ways_in)
+                    done += pipeline.replay([number], app.ledger, app.ways_in, getpass.getuser())
                 except TriagedError as error:
                     failed += 1
                     typer.echo(str(error), err=True)

@@ -24,6 +24,17 @@ from connector.ledger.schema import DONE, counters, outbox as outbox_rows, runs,
 from connector.ledger.times import maybe_moment, micros, moment
 from connector.types import Action
 
+COOLING = "cool-down:"
+"""How the reason begins with which the policy refuses what comes too soon after a run."""
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""The key of no action."""
+
+
+def _told_scope(action: Action) -> str:
+    """Marks that the audit log tells of the present cool-down; it goes when the rule acts on the entity again."""
+    return f"told:{action.rule}:{action.entity_key}"
+
 
 class Admission:
     """An open admission. What is neither run, put off nor refused stays as it was."""
@@ -73,6 +84,8 @@ class Admission:
             again = {"at": counted.excluded.at}
             counted = counted.on_conflict_do_update(index_elements=["scope", "action_key"], set_=again)
             self._tx.execute(counted, values)
+        if values and isinstance(row.record, Action):
+            self._tx.execute(sa.delete(counters).where(counters.c.scope == _told_scope(row.record)))
         self._tell("action admitted" if values else "action looked for", row)
 
     def wait(self, row: Claim, until: datetime, reason: str) -> None:
@@ -96,7 +109,19 @@ class Admission:
         refusal |= {"finished_at": self._now}
         self._tx.execute(insert(self._tx, runs).values(refusal).on_conflict_do_nothing())
         outbox.put(self._tx, follow_ups, None, self._now)
-        self._tell("action refused", row, reason=reason)
+        if self._is_news(row, reason):
+            self._tell("action refused", row, reason=reason)
+
+    def _is_news(self, row: Claim, reason: str) -> bool:
+        """Whether the audit log tells of a refusal: of a cool-down's, of one rule on one entity, only of the first.
+
+        All of them are in ``runs``, which retention empties; the log keeps for ever what it is told, and whoever writes
+        events chooses how many there are.
+        """
+        if not reason.startswith(COOLING) or not isinstance(row.record, Action):
+            return True
+        told = insert(self._tx, counters).values(scope=_told_scope(row.record), action_key=NOBODY, at=self._now)
+        return bool(self._tx.execute(told.on_conflict_do_nothing().returning(counters.c.at)).first())
 
     def _tell(self, what: str, row: Claim, **more: str) -> None:
         if isinstance(row.record, Action):

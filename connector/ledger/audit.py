@@ -6,12 +6,15 @@ comparing the newest hash with a copy of it that is kept elsewhere, which is why
 What becomes of an action is written by :func:`append_action`, in the transaction in which it becomes so::
 
     action admitted    before anything is sent; also each time that it may be sent again
-    action refused     with the reason
+    action refused     with the reason; of a cool-down only the first time (:mod:`connector.ledger.admission`)
     action looked for  the policy refuses it now, but it may have run already: its SOAR is asked, nothing is sent
     action started     with the run's id
     action in doubt    it was sent, and nobody knows whether it arrived
     action failed      the SOAR rejected it (``outcome`` rejected), or the doubt stays for good (dead)
     action ended       with the state of the run
+    action parked      its SOAR had no room: of one batch, rule and entity the first, with their count
+    action unreadable  its row cannot be read
+    action replayed    a person queued again what was parked, failed or unreadable
 """
 
 from __future__ import annotations

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 
-from connector.ledger import bulk
+from connector.ledger import audit, bulk
+from connector.ledger.codec import decode_action
 from connector.ledger.database import Tx, chunks, insert
 from connector.ledger.room import Room
 from connector.ledger.rows import DeadLetter, Replayed
@@ -67,6 +69,13 @@ def resolve_deliveries(tx: Tx, numbers: Collection[int], now: int) -> None:
     arrived = sa.update(dead_letters).where(bulk.within(tx, dead_letters.c.outbox_id), _UNRESOLVED)
     if numbers:
         tx.execute(arrived.values(resolved_at=now), bulk.numbers(tx, numbers))
+
+
+def _tell_replayed(tx: Tx, row: Any, who: str, now: int) -> None:
+    try:
+        audit.append_action(tx, who, "action replayed", decode_action(row.payload), now)
+    except msgspec.MsgspecError:  # it could not be read before either, which is why it is a dead letter
+        audit.append(tx, who, "action replayed", {"key": row.record_id, "soar": row.target}, now)
 
 
 def _row(letter: DeadLetter, outbox_id: int | None, now: int) -> dict[str, Any]:
@@ -142,11 +151,11 @@ class DeadLetters(Room):
         with self._db.read() as tx:
             return [from_row(row) for row in tx.execute(query)]
 
-    def replay(self, ids: Sequence[int]) -> Replayed:
+    def replay(self, ids: Sequence[int], who: str) -> Replayed:
         """Sets unresolved dead letters in motion again.
 
         Event letters are returned, to be pushed through ingest: until that ends, ``known`` does not know them.
-        Deliveries are queued again at once, with their attempts counted anew.
+        Deliveries are queued again at once, with their attempts counted anew; of actions, the audit log tells by whom.
         """
         now = self._now()
         letters: list[DeadLetter] = []
@@ -158,10 +167,13 @@ class DeadLetters(Room):
                     letters.append(from_row(row))
                     if row.outbox_id is not None:
                         rows.append(row.outbox_id)
-            requeued = 0
+            requeued: list[Any] = []
             for part in chunks(rows):
                 queued = sa.update(outbox).where(outbox.c.id.in_(part), outbox.c.state == DEAD)
                 queued = queued.values(state=OPEN, available_at=now, attempts=0, owner=None)
-                requeued += tx.execute(queued).rowcount
+                requeued += tx.execute(queued.returning(outbox)).all()
+            for row in requeued:
+                if row.kind == "action":
+                    _tell_replayed(tx, row, who, now)
         events = tuple(sorted((letter for letter in letters if letter.kind == "event"), key=lambda letter: letter.id))
-        return Replayed(push=events, requeued=requeued)
+        return Replayed(push=events, requeued=len(requeued))

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
-from connector.ledger import admission, bulk, dead_letters as letters, intervals, outbox, readers, states, verdicts
+from connector.ledger import (
+    admission,
+    audit,
+    bulk,
+    dead_letters as letters,
+    intervals,
+    outbox,
+    readers,
+    states,
+    verdicts,
+)
+from connector.ledger.codec import decode_action
 from connector.ledger.database import Tx, chunks
 from connector.ledger.leases import hold
 from connector.ledger.room import Room
-from connector.ledger.rows import Commit, Committed
+from connector.ledger.rows import Commit, Committed, OutboxRow
 from connector.ledger.schema import dead_letters, tombstones
+from connector.types import Action
 
 _NOT_REPLAYED = sa.or_(dead_letters.c.replayed_at.is_(None), dead_letters.c.resolved_at.is_not(None))
 _DEAD = bulk.Place(dead_letters.c.subject, (dead_letters.c.outbox_id.is_(None), _NOT_REPLAYED))
@@ -44,11 +56,21 @@ class Ingest(Room):
             verdicts.bury(tx, frozenset(batch.own), "own record", now)
             fresh = events | dead
             verdicts.keep(tx, {key: batch.snapshots[key] for key in batch.snapshots if key in fresh}, now)
-            outbox.put(tx, batch.outbox, inserted, now)
+            parked = outbox.put(tx, batch.outbox, inserted, now)
             admission.renew(tx, [renewal for renewal in batch.renewals if renewal.cause in inserted], now)
             states.change(tx, batch.state, now)
             _account(tx, batch, fresh, now)
+            _tell_parked(tx, parked, now)  # last: whoever writes the audit log locks nothing else after it
         return Committed(inserted=events, dead=dead)
+
+
+def _tell_parked(tx: Tx, rows: Iterable[OutboxRow], now: int) -> None:
+    """Audits the actions for which there was no room: of a rule and an entity the first one, with how many they are."""
+    alike: dict[tuple[str, str], list[Action]] = {}
+    for action in (decode_action(row.payload) for row in rows if row.kind == "action" and row.payload is not None):
+        alike.setdefault((action.rule, action.entity_key), []).append(action)
+    for first, *others in alike.values():
+        audit.append_action(tx, audit.POLICY, "action parked", first, now, count=1 + len(others))
 
 
 def _account(tx: Tx, batch: Commit, fresh: frozenset[str], now: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from connector.ledger.room import Room
 from connector.ledger.rows import Claim, DeadLetter, OutboxRow, Settlement
 from connector.ledger.schema import DONE, OPEN, counters, outbox, verdicts
 from connector.ledger.times import micros
-from connector.types import Action
+from connector.types import Action, Json
 
 IS_OPEN = outbox.c.state == sa.literal_column("0")
 """Spelled as the partial index spells it: SQLite uses the index only then."""
@@ -37,24 +38,38 @@ _DOUBTS = outbox.c.doubts + sa.case((outbox.c.owner.is_not(None), 1), else_=0)
 _HELD = sa.select(outbox.c.id, outbox.c.fence, outbox.c.state, outbox.c.owner).with_for_update()
 
 
-def put(tx: Tx, rows: Sequence[OutboxRow], inserted: Collection[str] | None, now: int) -> None:
+def put(tx: Tx, rows: Sequence[OutboxRow], inserted: Collection[str] | None, now: int) -> list[OutboxRow]:
     """Inserts outbox rows; with ``inserted`` (record ids) only those whose cause is among them, or that have none.
 
-    A row that waits already, and an action whose key was ever used, are inserted only once.
+    A row that waits already, and an action whose key was ever used, are inserted only once. Returns the rows that were
+    parked now.
     """
     wanted = [row for row in rows if row.cause is None or inserted is None or row.cause in inserted]
     _join(tx, [row for row in wanted if row.grouped], now)
-    parked = [row for row in wanted if row.parked]
-    bulk.insert(tx, outbox, _columns([row for row in wanted if not row.parked], now))
-    for row in parked:
-        values = {name: column[0] for name, column in _columns([row], now).items()}
-        statement = insert(tx, outbox).values(values).on_conflict_do_nothing().returning(outbox.c.id)
-        number = tx.execute(statement).scalar()
-        if number is not None:
-            letter = DeadLetter(
-                kind="delivery", subject=row.record_id, source=row.target, reason=row.parked, attempts=0
-            )
-            dead_letters.bury_deliveries(tx, [(number, letter)], now)
+    parked: list[OutboxRow] = []
+    for _, part in groupby(sorted(wanted, key=_turn), key=lambda row: bool(row.parked)):
+        some = list(part)
+        if some[0].parked:
+            parked += [row for row in some if _park(tx, row, now)]
+        else:
+            bulk.insert(tx, outbox, _columns(some, now))
+    return parked
+
+
+def _turn(row: OutboxRow) -> tuple[str, ...]:
+    """Two replicas may insert the same grouped action: in the order of the keys, so that they never deadlock."""
+    return (row.target, row.record_id) if row.grouped else ()
+
+
+def _park(tx: Tx, row: OutboxRow, now: int) -> bool:
+    values = {name: column[0] for name, column in _columns([row], now).items()}
+    statement = insert(tx, outbox).values(values).on_conflict_do_nothing().returning(outbox.c.id)
+    number = tx.execute(statement).scalar()
+    if number is None:
+        return False
+    letter = DeadLetter(kind="delivery", subject=row.record_id, source=row.target, reason=row.parked, attempts=0)
+    dead_letters.bury_deliveries(tx, [(number, letter)], now)
+    return True
 
 
 def joined_scope(key: str) -> str:
@@ -92,6 +107,7 @@ def due(tx: Tx, target: str, limit: int, now: int) -> list[Claim]:
     """
     claims: list[Claim] = []
     unreadable: list[tuple[int, DeadLetter]] = []
+    actions: list[dict[str, Json]] = []
     for row in tx.execute(_DUE, {"target": target, "now": now, "limit": limit}).all():
         try:
             claims.append(_claim(row))
@@ -100,7 +116,11 @@ def due(tx: Tx, target: str, limit: int, now: int) -> list[Claim]:
             unreadable.append(
                 (row.id, DeadLetter(kind="delivery", subject=row.record_id, source=target, reason=reason))
             )
+            if row.kind == "action":
+                actions.append({"key": row.record_id, "soar": target, "reason": reason})
     dead_letters.bury_deliveries(tx, unreadable, now)
+    for detail in actions:
+        audit.append(tx, audit.POLICY, "action unreadable", detail, now)
     return claims
 
 

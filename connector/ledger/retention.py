@@ -193,6 +193,8 @@ def _dead_letters(tx: Tx, cutoff: int, now: int) -> int:
     query = sa.select(dead_letters).where(dead_letters.c.created_at < cutoff).order_by(dead_letters.c.id).limit(_STEP)
     rows = tx.execute(query).all()
     lost = [row for row in rows if row.resolved_at is None]
+    # first, as in a replay; the audit log comes last everywhere
+    tx.execute(sa.delete(dead_letters).where(dead_letters.c.id.in_([row.id for row in rows])))
     if lost:
         verdict_rows.bury(tx, {row.subject for row in lost if row.outbox_id is None}, "dead letter expired", now)
         dropped = [row.outbox_id for row in lost if row.outbox_id is not None]
@@ -201,7 +203,6 @@ def _dead_letters(tx: Tx, cutoff: int, now: int) -> int:
         for row in lost:
             by_source[row.source] = by_source.get(row.source, 0) + 1
         audit.append(tx, "retention", "dead letters expired unresolved", {"count": by_source}, now)
-    tx.execute(sa.delete(dead_letters).where(dead_letters.c.id.in_([row.id for row in rows])))
     return len(rows)
 
 

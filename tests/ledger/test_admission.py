@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import datetime, timedelta
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import msgspec
 import pytest
 
+from connector.errors import TriagedError
 from connector.ledger import Ledger, Renewal, open_ledger
 from connector.types import RunRef
 from tests.ledger.make import MINUTE, TTL, FakeClock, action, action_row, batch, events, note_row
@@ -104,12 +106,54 @@ def test_a_refusal_is_final_and_recorded(ledger: Ledger) -> None:
     assert ledger.pending("siem") == 1
 
 
+def told(ledger: Ledger) -> list[tuple[str, str]]:
+    return [(entry.actor, entry.what) for entry in ledger.audit_entries()]
+
+
+def test_the_audit_log_tells_once_of_a_cool_down_and_of_each_other_refusal(ledger: Ledger) -> None:
+    keys = queue(ledger, 7)
+    tooth = {key: f"cool-down: rests until {number}" for number, key in enumerate(keys)}
+    tooth |= {keys[2]: "silenced (*)", keys[3]: "silenced (*)"}
+    with ledger.claiming("dryrun", "w", TTL, 10) as admission:
+        for number, row in enumerate(admission.rows):
+            if number == 4:
+                admission.run(row, SCOPES)
+            else:
+                admission.refuse(row, tooth[row.record_id])
+    refused, admitted = ("policy", "action refused"), ("policy", "action admitted")
+    assert told(ledger) == [refused, refused, refused, admitted, refused]
+    assert [ledger.run_of(key).state for key in keys if key != keys[4]] == ["refused"] * 6
+
+
+def test_actions_that_are_parked_are_told_by_rule_and_entity_and_a_replay_with_its_person(ledger: Ledger) -> None:
+    ids = events(3)
+    actions = [action(n, cause=one, entity_key=f"host:h{n // 2}") for n, one in enumerate(ids)]
+    rows = [msgspec.structs.replace(action_row(a, cause=a.cause), parked="full") for a in actions]
+    for _ in range(2):
+        ledger.commit(batch(ids, outbox=rows))
+    details = [json.loads(entry.detail) for entry in ledger.audit_entries()]
+    assert [(d["key"], d["count"]) for d in details] == [(actions[0].key, 2), (actions[2].key, 1)]
+    ledger.replay([letter.id for letter in ledger.dead_letters()], "ana")
+    assert told(ledger) == [("policy", "action parked")] * 2 + [("ana", "action replayed")] * 3
+
+
+def test_an_action_that_cannot_be_read_is_told_and_so_is_its_replay(ledger: Ledger) -> None:
+    (one,) = events(1)
+    broken = msgspec.structs.replace(action_row(action(1, cause=one), cause=one), payload=b"{")
+    ledger.commit(batch([one], outbox=[broken]))
+    with ledger.claiming("dryrun", "w", TTL, 1) as admission:
+        assert admission.rows == ()
+    ledger.replay([letter.id for letter in ledger.dead_letters()], "ana")
+    assert told(ledger) == [("policy", "action unreadable"), ("ana", "action replayed")]
+    assert {json.loads(entry.detail)["key"] for entry in ledger.audit_entries()} == {broken.record_id}
+
+
 def test_a_refusal_ends_the_dead_letter_of_a_replayed_action(ledger: Ledger, clock: FakeClock) -> None:
     queue(ledger, 1)
     (claim,) = ledger.claim("dryrun", "w", 1, TTL)
     ledger.settle("dryrun", [(claim, "rejected", "no such playbook", None)])
     (letter,) = ledger.dead_letters()
-    ledger.replay([letter.id])
+    ledger.replay([letter.id], "ana")
     with ledger.claiming("dryrun", "w", TTL, 1) as admission:
         admission.refuse(admission.rows[0], "too old")
     assert ledger.dead_letters() == []
@@ -203,6 +247,40 @@ def test_a_grouped_action_is_queued_once_and_counts_each_verdict_once(ledger: Le
     assert ledger.joined([key, "another"]) == {key: 3}
     ((waiting, _),) = ledger.waiting()
     assert waiting.cause == ids[0]
+
+
+def test_replicas_that_queue_the_same_groups_in_opposite_orders_never_deadlock(
+    ledger: Ledger, url: str, clock: FakeClock
+) -> None:
+    other = open_ledger(url, clock)
+    start = threading.Barrier(2)
+    failed: list[Exception] = []
+
+    def replica(mine: Ledger, number: int) -> None:
+        try:
+            for turn in range(2):
+                (cause,) = events(1, 100 * number + turn)
+                rows = [
+                    msgspec.structs.replace(action_row(action(f"{turn}-{n}"), cause=cause), grouped=True)
+                    for n in range(300)
+                ]
+                # what is parked is inserted row by row
+                rows = [msgspec.structs.replace(row, parked="full" if turn % 2 else "") for row in rows]
+                start.wait(30)
+                mine.commit(
+                    batch([cause], reader=None, interval=None, sightings=[], outbox=rows[:: 1 if number else -1])
+                )
+        except (TriagedError, threading.BrokenBarrierError) as error:
+            failed.append(error)
+            start.abort()
+
+    threads = [threading.Thread(target=replica, args=pair) for pair in ((ledger, 0), (other, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    other.close()
+    assert failed == []
 
 
 def test_a_row_that_nobody_decided_stays_as_it_was(ledger: Ledger) -> None:

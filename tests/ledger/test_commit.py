@@ -109,7 +109,7 @@ def test_a_verdict_resolves_the_dead_letter_of_its_event(ledger: Ledger) -> None
     ledger.commit(batch([], dead=[letter(one)]))
     (dead,) = ledger.dead_letters()
     assert (dead.reason, dead.payload, dead.place) == ("cannot be parsed", b'{"raw": 1}', "f:1")
-    assert ledger.replay([dead.id]).push[0].subject == one
+    assert ledger.replay([dead.id], "ana").push[0].subject == one
     assert ledger.known([one]) == frozenset()
     ledger.commit(batch([one]))
     assert ledger.dead_letters() == []
@@ -120,7 +120,7 @@ def test_a_replayed_event_that_dies_again_waits_again(ledger: Ledger) -> None:
     (one,) = events(1)
     ledger.commit(batch([], dead=[letter(one)]))
     assert ledger.commit(batch([], dead=[letter(one, "again")])).dead == frozenset()
-    ledger.replay([ledger.dead_letters()[0].id])
+    ledger.replay([ledger.dead_letters()[0].id], "ana")
     assert ledger.commit(batch([], dead=[letter(one, "again")])).dead == {one}
     (dead,) = ledger.dead_letters()
     assert (dead.reason, dead.attempts, dead.replayed_at) == ("again", 2, None)
@@ -196,7 +196,7 @@ def test_a_parked_row_is_a_dead_letter_with_replay(ledger: Ledger) -> None:
     assert ledger.pending("siem") == 1
     (dead,) = ledger.dead_letters(source="siem", kind="delivery")
     assert (dead.subject, dead.reason) == (ids[0], "siem is full")
-    assert ledger.replay([dead.id]).requeued == 1
+    assert ledger.replay([dead.id], "ana").requeued == 1
     claims = ledger.claim("siem", "w", 10, TTL)
     assert {claim.record_id for claim in claims} == set(ids)
     ledger.settle("siem", [(claim, "delivered", "", None) for claim in claims])

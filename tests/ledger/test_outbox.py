@@ -106,7 +106,7 @@ def test_what_cannot_be_delivered_is_a_dead_letter_that_can_be_replayed(
     assert ledger.pending("siem") == 0
     (dead,) = ledger.dead_letters()
     assert (dead.kind, dead.subject, dead.source, dead.reason) == ("delivery", one, "siem", told)
-    replayed = ledger.replay([dead.id])
+    replayed = ledger.replay([dead.id], "ana")
     assert (replayed.push, replayed.requeued) == ((), 1)
     (again,) = ledger.claim("siem", "a", 1, TTL)
     assert again.attempt == 1

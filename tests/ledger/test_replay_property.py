@@ -121,7 +121,7 @@ class Life(RuleBasedStateMachine):
         """Dead letters are pushed again, and now succeed."""
         letters = self.ledger.dead_letters(kind="event")
         assert {letter.subject for letter in letters} == self.dead
-        pushed = [letter.subject for letter in self.ledger.replay([letter.id for letter in letters]).push]
+        pushed = [letter.subject for letter in self.ledger.replay([letter.id for letter in letters], "ana").push]
         committed = self.ledger.commit(batch(pushed, sightings=[], interval=None, reader=None))
         assert committed.inserted == self.dead
         self.judged |= self.dead

@@ -55,6 +55,15 @@ def test_a_refusal_and_a_rejection_are_told_with_their_reason(watch) -> None:
     ]
 
 
+def test_a_cool_down_is_told_once_and_told_again_when_the_rule_has_acted_again(watch) -> None:
+    for number in range(8):
+        watch.see((event(str(number), "a"), prediction(0.9)))
+        watch.pass_time(900)
+    whats = [what for _, what, _ in told(watch) if what in {"action refused", "action admitted"}]
+    assert whats == ["action admitted", "action refused"] * 2
+    assert sum(watch.runs().values()) == 2
+
+
 def test_the_digest_of_the_request_is_told_where_the_soar_can_show_it(watch) -> None:
     def preview(action: Action) -> Json:
         return {"key": action.key}

@@ -75,7 +75,7 @@ def test_a_record_that_never_arrives_ends_as_a_dead_letter_that_can_be_replayed(
     settle(house)
     (letter,) = house.ledger.dead_letters()
     assert house.verdicts() == {}
-    house.ledger.replay([letter.id])
+    house.ledger.replay([letter.id], "ana")
     settle(house, 1)
     assert house.verdicts() == {"0.exe": 1}
     assert house.ledger.dead_letters() == []

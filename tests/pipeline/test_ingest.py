@@ -327,7 +327,7 @@ def test_a_letter_that_was_unreadable_or_kept_in_part_is_not_pushed_again(house)
     house.ingest.batch([RawEvent(deployment="lab", native_id="2", ref=ref, data=[1, 2])])
     letters = house.ledger.dead_letters()
     with pytest.raises(ConfigError, match=r"replayed 1; 1 could not be replayed: .*bad record"):
-        replay([letter.id for letter in letters], house.ledger, {"lab": house.ingest})
+        replay([letter.id for letter in letters], house.ledger, {"lab": house.ingest}, "ana")
     after = {letter.id: letter.attempts for letter in house.ledger.dead_letters()}
     assert after == {letters[0].id: 1, letters[1].id: 2}
 

@@ -102,7 +102,7 @@ def test_what_is_never_acknowledged_is_sent_a_bounded_number_of_times_and_then_a
     assert all("sent 3 times and never acknowledged" in reason for reason in target.dead)
     assert arrived(target.splunkd) == dict.fromkeys(target.ids, 3)
     target.splunkd.faults.acks = "told"
-    target.house.ledger.replay([letter.id for letter in target.house.ledger.dead_letters()])
+    target.house.ledger.replay([letter.id for letter in target.house.ledger.dead_letters()], "ana")
     target.turn(2)
     assert (target.dead, target.pending) == ([], 0)
 
