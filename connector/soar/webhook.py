@@ -16,7 +16,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -135,7 +135,7 @@ class WebhookSettings(Reached):
     @classmethod
     def _is_long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None and len(_key(secret)) < SHORTEST_SECRET:
-            raise ValueError(f"it must hold at least {SHORTEST_SECRET} bytes: `whsec_$(openssl rand -base64 32)` is one")
+            raise ValueError(f"it has fewer than {SHORTEST_SECRET} bytes: `whsec_$(openssl rand -base64 32)` is enough")
         return secret
 
     @field_validator("body")
@@ -247,7 +247,8 @@ class WebhookSoar:
         target = _HOLE.sub(lambda hole: filled[hole[1]], self._asked.target)
         with starting_nothing():
             status, text = self._asked.rest.raw("GET", target, hidden=self._hidden, allowed={404})
-            return None if status == 404 else decoded(text, f"GET {target}")
+            what = f"the status address of SOAR {self.name!r}"  # which itself may hold a token
+            return None if status == 404 else decoded(text, what)
 
     def _named(self, text: bytes) -> str | None:
         """The run's id in an answer, which need not be JSON."""
@@ -354,17 +355,25 @@ def _place(config: WebhookSettings, address: str, headers: Mapping[str, SecretSt
 
 
 def _hidden(config: WebhookSettings) -> Collection[str]:
-    """What errors leave out, as a receiver may quote it: secrets, and the parts of the address that may be a token."""
-    parts = urlsplit(config.url.get_secret_value())
-    pieces = [
-        *parts.path.split("/"),
-        *unquote(parts.path).split("/"),
-        *(part for pair in parse_qsl(parts.query) for part in pair),
-        parts.query,
-    ]
-    headers = [*config.headers.values(), *(config.status.headers.values() if config.status else ())]
+    """What errors leave out, as a receiver may quote it: secrets, their words, and parts of addresses that may be a token."""
+    status = config.status
+    headers = [*config.headers.values(), *(status.headers.values() if status else ())]
     secrets = [secret.get_secret_value() for secret in (*headers, *([config.secret] if config.secret else []))]
-    return {*secrets, *(piece for piece in pieces if len(piece) >= SHORTEST_HIDDEN)}
+    words = [word for secret in secrets for word in secret.split()]
+    addresses = [config.url.get_secret_value(), *([status.url] if status else [])]
+    pieces = [piece for address in addresses for piece in _pieces(address)]
+    return {*secrets, *(part for part in (*words, *pieces) if len(part) >= SHORTEST_HIDDEN)}
+
+
+def _pieces(address: str) -> Iterator[str]:
+    """The parts of an address's path and query, as they stand there and as they are meant; none holds what is filled in."""
+    parts = urlsplit(_HOLE.sub("/", address))
+    raw = re.split("[&=]", parts.query)
+    meant = (part for pair in parse_qsl(parts.query) for part in pair)
+    yield parts.query
+    yield from (*parts.path.split("/"), *unquote(parts.path).split("/"))
+    for text in (*raw, *meant):
+        yield from (text, *text.split("/"))
 
 
 plugin = SoarPlugin(soar=WebhookSoar, testbed="tests.soar.webhook:Forgetful")

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from connector import wiring
 from connector.errors import ConfigError, PermanentError, TransientError, TriagedError
 from connector.settings import explain
+from connector.soar.rest import LONGEST_ANSWER
 from connector.soar.webhook import VALUES, WebhookSettings, WebhookSoar, pointed, rendered, signature
 from connector.testing import check_soar, examples
 from connector.testing.clock import START
@@ -327,6 +328,33 @@ def test_no_secret_is_in_an_error_or_in_the_settings_as_text(odd: Odd) -> None:
     assert "POST /hooks/… on 127.0.0.1" in said[1]
 
 
+def test_no_word_of_a_header_and_no_piece_of_the_status_address_is_in_an_error(odd: Odd) -> None:
+    status = {
+        "url": f"{odd.url}/tell/path-t0ken/{{key}}-tail-t0ken?sig=query%2Ft0ken&of={{key}}-more-t0ken",
+        "headers": {"Authorization": "Bearer status-t0ken"},
+    }
+    hook = soar(odd, status=status, headers={"Authorization": "Bearer header-t0ken"})
+    quoted = "path-t0ken query/t0ken query%2Ft0ken -tail-t0ken -more-t0ken Bearer=status-t0ken, 'header-t0ken'"
+    run = RunRef(soar="hook", run_id="run-1")
+    for odd.answer in (Answer(quoted.encode(), 400), Answer(quoted.encode(), 503), Answer(b"<html>", 200)):
+        for ask in (lambda: hook.find("key-1"), lambda: hook.status(run, examples.action(0))):
+            with pytest.raises(TriagedError) as caught:
+                ask()
+            assert "t0ken" not in str(caught.value)
+            assert "status address" in str(caught.value) or "GET /tell/…/" in str(caught.value)
+    odd.answer = Answer(quoted.encode(), 400)
+    with pytest.raises(PermanentError) as refused:
+        hook.run(examples.action(0))
+    assert "t0ken" not in str(refused.value)
+
+
+def test_a_run_of_which_more_is_told_than_is_read_has_not_failed(odd: Odd) -> None:
+    odd.answer = json_answer({"status": "success", "result": "x" * LONGEST_ANSWER})
+    with pytest.raises(TransientError, match="the status address of SOAR 'hook': .* more than 8388608 bytes") as caught:
+        soar(odd).status(RunRef(soar="hook", run_id="7"), examples.action(0))
+    assert not caught.value.sent
+
+
 @pytest.mark.parametrize(
     ("table", "told"),
     [
@@ -342,7 +370,7 @@ def test_no_secret_is_in_an_error_or_in_the_settings_as_text(odd: Odd) -> None:
         ({"status": {"url": "https://{key}.example/{key}"}}, "all that is filled in"),
         ({"status": {"url": "https://n8n.example/{key}/{host}"}}, "all that is filled in"),
         ({"status": {"url": "https://n8n.example/{key}", "state": "status"}}, "no JSON pointer"),
-        ({"secret": "too short"}, "at least 24 bytes"),
+        ({"secret": "too short"}, "fewer than 24 bytes"),
         ({"secret": "whsec_not base64 at all, as you can see"}, "not base64"),
         ({"headers": {"Idempotency-Key": "x"}}, "'Idempotency-Key' cannot be given"),
         ({"headers": {"X Evil": "x"}}, "cannot be given"),
