@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from connector import identity
 from connector.errors import ConfigError, LostLeaseError, TransientError
@@ -26,9 +26,19 @@ from tests.pipeline.house import House
 SOURCE = {"lookback": timedelta(minutes=10), "settle": timedelta(seconds=5), "start": "beginning", "batch": 5}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_events_that_are_late_reordered_duplicated_or_simultaneous_get_one_verdict_each(tmp_path_factory, bundle, data):
+@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.full)])
+def test_events_that_are_late_reordered_duplicated_or_simultaneous_get_one_verdict_each(
+    tmp_path_factory, bundle, examples
+):
+    @settings(max_examples=examples, deadline=None)
+    @given(data=st.data())
+    def run(data):
+        one_verdict_each(tmp_path_factory, bundle, data)
+
+    run()
+
+
+def one_verdict_each(tmp_path_factory, bundle, data):
     house = House(tmp_path_factory.mktemp("house"), bundle, source=SOURCE)
     house.siem.repeat = data.draw(st.booleans())
     house.siem.shuffled = random.Random(data.draw(st.integers()))
