@@ -46,8 +46,9 @@ RESULTS: Final = "/api/v1/streams/results"
 LISTED: Final = 20
 """Executions of a workflow that are looked through, latest first: each is listed with all that its actions brought."""
 
-REACH: Final = timedelta(minutes=15)
-"""How far back they have to go for a key that is not among them to have started nothing."""
+REACH: Final = timedelta(days=1)
+"""How far back they have to go for a key that is not among them to have started nothing: the doubtful send may be as old as
+the longest ``max_age`` of a rule, since what is older is not sent again."""
 
 _LATER: Final = 100_000_000_000
 """Times above are milliseconds, those below seconds: Shuffle has used both."""

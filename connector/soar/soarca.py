@@ -48,8 +48,9 @@ REPORTS: Final = "/reporter/"
 REPORTED: Final = 10
 """Executions that SOARCA keeps if it is told nothing else: with fewer, none was pushed out."""
 
-REACH: Final = timedelta(minutes=15)
-"""How far back they have to go for a key that is not among them to have started nothing."""
+REACH: Final = timedelta(days=1)
+"""How far back they have to go for a key that is not among them to have started nothing: the doubtful send may be as old as
+the longest ``max_age`` of a rule, since what is older is not sent again."""
 
 _UNKNOWN: Final = (400, 404)
 """A report that is not there (yet), by source and by documentation."""

@@ -101,14 +101,14 @@ def test_after_a_lost_answer_the_execution_is_found_once_it_is_listed(platform: 
 
 
 @pytest.mark.parametrize(
-    ("others", "later", "is_held"),
-    [(LISTED - 1, 0, False), (LISTED, 14, True), (LISTED, 16, False)],
+    ("others", "hours", "is_held"),
+    [(LISTED - 1, 0, False), (LISTED, 23, True), (LISTED, 25, False)],
     ids=["all are listed", "pushed out", "pushed out long after"],
 )
 def test_an_execution_that_newer_ones_may_have_pushed_out_of_the_list_is_not_taken_for_none(
-    platform: ShufflePlatform, others: int, later: int, is_held: bool
+    platform: ShufflePlatform, others: int, hours: int, is_held: bool
 ) -> None:
-    lab = soar(platform, later=timedelta(minutes=later))
+    lab = soar(platform, later=timedelta(hours=hours))
     for number in range(others):
         lab.run(another(number))
     if is_held:

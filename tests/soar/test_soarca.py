@@ -199,14 +199,14 @@ def test_a_run_is_found_by_its_key_by_either_name_of_its_id(platform: SoarcaPlat
 
 
 @pytest.mark.parametrize(
-    ("others", "later", "is_held"),
-    [(REPORTED - 1, 0, False), (REPORTED, 14, True), (REPORTED, 16, False)],
+    ("others", "hours", "is_held"),
+    [(REPORTED - 1, 0, False), (REPORTED, 23, True), (REPORTED, 25, False)],
     ids=["all are reported", "pushed out", "pushed out long after"],
 )
 def test_a_run_whose_report_newer_ones_may_have_pushed_out_is_not_taken_for_none(
-    platform: SoarcaPlatform, others: int, later: int, is_held: bool
+    platform: SoarcaPlatform, others: int, hours: int, is_held: bool
 ) -> None:
-    lab = soar(platform, later=timedelta(minutes=later))
+    lab = soar(platform, later=timedelta(hours=hours))
     for number in range(1, others + 1):
         lab.run(examples.action(number))
     if is_held:
