@@ -82,7 +82,7 @@ class _Explainer:
 
     def of(self, verdict: Verdict, facts: Facts) -> Explanation:
         """The explanation of an event, as if its action was proposed now."""
-        proposed = proposals(matching(facts, self._policy), verdict, datetime.now(UTC))
+        proposed = proposals(matching(facts, self._policy), verdict, facts.at)
         action = proposed[0] if proposed else None
         past = self._ledger.past_actions(action.soar, [action.key]) if action else {}
         then = next((f"{was.state}{was.reason and f': {was.reason}'}" for was in past.values()), "never queued")
@@ -102,7 +102,9 @@ class _Explainer:
             known = self._enrichment.known(action.entity)
             unique = self._uniqueness[action.soar]
             context = context_of(books, action, self._policy, known, bundle_ready=True, uniqueness=unique)
-            decision = admit(action, context, self._policy, action.proposed_at)
+            now = datetime.now(UTC)
+            # its key is that of then; whether it was too old by now is no question
+            decision = admit(msgspec.structs.replace(action, proposed_at=now), context, self._policy, now)
         if isinstance(decision, Refuse):
             return f"refuse: {decision.reason}"
         if isinstance(decision, Wait):

@@ -37,7 +37,10 @@ def check(
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
 ) -> None:
-    """Check a policy: what is unknown is an error; what can never happen, or names nothing here, exits 1."""
+    """Check a policy: what is unknown is an error; what can never happen, or names nothing here, exits 1.
+
+    Where the settings name its SOARs, it says what would keep the daemon from starting with it, too.
+    """
     settings = options.settings(config, secrets_dir)
     policy = (
         Policy.load(path, settings.policy.playbooks or shipped("playbooks")) if path else wiring.load_policy(settings)
@@ -47,6 +50,8 @@ def check(
     found = findings(policy, wiring.site(settings))
     for finding in found:
         typer.echo(finding, err=True)
+    if policy.soars and policy.soars <= settings.soars.keys():  # those that are missing are findings
+        wiring.check_policy(policy, settings)
     if found:
         raise typer.Exit(FOUND)
 

@@ -57,7 +57,7 @@ def simulate(
     site = Site(
         known=wiring.load_enrichment(settings).known,
         uniqueness=uniqueness(settings, today.soars | new.soars),
-        room={name: soar.max_pending for name, soar in settings.soars.items()},
+        room={name: soar.max_pending for name, soar in settings.soars.items() if soar.when_full == "park"},
     )
     begin = until - _stretch(since)
     with wiring.opened_ledger(settings) as ledger, progress("verdicts") as advance:
@@ -83,7 +83,7 @@ def _print(report: Report) -> None:
     sides = (("today", report.today), ("new", report.new))
     show(("policy", "rule", *OUTCOMES), [row for named in sides for row in _rules(*named)])
     if refusals := [row for named in sides for row in _refusals(*named)]:
-        show(("policy", "rule", "refused because", "actions"), refusals)
+        show(("policy", "rule", "refused because", "verdicts"), refusals)
     names = sorted(
         report.today.entities.keys() | report.new.entities.keys(),
         key=lambda name: (-max(side.entities.get(name, 0) for _, side in sides), name),

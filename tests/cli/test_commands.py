@@ -116,6 +116,13 @@ def test_a_policy_is_checked_before_it_is_used(site, triaged):
         triaged("policy", "check", str(bad))
 
 
+def test_a_policy_that_would_keep_the_daemon_from_starting_is_no_good_policy(site, triaged):
+    long = site.dir / "long.toml"
+    long.write_text((site.dir / "policy.toml").read_text().replace('per = "1h"', 'per = "300d"'))
+    with pytest.raises(ConfigError, match="tombstones"):
+        triaged("policy", "check", str(long))
+
+
 def test_a_rule_that_nothing_reaches_is_told_and_exits_1(site, triaged):
     policy = site.dir / "policy.toml"
     policy.write_text(policy.read_text() + '[[rules]]\nname = "never"\ntier = "note"\nplaybook = "notify-on-call"\n')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -109,3 +109,30 @@ def test_a_policy_that_could_not_be_in_force_is_not_simulated(site, triaged) -> 
         triaged("policy", "simulate", "--policy", str(site.dir / "elsewhere.toml"))
     with pytest.raises(ConfigError, match="no stretch of time"):
         triaged("policy", "simulate", "--policy", str(site.dir / "strict.toml"), "--since", "a while")
+
+
+class Later(datetime):
+    """A clock that is a day ahead."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + timedelta(days=1)
+
+
+def test_an_event_of_a_group_is_explained_by_the_action_of_its_own_window(tmp_path) -> None:
+    site = Site(tmp_path)
+    (site.dir / "policy.toml").write_text(POLICY + 'group = "30m"\n')
+    site.events(1)
+    runner = CliRunner()
+    assert runner.invoke(app, ["run", "--drain", "--config", str(site.config)]).exit_code == 0
+    (event_id,) = site.verdict_ids()
+    with sqlite3.connect(site.dir / "data" / "ledger.sqlite") as ledger:
+        (document,) = ledger.execute("SELECT payload FROM outbox WHERE kind = 'action'").fetchone()
+    key, subject = json.loads(document)["key"], json.loads(document)["subject"]
+    assert subject != event_id
+    arguments = ["policy", "explain", event_id, "--output", "json", "--config", str(site.config)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("connector.cli.explain.datetime", Later)
+        told = json.loads(runner.invoke(app, arguments).stdout)
+    assert (told["action"], told["then"].partition(":")[0]) == (key, "ran")
+    assert "max_age" not in told["now"]

@@ -226,6 +226,32 @@ def test_what_is_parked_because_the_soar_is_full_is_told_apart(watch) -> None:
     assert len(one.ledger.waiting()) == 2
 
 
+def test_what_joined_a_group_is_lost_where_the_groups_action_does_not_run(watch) -> None:
+    grouped = {**WIDE, "group": "1h"}
+    one = watch(policy(rule("r", **grouped)))
+    seen = one.see(*((event(str(number), "a"), prediction(0.9)) for number in range(3)))
+    one.pass_time(60)
+    seen += one.see((event("3", "a"), prediction(0.9)))
+    close(one, *seen)
+    report = one.simulate(policy(rule("r", **grouped)))
+    assert (report.new.rules["r"], report.lost_true_positives_count) == ({"ran": 1, "joined": 3}, 0)
+    waits = one.simulate(policy(rule("r", mode="approve", **grouped)))
+    assert waits.new.rules["r"] == {"waiting": 4}
+    assert {change.event_id for change in waits.lost_true_positives} == set(seen)
+    one.pass_time(2 * 86_400)
+    refused = one.simulate(policy(rule("r", mode="approve", **grouped)))
+    assert (refused.new.rules["r"], refused.lost_true_positives_count) == ({"refused": 4}, 4)
+    one.room["soar"] = 0
+    assert one.simulate(policy(rule("r", **grouped))).new.rules["r"] == {"parked": 4}
+
+
+def test_a_soar_for_which_sources_pause_parks_nothing(watch) -> None:
+    one = watch(policy(rule("r", mode="approve", **WIDE)))
+    one.see(*((event(str(number), str(number)), prediction(0.9)) for number in range(5)))
+    del one.room["soar"]
+    assert one.simulate(one.policy).today.rules["r"] == {"waiting": 5}
+
+
 def test_a_group_takes_one_place_in_its_soar_however_many_events_join_it(watch) -> None:
     one = watch(policy(rule("r", mode="approve", group="1h", **WIDE)), max_pending=2)
     one.see(*((event(str(number), "a"), prediction(0.9)) for number in range(5)), (event("5", "b"), prediction(0.9)))

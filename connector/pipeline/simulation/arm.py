@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from connector.policy.matching import matching
 from connector.types import Action, Entity, Noun, Verdict
 
 Outcome: TypeAlias = Literal["ran", "joined", "waiting", "refused", "parked", "suggested", "unmatched"]
-"""``joined``: another event's action stands for it too; ``parked``: its SOAR had no room."""
+"""``joined``: another event's action, which ran, stands for it too; ``parked``: its SOAR had no room."""
 
 
 class Fate(Noun, frozen=True):
@@ -35,6 +36,11 @@ class Fate(Noun, frozen=True):
     reason: str = ""
 
     @property
+    def joined(self) -> Fate:
+        """That of another verdict for which the same action stands: where it did not run, nothing did for either."""
+        return msgspec.structs.replace(self, outcome="joined") if self.outcome == "ran" else self
+
+    @property
     def acts(self) -> bool:
         """Whether a playbook runs for it."""
         return self.outcome in {"ran", "joined"}
@@ -44,11 +50,21 @@ UNMATCHED = Fate(outcome="unmatched")
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """What both policies live with: the tables of the site, and by SOAR its uniqueness and how much may wait for it."""
+    """What both policies live with: the tables of the site, and by SOAR its uniqueness and how much may wait for it.
+
+    A SOAR without ``room`` parks nothing: sources pause for it.
+    """
 
     known: Callable[[Entity], Known]
     uniqueness: Mapping[str, Uniqueness]
     room: Mapping[str, int]
+
+
+class _Group(msgspec.Struct):
+    """An action that stands for a window: since when, and what became of it, if that is clear."""
+
+    since: datetime
+    fate: Fate | None = None
 
 
 class Arm:
@@ -65,11 +81,11 @@ class Arm:
         self._numbers = itertools.count()
         self._due: list[tuple[datetime, int, Action, str]] = []
         self._waiting: Counter[str] = Counter()
-        self._groups: OrderedDict[str, datetime] = OrderedDict()
+        self._groups: OrderedDict[str, _Group] = OrderedDict()
         self._longest = max((rule.group for rule in policy.rules if rule.group), default=timedelta(0))
 
     def offer(self, verdict: Verdict, facts: Facts, at: datetime) -> Fate | Action:
-        """What becomes of a verdict at once, or the action that is to be looked at."""
+        """What becomes of a verdict at once, or the action, its own or its group's, that is to be looked at."""
         for cooling in renewals(facts, entity_key(facts.entity, facts.source), self.policy):
             self._books.renew(cooling, at)
         rule = matching(facts, self.policy)
@@ -77,9 +93,10 @@ class Arm:
             return UNMATCHED
         for action in proposals(rule, verdict, facts.at):
             if action.subject != verdict.event_id and self._stands(action, at):
-                return _fate("joined", action)
-            if self._waiting[action.soar] >= self._site.room[action.soar]:
-                return _fate("parked", action, f"{action.soar} is full")
+                fate = self._groups[action.key].fate
+                return action if fate is None else fate.joined
+            if self._waiting[action.soar] >= self._site.room.get(action.soar, math.inf):
+                return self._decided(action, _fate("parked", action, f"{action.soar} is full"))
             self._queue(action, at, next(self._numbers), "")
             return action
         return Fate(outcome="suggested", rule=rule.name, playbook=rule.playbook)
@@ -91,7 +108,7 @@ class Arm:
             self._waiting[action.soar] -= 1
             fate = self._look(action, at, number)
             if fate is not None:
-                yield action, fate
+                yield action, self._decided(action, fate)
 
     def left(self) -> Iterator[tuple[Action, Fate]]:
         """The actions that still wait."""
@@ -119,16 +136,21 @@ class Arm:
             return None
         return _fate("refused", action, decision.reason)
 
+    def _decided(self, action: Action, fate: Fate) -> Fate:
+        if action.key in self._groups:
+            self._groups[action.key].fate = fate
+        return fate
+
     def _queue(self, action: Action, due: datetime, number: int, reason: str) -> None:
         self._waiting[action.soar] += 1
         heapq.heappush(self._due, (due, number, action, reason))
 
     def _stands(self, action: Action, at: datetime) -> bool:
         """Whether an action with this key stands for its window already."""
-        while self._groups and self._groups[first := next(iter(self._groups))] < at - self._longest:
+        while self._groups and self._groups[first := next(iter(self._groups))].since < at - self._longest:
             del self._groups[first]
         known = action.key in self._groups
-        self._groups.setdefault(action.key, at)
+        self._groups.setdefault(action.key, _Group(at))
         return known
 
 

@@ -111,7 +111,8 @@ class _Tally:
         self._analysts = ledger.decided_by_analysts()
         self.sums = [SideSums(policy) for policy in policies]
         self.changes = Changes(self._analysts)
-        self._open: dict[str, _Open] = {}
+        self._open: list[dict[str, list[_Open]]] = [{} for _ in self.sums]
+        """By side and action: the verdicts for which it stands, that of its own event first."""
         self._uncompared: list[tuple[Action, Fate]] = []
         self._same = self._unknown = self._compared = 0
         self._other: Counter[str] = Counter()
@@ -122,19 +123,17 @@ class _Tally:
         if all(fate is not None and fate.rule is None for fate in fates):
             return
         pair = _Open(Brief.of(verdict, at), fates)
-        if None in fates:
-            self._open[verdict.event_id] = pair
-        else:
-            self._close(pair)
+        for waiting, answer in zip(self._open, answers, strict=True):
+            if isinstance(answer, Action):
+                waiting.setdefault(answer.key, []).append(pair)
+        self._close(pair)
 
     def ended(self, side: int, actions: Iterable[tuple[Action, Fate]]) -> None:
         """Actions of one arm with what became of them."""
         for action, fate in actions:
-            event_id = action.verdict.event_id
-            pair = self._open[event_id]
-            pair.fates[side] = fate
-            if None not in pair.fates:
-                self._close(self._open.pop(event_id))
+            for number, pair in enumerate(self._open[side].pop(action.key, ())):
+                pair.fates[side] = fate.joined if number else fate
+                self._close(pair)
             if side == 0:
                 self._uncompared.append((action, fate))
                 if len(self._uncompared) >= COMPARED:
@@ -150,7 +149,9 @@ class _Tally:
         )
 
     def _close(self, pair: _Open) -> None:
-        today, new = (fate for fate in pair.fates if fate is not None)
+        today, new = pair.fates
+        if today is None or new is None:
+            return
         decided = self._analysts.get(pair.verdict.event_id)
         for sums, fate in zip(self.sums, (today, new), strict=True):
             sums.add(fate, pair.verdict.entity, decided)
@@ -180,6 +181,8 @@ def _unknowable(today: Policy, new: Policy) -> Iterable[str]:
     yield "whether a bundle was in production then: one counts as there"
     yield "whether a SOAR would have been down, or refused what it was never asked: every run counts as started"
     yield "actions that waited already when the stretch began"
+    if any(rule.hysteresis for policy in (today, new) for rule in policy.rules):
+        yield "cool-downs that began before the stretch and were renewed in it: only their newest beginning is kept"
     if any(rule.mode == "approve" for policy in (today, new) for rule in policy.rules):
         yield "approvals that were never asked for: what would wait for a person waits until it is too old"
     if any(rule.min_severity is not None for policy in (today, new) for rule in policy.rules):
