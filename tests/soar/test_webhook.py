@@ -350,7 +350,7 @@ def test_no_word_of_a_header_and_no_piece_of_the_status_address_is_in_an_error(o
 
 def test_a_run_of_which_more_is_told_than_is_read_has_not_failed(odd: Odd) -> None:
     odd.answer = json_answer({"status": "success", "result": "x" * LONGEST_ANSWER})
-    with pytest.raises(TransientError, match=r"the status address of SOAR 'hook': .* more than 8388608 bytes") as caught:
+    with pytest.raises(TransientError, match=r"status address of SOAR 'hook': .* more than 8388608 bytes") as caught:
         soar(odd).status(RunRef(soar="hook", run_id="7"), examples.action(0))
     assert not caught.value.sent
 
