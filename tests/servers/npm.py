@@ -1,4 +1,7 @@
-"""Servers that npm fetches, each once into a folder of the cache."""
+"""Servers that npm fetches, each once into a folder of the cache.
+
+The servers themselves are pinned; what they depend on is of the versions that npm finds when it fetches them.
+"""
 
 from __future__ import annotations
 
