@@ -6,12 +6,12 @@ holds. A client's own retries are switched off where it has any.
 
 from __future__ import annotations
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from connector.errors import TransientError
 
 SECONDS = 10.0
-"""How long a call may go on trying; the shortest lease that makes sense is several times as long."""
+"""How long a call may go on trying: no try begins later; the shortest lease that makes sense is several times as long."""
 
 
 def retrying(seconds: float = SECONDS) -> Retrying:
@@ -22,7 +22,7 @@ def retrying(seconds: float = SECONDS) -> Retrying:
     return Retrying(
         retry=retry_if_exception(_unsent),
         wait=wait_random_exponential(multiplier=0.05, max=2),
-        stop=stop_after_delay(seconds),
+        stop=stop_before_delay(seconds),
         reraise=True,
     )
 

@@ -96,6 +96,7 @@ class SoarSettings(Section):
     max_pending: int = Field(10_000, ge=1)
     when_full: Literal["park", "pause"] = "park"
     max_attempts: int = Field(10, ge=1)
+    run_timeout: Every = Field(timedelta(days=1), description="how long a run may go on before it counts as timed out")
 
 
 class HistorySettings(Section):

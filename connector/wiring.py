@@ -38,8 +38,8 @@ from connector.ports import (
     WriterFactory,
 )
 from connector.resources import shipped
-from connector.retries import SECONDS, retrying
-from connector.settings import Section, Settings, SourceSettings
+from connector.retries import retrying
+from connector.settings import Section, Settings, SoarSettings, SourceSettings
 from connector.telemetry import Signal, emit
 
 Adapter = TypeVar("Adapter")
@@ -132,7 +132,7 @@ class App:
         self.soars = {n: self._kept(soar(n, c, clock)) for n, c in settings.soars.items()}
         self.histories = {n: self._kept(history(n, c, clock)) for n, c in settings.histories.items()}
         for name, platform in self.soars.items():
-            check_lease(name, platform, settings.ledger.lease)
+            check_lease(name, platform, settings.soars[name], settings.ledger.lease)
         self.ledger: Ledger = retrying(START_UP_S)(open_ledger, ledger_url(settings), clock)
         self._open.callback(self.ledger.close)
         self.routes = pipeline.Routes(
@@ -326,17 +326,17 @@ def check_policy(policy: Policy, settings: Settings) -> None:
             )
 
 
-def check_lease(name: str, platform: Soar, lease: timedelta) -> None:
-    """Refuses a lease that may end before a SOAR that is searched can show a run. Raises ``ConfigError``.
+def check_lease(name: str, platform: Soar, config: SoarSettings, lease: timedelta) -> None:
+    """Refuses a lease that may end before a start is answered and, where it is searched for, findable.
 
-    A claim that expires is searched for, at the earliest one lease after it was made; its call may have been sent as
-    late as the end of the call's own retries, and is findable ``index_delay`` after that.
+    Raises ``ConfigError``: another worker would claim the action, and start its playbook a second time.
     """
-    needed = platform.index_delay + SECONDS
-    if platform.uniqueness == "search" and needed > lease.total_seconds():
+    longest = pipeline.longest_start(platform, config)
+    needed = (longest + pipeline.LATEST).total_seconds()
+    if longest and needed > lease.total_seconds():
         raise ConfigError(
-            f"ledger.lease must be at least {needed:g} s: a call to {name} may go on for {SECONDS:g} s, and the run is "
-            f"findable {platform.index_delay:g} s later; one that cannot be found yet would be started twice"
+            f"ledger.lease must be at least {needed:g} s: so long after its claim a start on {name} may be answered and "
+            f"findable (its `timeout` and `index_delay`); an action whose claim has ended would be started twice"
         )
 
 

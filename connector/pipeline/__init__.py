@@ -1,6 +1,6 @@
 """The two loops: ``Ingest`` ends in the ledger, ``Deliver`` (records) and ``Act`` (playbooks) start there."""
 
-from connector.pipeline.act import Act
+from connector.pipeline.act import LATEST, Act, longest_start
 from connector.pipeline.deliver import Deliver
 from connector.pipeline.history import History
 from connector.pipeline.ingest import Ingest, microseconds
@@ -11,6 +11,7 @@ from connector.pipeline.steps import Steps
 from connector.pipeline.verify import Verification, verify
 
 __all__ = [
+    "LATEST",
     "Act",
     "Deliver",
     "History",
@@ -19,6 +20,7 @@ __all__ = [
     "Routes",
     "Steps",
     "Verification",
+    "longest_start",
     "microseconds",
     "replay",
     "verify",

@@ -31,12 +31,17 @@ from connector.pipeline.steps import Steps
 from connector.policy import Enrichment, Policy, Refuse, Run, Wait, admit, scopes, switched_off
 from connector.policy.admit import RECHECK
 from connector.ports import Clock, Previews, Soar
+from connector.retries import SECONDS
 from connector.settings import SoarSettings
 from connector.telemetry import DELIVERIES, Signal, emit
+from connector.transport import CONNECT_S
 from connector.types import Action, RunRef, RunState, RunStatus
 
 FOLLOWED = 100
 """Open runs that are looked at in one go."""
+
+LATEST = timedelta(seconds=2)
+"""How long an action may at least take from its claim to its start; the wiring sees to it that the lease allows it."""
 
 ADMISSIONS = 100
 """Actions that are decided on between two looks at the open runs."""
@@ -74,6 +79,7 @@ class Act:
         self._origin_key = origin_key
         self._owner = owner
         self._lease_ttl = lease_ttl
+        self._latest = lease_ttl - longest_start(soar, settings)
         self._clock = clock
         self._stopping = stopping
         self._steps = steps
@@ -105,6 +111,7 @@ class Act:
         """
         policy = self._policy()
         with self._ledger.claiming(self.name, self._owner, self._lease_ttl, 1) as admission:
+            self._claimed_at = admission.now
             for claim in admission.rows:
                 action = action_of(claim)
                 context = context_of(
@@ -184,9 +191,12 @@ class Act:
         if stopped := switched_off(action_of(claim), on(self._ledger.switches()), self._policy()):
             self._untried(claim, stopped, self._clock() + RECHECK)
             return None, None
-        shown = self.soar.preview(action_of(claim)) if isinstance(self.soar, Previews) else None
-        run = self.soar.run(action_of(claim))
-        return run, None if shown is None else hashlib.sha256(msgspec.json.encode(shown)).hexdigest()
+        sent = None
+        if isinstance(self.soar, Previews):  # before the start, which must be marked whatever comes of this
+            sent = hashlib.sha256(msgspec.json.encode(self.soar.preview(action_of(claim)))).hexdigest()
+        if self._clock() - self._claimed_at > self._latest:
+            raise TransientError("too much of the claim's time is over to start anything before it ends")
+        return self.soar.run(action_of(claim)), sent
 
     def _hopeless(self, claim: Claim) -> bool:
         """Whether another send is one too many: after the second doubt, and after the first for a blind containment."""
@@ -243,10 +253,19 @@ class Act:
         except PermanentError as error:
             told = self._status(run.action, "failed", str(error), run.ref)
         finally:
+            told = self._in_time(told, run)
             ended = told.state != "running"
             written = self._ledger.finish_run(told, self._routes.follow_ups([told]) if ended else ())
         self._steps("act.finished")
         return ended and written if answered else None
+
+    def _in_time(self, told: RunStatus, run: OpenRun) -> RunStatus:
+        """How a run stands, or that it has gone on for too long, whatever the platform says or does not say."""
+        limit = self.settings.run_timeout
+        if told.state != "running" or self._clock() - run.started_at <= limit:
+            return told
+        detail = ": ".join(filter(None, (f"no end within {limit}", told.detail)))
+        return self._status(run.action, "timed_out", detail, run.ref)
 
     def _detail(self, action: Action, seen: RunStatus) -> str:
         """What the platform says of a run, and of a grouped one that ended, for how many events it was."""
@@ -268,6 +287,20 @@ class Act:
             run_id=run.run_id if run else None,
             origin=identity.origin_mark(self._origin_key, record),
         )
+
+
+def longest_start(soar: Soar, settings: SoarSettings) -> timedelta:
+    """How long after its beginning a start may still become findable, as far as is known.
+
+    Until then its claim must hold: whoever claims the action next would look for the run in vain, or not at all.
+    """
+    timeout = getattr(settings, "timeout", None)
+    call = timedelta(0)
+    if isinstance(timeout, timedelta):
+        call = min(timedelta(seconds=SECONDS), timeout) + min(timedelta(seconds=CONNECT_S), timeout) + timeout
+    elif soar.uniqueness == "search":
+        call = timedelta(seconds=SECONDS)
+    return call + timedelta(seconds=soar.index_delay) if call else call
 
 
 def action_of(claim: Claim) -> Action:

@@ -121,18 +121,18 @@ def starting_nothing() -> Iterator[None]:
 
 
 class Patience:
-    """How long a run may take from its claim to the request that starts the playbook.
+    """How long ``run`` may take until it tries no longer to send the request that starts the playbook.
 
-    The wiring counts on ``retries.SECONDS``: a request that is sent later could come after another worker has taken the
-    expired claim and has looked for the run in vain.
+    The wiring counts on what one call may try for: a request that is sent later could come after another worker has taken
+    the expired claim and has looked for the run in vain.
     """
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    def __init__(self, timeout: timedelta) -> None:
+        self._until = time.monotonic() + min(SECONDS, timeout.total_seconds())
 
     def left(self) -> float:
         """Seconds that are left. Raises ``TransientError``, nothing sent, where none are."""
-        seconds = SECONDS - (time.monotonic() - self._began)
+        seconds = self._until - time.monotonic()
         if seconds <= 0:
             raise TransientError("the platform is too slow: what comes before the start took all the time for it")
         return seconds

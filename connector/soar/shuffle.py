@@ -127,7 +127,7 @@ class Shuffle:
     def run(self, action: Action) -> RunRef:
         """Executes the playbook's workflow from its start node."""
         place = path("api", "v1", "workflows", platform_playbook(self._config.playbooks, action, self.name))
-        patience = Patience()
+        patience = Patience(self._config.timeout)
         with starting_nothing():
             _, text = self._rest.raw("GET", place)
             start = _workflow(text, f"GET {place} on {self.name}").start

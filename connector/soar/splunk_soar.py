@@ -139,7 +139,7 @@ class SplunkSoar:
         if self._config.start == "automation":
             container, _ = self._container(action, playbook, {})
             return self._ref(f"{_CONTAINER}{container}")
-        patience = Patience()
+        patience = Patience(self._config.timeout)
         with starting_nothing():
             container, is_new = self._container(action, self._config.label, {"run_automation": False})
             if not is_new:

@@ -17,7 +17,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Collection, Iterator, Mapping
-from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -28,9 +27,9 @@ from connector.errors import PermanentError
 from connector.policy import document
 from connector.policy.variables import REFERENCE, SOURCES, strings
 from connector.ports import Clock, SoarPlugin
-from connector.settings import Every, Section
+from connector.settings import Section
 from connector.soar.rest import Reached, Rest, RestSettings, decoded, reason_in
-from connector.soar.runs import cut, evidence, is_overdue, starting_nothing, status_of, title
+from connector.soar.runs import cut, evidence, starting_nothing, status_of, title
 from connector.transport import is_safe
 from connector.types import Action, Json, RunRef, RunState, RunStatus
 
@@ -80,10 +79,6 @@ class StatusSettings(Section):
     state: str = Field("/status", description="JSON pointer to the state")
     detail: str = Field("", description="JSON pointer to what a run brought; empty: nothing")
     states: dict[str, RunState] = Field({}, description="the receiver's words for states, beside the usual ones")
-    run_timeout: Every = Field(
-        timedelta(days=1),
-        description="how long after its proposal an action's run may go on before it counts as timed out",
-    )
 
     @field_validator("url")
     @classmethod
@@ -211,12 +206,6 @@ class WebhookSoar:
     def status(self, run: RunRef, action: Action) -> RunStatus:
         """What the status address says; without one, that the receiver took it, which is all that is known."""
         state, detail = self._state(run.run_id, action.key)
-        if (
-            state == "running"
-            and self._status
-            and is_overdue(action.proposed_at.isoformat(), self._clock(), self._status.run_timeout)
-        ):
-            state, detail = "timed_out", f"no end within {self._status.run_timeout}: {detail}"
         return status_of(action, run, state, detail, self._clock())
 
     def _state(self, run: str, key: str) -> tuple[RunState, str]:

@@ -125,7 +125,7 @@ class Xsoar:
         Raises ``ConfigError`` once an incident was seen without our field: no later one could be found.
         """
         playbook = platform_playbook(self._config.playbooks, action, self.name)
-        patience = Patience()
+        patience = Patience(self._config.timeout)
         with starting_nothing():
             found = self.find(action.key)
         if found is not None:

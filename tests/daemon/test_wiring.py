@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace as Namespace
 
 import pytest
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from connector import wiring
 from connector.errors import ConfigError
 from connector.models import Bundle
+from connector.settings import LedgerSettings, SoarSettings
 from connector.soar.dryrun import DryRunSoar
 from tests.daemon.site import Site
 
@@ -90,10 +92,33 @@ def test_a_lease_ends_only_after_a_run_that_is_searched_for_can_be_found(tmp_pat
         uniqueness = "search"
         index_delay = 60.0
 
-    platform = Slow("slow", DryRunSoar.Config(path=tmp_path / "runs.sqlite"), wiring.utc_now)
-    with pytest.raises(ConfigError, match="at least 70 s"):
-        wiring.check_lease("slow", platform, timedelta(seconds=69))
-    wiring.check_lease("slow", platform, timedelta(seconds=70))
+    config = DryRunSoar.Config(path=tmp_path / "runs.sqlite")
+    platform = Slow("slow", config, wiring.utc_now)
+    with pytest.raises(ConfigError, match="at least 72 s"):
+        wiring.check_lease("slow", platform, config, timedelta(seconds=71))
+    wiring.check_lease("slow", platform, config, timedelta(seconds=72))
+
+
+@pytest.mark.parametrize(("timeout", "needed"), [(20, 42), (5, 17), (30, 52)])
+def test_a_lease_ends_only_after_the_slowest_start_was_answered(tmp_path, timeout, needed):
+    class Timed(SoarSettings):
+        type: str = "timed"
+        timeout: timedelta
+
+    config = Timed(timeout=timedelta(seconds=timeout))
+    platform = DryRunSoar("timed", DryRunSoar.Config(path=tmp_path / "runs.sqlite"), wiring.utc_now)
+    with pytest.raises(ConfigError, match=f"at least {needed} s"):
+        wiring.check_lease("timed", platform, config, timedelta(seconds=needed - 1))
+    wiring.check_lease("timed", platform, config, timedelta(seconds=needed))
+
+
+def test_every_soar_that_is_shipped_fits_into_the_lease_of_the_settings():
+    lease = LedgerSettings().lease
+    for name, plugin in wiring.plugins("triaged.soar").items():
+        fields = {key: field.default for key, field in plugin.soar.Config.model_fields.items()}
+        config, delay = Namespace(**fields), fields.get("index_delay", timedelta(0))
+        platform = Namespace(uniqueness=plugin.soar.uniqueness, index_delay=delay.total_seconds())
+        wiring.check_lease(name, platform, config, lease)
 
 
 def test_what_was_opened_is_closed_where_the_rest_cannot_be_built(site, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -243,6 +244,53 @@ def test_the_others_are_asked_about_though_one_run_never_answers(house, error):
         except KeyError:
             continue
     assert {"run-1", "run-2", "run-3"} <= set(asked)
+
+
+@pytest.mark.parametrize(
+    "error", [None, TransientError("down"), ConfigError("no rights"), KeyError("an answer that nobody expected")]
+)
+def test_a_run_is_over_when_its_time_is_whatever_the_platform_says_or_does_not_say(house, error):
+    house = one_event(house, soar={"run_timeout": timedelta(hours=2)})
+    house.platform.duration = 1_000_000
+
+    def status(run, action):
+        if error is not None:
+            raise error
+        return real(run, action)
+
+    real, house.act.soar.status = house.act.soar.status, status
+    anyway(house.act.drain)
+    for minutes, open_runs in ((119, 1), (2, 0)):
+        house.clock.advance(timedelta(minutes=minutes))
+        anyway(house.act.follow)
+        assert len(house.ledger.open_runs("soar", 10)) == open_runs
+    assert states(house) == ["running", "timed_out"]
+
+
+def anyway(look):
+    with suppress(ConfigError, KeyError):
+        look()
+
+
+def test_nothing_is_started_so_late_that_its_claim_could_end_before_it_is_answered(house):
+    house = one_event(house, soar={"uniqueness": "search", "index_delay": 20.0, "max_attempts": 1})
+    waits = [31, 29]  # a lease of 60 s, less 10 s for a call and 20 s until a run is found
+    house.at_step = lambda step: house.clock.advance(waits.pop(0)) if step == "act.admitted" else None
+    house.act.drain()
+    assert house.platform.runs == []
+    assert house.ledger.pending("soar") == 1
+    house.clock.advance(60)
+    house.act.drain()
+    assert len(house.platform.runs) == 1
+    assert letters(house) == []
+
+
+def test_a_request_that_cannot_be_shown_is_not_sent(house):
+    house = one_event(house)
+    house.act.soar.preview = lambda action: {"a": object()}
+    with pytest.raises(TypeError):
+        house.act.drain()
+    assert house.platform.runs == []
 
 
 @pytest.mark.parametrize(("uniqueness", "found"), [("key", True), ("search", True), ("none", False)])

@@ -41,11 +41,10 @@ def stood_up(plugin: SoarPlugin, directory: Path) -> Iterator[tuple[Site, Platfo
     """A site whose policy runs a playbook for every event on this platform."""
     module, _, name = str(plugin.testbed).partition(":")
     with getattr(import_module(module), name)(directory) as platform:
-        site = Site(directory, extra=f"[soars.platform]\n{as_toml(platform.soar_config())}every = 'PT0.1S'\n")
-        if (
-            plugin.soar.uniqueness == "search"
-        ):  # a claim outlasts the longest call, so that what it started can be found
-            site.config.write_text(site.config.read_text().replace('lease = "PT1S"', 'lease = "PT11S"'))
+        table = as_toml(platform.soar_config())
+        site = Site(directory, extra=f"[soars.platform]\n{table}every = 'PT0.1S'\ntimeout = 'PT2S'\n")
+        # a claim outlasts the longest start, so that what it started is answered and can be found
+        site.config.write_text(site.config.read_text().replace('lease = "PT1S"', 'lease = "PT9S"'))
         policy = (directory / "policy.toml").read_text()
         policy = policy.replace('"dryrun"', '"platform"').replace("notify-on-call", platform.playbook)
         (directory / "policy.toml").write_text(policy)
