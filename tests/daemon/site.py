@@ -26,7 +26,7 @@ origin_key = "a key for tests alone"
 format = "json"
 level = "{level}"
 [ledger]
-lease = "PT1S"
+lease = "{lease}"
 [model]
 store = "{dir}/store"
 [policy]
@@ -64,14 +64,14 @@ rate = { runs = 100000, per = "1h" }
 class Site:
     """One directory that a daemon runs in."""
 
-    def __init__(self, directory: Path, *, level: str = "warning", extra: str = "") -> None:
+    def __init__(self, directory: Path, *, level: str = "warning", extra: str = "", lease: str = "PT1S") -> None:
         self.dir = directory
         self._numbers = itertools.count()
         (directory / "in").mkdir()
         tiny_store(directory / "store")
         (directory / "policy.toml").write_text(POLICY)
         self.config = directory / "triaged.toml"
-        self.config.write_text(CONFIG.format(dir=directory, level=level) + extra)
+        self.config.write_text(CONFIG.format(dir=directory, level=level, lease=lease) + extra)
 
     def events(self, count: int, name: str = "a.jsonl") -> None:
         """Adds so many distinct process starts."""

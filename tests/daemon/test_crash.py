@@ -30,11 +30,12 @@ STEPS = [
 ]
 
 
+@pytest.mark.parametrize("occurrences", [(1,), pytest.param((1, 2), marks=pytest.mark.full)], ids=["once", "twice"])
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_any_step_every_event_gets_one_verdict_and_every_action_one_run(step, tmp_path):
+def test_killed_at_any_step_every_event_gets_one_verdict_and_every_action_one_run(step, occurrences, tmp_path):
     site = Site(tmp_path)
     site.events(EVENTS)
-    for occurrence in (1, 2):
+    for occurrence in occurrences:
         daemon = site.start("-m", "tests.daemon.crash", str(site.config), step, str(occurrence))
         _, errors = daemon.communicate(timeout=60)
         assert daemon.returncode == -signal.SIGKILL, errors.decode()

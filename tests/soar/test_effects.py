@@ -33,7 +33,10 @@ LOST = 2
 
 AUTOMATION = msgspec.structs.replace(splunk_soar.plugin, testbed="tests.soar.splunk_soar:AutomationPlatform")
 
-platforms = registered("triaged.soar", without="dryrun", automation=AUTOMATION)
+ALIKE = frozenset({"automation", "splunk_soar", "shuffle", "soarca"})
+"""Another adapter of the sample has their uniqueness."""
+
+platforms = registered("triaged.soar", without="dryrun", automation=AUTOMATION, long=ALIKE)
 
 
 @contextmanager
@@ -42,9 +45,9 @@ def stood_up(plugin: SoarPlugin, directory: Path) -> Iterator[tuple[Site, Platfo
     module, _, name = str(plugin.testbed).partition(":")
     with getattr(import_module(module), name)(directory) as platform:
         table = as_toml(platform.soar_config())
-        site = Site(directory, extra=f"[soars.platform]\n{table}every = 'PT0.1S'\ntimeout = 'PT2S'\n")
         # a claim outlasts the longest start, so that what it started is answered and can be found
-        site.config.write_text(site.config.read_text().replace('lease = "PT1S"', 'lease = "PT9S"'))
+        more = f"[soars.platform]\n{table}every = 'PT0.1S'\ntimeout = 'PT2S'\n"
+        site = Site(directory, extra=more, lease="PT9S")
         policy = (directory / "policy.toml").read_text()
         policy = policy.replace('"dryrun"', '"platform"').replace("notify-on-call", platform.playbook)
         (directory / "policy.toml").write_text(policy)

@@ -56,7 +56,7 @@ def test_the_workflow_believes_nobody_without_the_secret_and_an_unknown_one_is_r
 
 
 def test_what_the_workflow_did_comes_back_onto_each_verdict(n8n: N8nTestbed, tmp_path: Path) -> None:
-    site = Site(tmp_path, extra=n8n.settings())
+    site = Site(tmp_path, extra=n8n.settings(), lease="PT1M")
     policy = tmp_path / "policy.toml"
     policy.write_text(policy.read_text().replace('soar = "dryrun"', 'soar = "n8n"'))
     site.events(EVENTS)

@@ -79,7 +79,7 @@ def test_a_real_receiver_reads_each_hostile_value_as_what_it_is(flow: NodeRedTes
 
 
 def test_what_the_flow_did_comes_back_onto_each_verdict(flow: NodeRedTestbed, tmp_path: Path) -> None:
-    site = Site(tmp_path, extra=flow.settings())
+    site = Site(tmp_path, extra=flow.settings(), lease="PT1M")
     policy = tmp_path / "policy.toml"
     policy.write_text(policy.read_text().replace('soar = "dryrun"', 'soar = "flow"'))
     site.events(EVENTS)
