@@ -110,7 +110,9 @@ trouble = st.one_of(
     st.tuples(st.just("stops"), switches, minutes),
     st.tuples(st.just("switch_midway"), replicas),
     st.tuples(st.just("silence"), scopes, st.sampled_from([1, 5, 15])),
-    st.tuples(st.just("decide"), st.integers(0, 5), st.sampled_from([True, True, False]), minutes),
+    st.tuples(
+        st.just("decide"), st.integers(0, 5), st.sampled_from([True, True, False]), st.one_of(minutes, st.just(0.01))
+    ),
 )
 HAPPENINGS = {"event": events, "turn": turns, "passing": passing, "trouble": trouble}
 OFTEN = ["event"] * 8 + ["turn"] + ["passing"] * 5 + ["trouble"] * 3
