@@ -2,7 +2,7 @@
 
 The graph takes ``input_ids`` and ``attention_mask`` (n, tokens; ``token_type_ids`` where it asks for them) and gives the
 logits ``techniques`` (n, labels) and ``malicious`` (n,). It may give ``relevance`` (n, tokens): how much of the malicious
-logit each token brought.
+logit each token brought; and ``embedding`` (n, d): the features that both heads read.
 
 Every event is a batch of its own by default: dynamic int8 quantisation takes one scale a tensor, so in a larger batch a
 score would depend on the events beside it, and on CPUs a larger batch is not faster
@@ -26,6 +26,7 @@ from connector.errors import ConfigError
 
 OUTPUTS = ("techniques", "malicious")
 RELEVANCE = "relevance"
+EMBEDDING = "embedding"
 
 _ERRORS = tuple(
     getattr(ort_errors, name)
@@ -70,6 +71,8 @@ class Graph:
         if missing := sorted(set(OUTPUTS) - set(outputs)):
             raise ConfigError(f"{path}: the graph has no output {', '.join(missing)}")
         self._outputs = (*OUTPUTS, RELEVANCE) if RELEVANCE in outputs else OUTPUTS
+        self._embeds = EMBEDDING in outputs
+        self._path = path
         self._prove(path)
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score") if threads > 1 else None
@@ -84,27 +87,37 @@ class Graph:
         techniques = np.empty((len(texts), self._labels), np.float64)
         malicious = np.empty(len(texts), np.float64)
         relevance: list[NDArray[np.float32]] = [_NOTHING] * len(texts)
-        for places, found in self._scored(list(self._batches(texts))):
+        for places, found in self._scored(list(self._batches(texts)), self._outputs):
             techniques[places], malicious[places] = found[:2]
             if len(found) > len(OUTPUTS):
                 for row, place in enumerate(places):
                     relevance[place] = found[2][row, : len(texts[place])]
         return Logits(techniques, malicious, relevance)
 
-    def _scored(self, batches: Sequence[_Batch]) -> Iterable[_Scored]:
+    def embed(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """The features (n, d) of texts, given as token ids. Raises ``ConfigError`` where the graph does not give them."""
+        if not self._embeds:
+            raise ConfigError(f"{self._path}: the graph gives no {EMBEDDING}; export the bundle again")
+        rows: list[Any] = [None] * len(texts)
+        for places, (found,) in self._scored(list(self._batches(texts)), (EMBEDDING,)):
+            for row, place in enumerate(places):
+                rows[place] = found[row]
+        return np.stack(rows) if rows else np.empty((0, 0), np.float32)
+
+    def _scored(self, batches: Sequence[_Batch], outputs: Sequence[str]) -> Iterable[_Scored]:
         """Every batch, on all threads. Each thread takes the next batch when it is free: one task a thread, not a batch."""
         if self._pool is None:
-            return map(self._score, batches)
+            return ((batch.places, self._run(batch, outputs)) for batch in batches)
         waiting = iter(batches)
 
         def take() -> list[_Scored]:
-            return [self._score(batch) for batch in waiting]
+            return [(batch.places, self._run(batch, outputs)) for batch in waiting]
 
         tasks = [self._pool.submit(take) for _ in range(min(self._threads, len(batches)))]
         return chain.from_iterable(task.result() for task in tasks)
 
-    def _score(self, batch: _Batch) -> _Scored:
-        return batch.places, self._session.run(self._outputs, batch.inputs)
+    def _run(self, batch: _Batch, outputs: Sequence[str]) -> list[Any]:
+        return list(self._session.run(outputs, batch.inputs))
 
     def _batches(self, texts: Sequence[Sequence[int]]) -> Iterator[_Batch]:
         """Longest first: like lengths share a batch, and the threads end together."""
@@ -128,7 +141,7 @@ class Graph:
         for probe in _PROBES:
             (batch,) = self._batches([probe])
             try:
-                _, found = self._score(batch)
+                found = self._run(batch, self._outputs)
             except _ERRORS as error:
                 raise ConfigError(f"{path}: the graph does not run: {error}") from error
             shapes = [output.shape for output in found]

@@ -104,6 +104,13 @@ class TextMember:
         found = self._graph.run([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))])
         return found.techniques, found.malicious
 
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The features (n, d) of rendered texts that both heads read.
+
+        Raises ``ConfigError`` for a bundle whose graph does not give them.
+        """
+        return self._graph.embed([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))])
+
     def _is_strange(self, encoding: Encoding) -> bool:
         words = encoding.special_tokens_mask.count(0)
         limit = self._options.max_unknown

@@ -74,6 +74,22 @@ def test_calibration_scales_each_head_and_single_labels(tmp_path):
     assert found.techniques[0, LABELS.index("T1003")] == pytest.approx(sigmoid(3.0), abs=1e-6)
 
 
+def test_an_embedding_is_asked_for_only_of_graphs_that_give_one(tmp_path):
+    lay_text_member(tmp_path, WEIGHTS)
+    with pytest.raises(ConfigError, match="gives no embedding"):
+        member(tmp_path).embed(["alpha"])
+    graph = onnx.load(tmp_path / MODEL)
+    graph.graph.node.append(onnx.helper.make_node("Identity", ["logits"], ["embedding"]))
+    graph.graph.output.append(
+        onnx.helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, ["batch", len(LABELS) + 1])
+    )
+    onnx.save(graph, tmp_path / MODEL)
+    found = member(tmp_path, threads=2, batch_size=2).embed(["beta", "alpha", "alpha alpha"])
+    assert LABELS == ("T1003", "T1003.001", "T1059")
+    added = np.array([[4.5, 1.0, 0.0, 0.0], [0.0, 0.0, 5.0, 6.0], [0.0, 0.0, 10.0, 12.0]])
+    assert found == pytest.approx(BIAS + added)
+
+
 def test_no_view_of_a_text_of_unknown_words_where_the_manifest_says_so(tmp_path):
     found = score(member(tmp_path, max_unknown=0.5), ["gamma delta", "alpha alpha alpha alpha alpha alpha alpha alpha"])
     assert np.isnan(found.p_malicious[0])

@@ -33,8 +33,8 @@ class _Graph(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.logits(input_ids, attention_mask)
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.model.read(input_ids, attention_mask)
 
 
 def export(model: TextModel, base: Path, folder: Path, *, quantise: bool = True) -> None:
@@ -93,11 +93,12 @@ def _to_onnx(model: TextModel, path: Path) -> None:
             dynamo=False,
             opset_version=OPSET,
             input_names=["input_ids", "attention_mask"],
-            output_names=["techniques", "malicious"],
+            output_names=["techniques", "malicious", "embedding"],
             dynamic_axes={
                 "input_ids": {0: "batch", 1: "seq"},
                 "attention_mask": {0: "batch", 1: "seq"},
                 "techniques": {0: "batch"},
                 "malicious": {0: "batch"},
+                "embedding": {0: "batch"},
             },
         )

@@ -55,14 +55,20 @@ class TextModel(nn.Module):  # type: ignore[misc]
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """The two heads: over the bag, and over the mean of the tokens' last states where the deep half is on."""
-        bag = self.dropout(self.bag(input_ids, attention_mask))
-        found, bad = self.wide_techniques(bag), self.wide_malicious(bag)
+        found, bad, _ = self.read(input_ids, attention_mask)
+        return found, bad
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits of both heads, and the features (n, d) that they read."""
+        features = self.dropout(self.bag(input_ids, attention_mask))
+        found, bad = self.wide_techniques(features), self.wide_malicious(features)
         if self.deep:
             states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
             mask = attention_mask.unsqueeze(-1).to(states.dtype)
             pooled = self.dropout((states * mask).sum(1) / mask.sum(1).clamp(min=1.0))
             found, bad = found + self.techniques(pooled), bad + self.malicious(pooled)
-        return found, bad.squeeze(-1)
+            features = torch.cat([features, pooled], dim=1)
+        return found, bad.squeeze(-1), features
 
     def forward(
         self,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
+import torch
 
 from connector.errors import ConfigError
 from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora.source import PINS, Corpora, pinned
+from connector.learn.dataset import Row
 from connector.learn.training import checkpoint
 from connector.learn.training.bundle import Trained, assemble, free
 from connector.learn.training.checkpoint import Fitted
 from connector.learn.training.fit import Recipe, fit
-from connector.learn.training.labels import label_space
-from connector.learn.training.model import check_base
+from connector.learn.training.labels import Floats, label_space
+from connector.learn.training.model import TextModel, check_base, load_tokenizer
 from connector.learn.training.provenance import check_rows, default_base
+
+RECIPE = Recipe()
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +39,58 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "triaged"
     version: str = "0.1.0"
     only: tuple[str, ...] | None = None
-    recipe: Recipe = Recipe()
+    recipe: Recipe = RECIPE
     keep: Path | None = None
     fitted: Path | None = None
+
+
+class FittedRows(msgspec.Struct, frozen=True):
+    """A network fitted on rows, for measuring and for other heads: what it says of texts, before calibration."""
+
+    model: TextModel
+    labels: tuple[str, ...]
+    base: Path
+    recipe: Recipe
+    history: Mapping[str, Any]
+
+    def logits(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """Raw logits of techniques (n, labels) and of malice (n,)."""
+        techniques, malicious, _ = self._read(texts)
+        return techniques, malicious
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """The features (n, d) that both heads read."""
+        return self._read(texts)[2]
+
+    def _read(self, texts: Sequence[str]) -> tuple[Floats, ...]:
+        tokenizer = load_tokenizer(self.base)
+        tokenizer.enable_truncation(self.recipe.max_length)
+        found: list[tuple[torch.Tensor, ...]] = []
+        with torch.inference_mode():
+            for encoding in tokenizer.encode_batch_fast(list(texts)):
+                ids = torch.tensor([encoding.ids])
+                found.append(self.model.read(ids, torch.ones_like(ids)))
+        return tuple(torch.cat(part).numpy().astype(np.float32) for part in zip(*found, strict=True))
+
+
+def fit_rows(
+    train: Sequence[Row],
+    dev: Sequence[Row],
+    recipe: Recipe = RECIPE,
+    *,
+    labels: tuple[str, ...] | None = None,
+    base: Path | None = None,
+) -> FittedRows:
+    """Fits the network on ``train``, chosen by ``dev``. ``labels`` None: those that training rows are enough for.
+
+    Raises ``ConfigError`` where nothing can be learnt from the rows.
+    """
+    names = label_space(train, recipe.parent_groups, recipe.sub_groups) if labels is None else labels
+    if not names or not dev:
+        raise ConfigError(f"too few rows to train on: {len(train)} and {len(dev)}, {len(names)} techniques")
+    folder = base or default_base()
+    model, history = fit(train, dev, names, folder, recipe)
+    return FittedRows(model, names, folder, recipe, history)
 
 
 def train_text(order: Order) -> Path:
@@ -50,16 +106,21 @@ def train_text(order: Order) -> Path:
     train, dev = found.of("train"), found.of("dev")
     if order.fitted is not None:
         return _again(order, found, order.fitted, base)
-    labels = label_space(train, order.recipe.parent_groups, order.recipe.sub_groups)
-    if not labels or not dev or not found.of("calibration"):
-        raise ConfigError(f"too few rows to train on: {found.facts.rows}, {len(labels)} techniques")
-    print(f"rows {dict(found.facts.rows)}, {len(labels)} labels, digest {found.facts.digest[:12]}", flush=True)
-    model, history = fit(train, dev, labels, base, order.recipe)
+    if not found.of("calibration"):
+        raise ConfigError(f"too few rows to calibrate on: {found.facts.rows}")
+    print(f"rows {dict(found.facts.rows)}, digest {found.facts.digest[:12]}", flush=True)
+    made = fit_rows(train, dev, order.recipe, base=base)
     if order.keep is not None:
-        fitted = Fitted(digest=found.facts.digest, labels=labels, recipe=order.recipe, history=history, deep=model.deep)
-        checkpoint.save(order.keep, model, fitted)
+        fitted = Fitted(
+            digest=found.facts.digest,
+            labels=made.labels,
+            recipe=order.recipe,
+            history=made.history,
+            deep=made.model.deep,
+        )
+        checkpoint.save(order.keep, made.model, fitted)
     return assemble(
-        Trained(model, labels, base, found, order.recipe, history),
+        Trained(made.model, made.labels, base, found, order.recipe, made.history),
         pinned(order.pins),
         order.output,
         order.name,
