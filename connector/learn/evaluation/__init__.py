@@ -1,0 +1,1 @@
+"""Evaluation: models measured on groups that they never saw, beside baselines. Starts as a subprocess, like training."""

@@ -1,0 +1,58 @@
+"""Precision, recall and ranking of one score against a yes or no, on weighted rows."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.learn.evaluation.bootstrap import Floats
+
+
+class Curve(msgspec.Struct, frozen=True, eq=False):
+    """Precision and recall (k,) at each distinct score, highest score first."""
+
+    cut: Floats
+    precision: Floats
+    recall: Floats
+
+
+def precision_recall(score: Floats, truth: NDArray[np.bool_], weight: Floats) -> Curve:
+    """The curve over all cuts; rows of equal score are taken together."""
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    last = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1] if len(ranked) else np.empty(0, np.intp)
+    right = np.cumsum(np.where(truth, weight, 0.0)[order])[last]
+    said = np.cumsum(weight[order])[last]
+    total = float(weight[truth].sum())
+    return Curve(ranked[last], right / np.maximum(said, 1e-12), right / max(total, 1e-12))
+
+
+def average_precision(score: Floats, truth: NDArray[np.bool_], weight: Floats) -> float:
+    """The area under the curve as steps, without interpolation."""
+    curve = precision_recall(score, truth, weight)
+    return float(np.sum(np.diff(np.r_[0.0, curve.recall]) * curve.precision))
+
+
+def auc(score: Floats, truth: NDArray[np.bool_], weight: Floats) -> float:
+    """The chance that a true row scores above a false one, ties half; nan where one side is empty."""
+    _, place = np.unique(score, return_inverse=True)
+    false = np.bincount(place, np.where(truth, 0.0, weight))
+    true = np.bincount(place, np.where(truth, weight, 0.0), minlength=len(false))
+    below = np.cumsum(false) - false / 2
+    pairs = float(true.sum() * false.sum())
+    return float(true @ below) / pairs if pairs > 0 else float("nan")
+
+
+def precision_at(recall: float, alarms: float, prevalence: float) -> float:
+    """Precision at a prevalence, from the share of attacks found and the share of harmless rows flagged."""
+    right, wrong = recall * prevalence, alarms * (1 - prevalence)
+    return right / (right + wrong) if right + wrong > 0 else float("nan")
+
+
+def thinned(curve: Curve, points: int = 200) -> Curve:
+    """At most so many points of a curve, the first and the last among them: enough for a plot."""
+    if len(curve.cut) <= points:
+        return curve
+    kept = np.unique(np.linspace(0, len(curve.cut) - 1, points).astype(np.intp))
+    return Curve(curve.cut[kept], curve.precision[kept], curve.recall[kept])
