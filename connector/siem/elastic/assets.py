@@ -25,6 +25,7 @@ VERSION: Final = 2
 LOOKUP_INDEX: Final = "triaged-lookup"
 LOOKUP_PIPELINE: Final = "triaged-lookup"
 ENRICH_POLICY: Final = "triaged-lookup"
+LIFECYCLE_POLICY: Final = "triaged-verdicts"
 
 _PLACES: Final = {
     "component template": "/_component_template/",
@@ -48,7 +49,8 @@ class Asset(NamedTuple):
     """One thing to install: its kind, its name, where the server keeps it, and what it is.
 
     ``optional``: the server may be without this feature. ``fixed``: it cannot be replaced, only made. ``published``: the
-    daemon replaces it as well, so what stands there is left if it is of this version.
+    daemon replaces it as well, so what stands there is left if it is of this version. ``managed``: its indices name the
+    lifecycle policy, which a server without that feature would refuse.
     """
 
     kind: str
@@ -58,6 +60,14 @@ class Asset(NamedTuple):
     optional: bool = False
     fixed: bool = False
     published: bool = False
+    managed: bool = False
+
+    def unmanaged(self) -> Asset:
+        """The same index template for a server that has no lifecycle policies."""
+        settings = self.body["template"]["settings"]
+        index = {key: value for key, value in settings["index"].items() if key != "lifecycle"}
+        template = {**self.body["template"], "settings": {**settings, "index": index}}
+        return self._replace(body={**self.body, "template": template}, managed=False)
 
 
 def assets(flavour: Flavour, lookup: LookupMode, *, prefix: str = "triaged", enabled: bool = True) -> tuple[Asset, ...]:
@@ -67,9 +77,9 @@ def assets(flavour: Flavour, lookup: LookupMode, *, prefix: str = "triaged", ena
     """
     folder = shipped("elastic_ingest")
     made = [
-        _lifecycle(folder, flavour),
+        _lifecycle(folder, flavour, prefix),
         *(_asset(folder, "component template", name, f"component_templates/{name}") for name in _MAPPINGS),
-        *(_records(folder, f"{prefix}-{family}", family) for family in FAMILIES.values()),
+        *(_records(folder, f"{prefix}-{family}", family, flavour) for family in FAMILIES.values()),
         _asset(folder, "index template", LOOKUP_INDEX, f"index_templates/{LOOKUP_INDEX}"),
         Asset("index", LOOKUP_INDEX, f"/{LOOKUP_INDEX}", {}, fixed=True),
     ]
@@ -100,19 +110,27 @@ def _asset(folder: Path, kind: str, name: str, file: str, **how: bool) -> Asset:
     return Asset(kind, name, f"{_PLACES[kind]}{name}", body, **how)
 
 
-def _records(folder: Path, alias: str, family: str) -> Asset:
-    """The index template of one kind of record: its months stand behind one alias."""
+def _records(folder: Path, alias: str, family: str, flavour: Flavour) -> Asset:
+    """The index template of one kind of record: its months stand behind one alias.
+
+    Elasticsearch manages an index by the policy that its template names; OpenSearch's policy names the indices itself.
+    """
     text = (folder / "index_templates" / "triaged-records.json").read_text("utf-8")
     mappings = "triaged-verdict-mappings" if family == "verdicts" else "triaged-record-mappings"
     body = json.loads(text.replace("@alias", alias).replace("@mappings", mappings))
-    return Asset("index template", alias, f"{_PLACES['index template']}{alias}", body | {"version": VERSION})
+    managed = flavour == "elasticsearch" and family == "verdicts"
+    if managed:
+        body["template"]["settings"]["index"]["lifecycle"] = {"name": LIFECYCLE_POLICY}
+    path = f"{_PLACES['index template']}{alias}"
+    return Asset("index template", alias, path, body | {"version": VERSION}, managed=managed)
 
 
-def _lifecycle(folder: Path, flavour: Flavour) -> Asset:
+def _lifecycle(folder: Path, flavour: Flavour, prefix: str) -> Asset:
     """A server without the feature (it is a plug-in, or left out of a build) is installed without it."""
     short, place = _LIFECYCLES[flavour]
-    body = json.loads((folder / "lifecycle" / f"{short}-triaged-verdicts.json").read_text("utf-8"))
-    return Asset("lifecycle", "triaged-verdicts", f"{place}triaged-verdicts", body, optional=True)
+    text = (folder / "lifecycle" / f"{short}-triaged-verdicts.json").read_text("utf-8")
+    body = json.loads(text.replace("@verdicts", f"{prefix}-verdicts"))
+    return Asset("lifecycle", LIFECYCLE_POLICY, f"{place}{LIFECYCLE_POLICY}", body, optional=True)
 
 
 def _filled(processor: Mapping[str, Any], enabled: bool) -> dict[str, Any]:

@@ -57,7 +57,11 @@ class Change(NamedTuple):
 
 def plan(server: Server, assets: Iterable[Asset]) -> list[Change]:
     """How each asset stands. Raises ``ConfigError`` where the server refuses to tell."""
-    return [_change(server, asset) for asset in assets]
+    changes: list[Change] = []
+    for asset in assets:
+        alone = asset.managed and any(c.asset.kind == "lifecycle" and c.state == "unavailable" for c in changes)
+        changes.append(_change(server, asset.unmanaged() if alone else asset))
+    return changes
 
 
 def install(server: Server, changes: Iterable[Change]) -> list[Change]:

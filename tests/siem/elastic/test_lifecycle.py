@@ -10,6 +10,8 @@ import copy
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from connector.siem.elastic import installer
 from connector.siem.elastic.assets import assets
 from connector.siem.elastic.installer import Reply
@@ -60,3 +62,37 @@ def test_a_policy_that_somebody_changed_is_replaced_by_the_version_that_was_read
     server.policy["states"][1]["transitions"][0]["conditions"]["min_index_age"] = "9d"
     assert [change.state for change in installer.install(server, installer.plan(server, LIFECYCLE))] == ["differs"]
     assert [change.state for change in installer.plan(server, LIFECYCLE)] == ["installed"]
+
+
+class NothingYet:
+    """A server on which nothing is installed; ``lifecycle`` says whether it knows lifecycle policies."""
+
+    def __init__(self, *, lifecycle: bool) -> None:
+        self.lifecycle = lifecycle
+
+    def request(self, method: str, path: str, body: Any = None) -> Reply:
+        """404 for what is missing, and as Elasticsearch answers for a path that no handler has."""
+        if path.startswith("/_ilm/") and not self.lifecycle:
+            return Reply(400, {"error": f"no handler found for uri [{path}] and method [{method}]", "status": 400})
+        return Reply(404, {"error": {"type": "resource_not_found_exception"}})
+
+
+@pytest.mark.parametrize("lifecycle", [True, False])
+def test_verdicts_are_managed_by_the_policy_where_elasticsearch_has_policies_and_else_name_none(
+    lifecycle: bool,
+) -> None:
+    changes = installer.plan(NothingYet(lifecycle=lifecycle), assets("elasticsearch", "table"))
+    named = {
+        change.asset.name: change.wanted["template"]["settings"]["index"].get("lifecycle")
+        for change in changes
+        if change.asset.kind == "index template" and change.asset.name != "triaged-lookup"
+    }
+    assert named.pop("triaged-verdicts") == ({"name": "triaged-verdicts"} if lifecycle else None)
+    assert set(named.values()) == {None}
+
+
+def test_opensearch_s_policy_takes_the_months_of_the_configured_prefix_and_its_templates_name_none() -> None:
+    made = {asset.name: asset.body for asset in assets("opensearch", "table", prefix="soc")}
+    policy = next(a.body for a in assets("opensearch", "table", prefix="soc") if a.kind == "lifecycle")["policy"]
+    assert policy["ism_template"][0]["index_patterns"] == ["soc-verdicts-*"]
+    assert "lifecycle" not in made["soc-verdicts"]["template"]["settings"]["index"]
