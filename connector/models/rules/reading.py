@@ -1,0 +1,189 @@
+"""Rule files to compiled rules. What takes no part is told with its reason: no rule is passed over in silence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import yaml
+from sigma.collection import SigmaCollection
+from sigma.conditions import ConditionOR
+from sigma.correlations import SigmaCorrelationRule
+from sigma.exceptions import SigmaError, SigmaTransformationError
+from sigma.pipelines.sysmon import sysmon_pipeline
+from sigma.pipelines.windows import windows_audit_pipeline, windows_logsource_pipeline
+from sigma.processing.pipeline import ProcessingPipeline
+from sigma.rule import SigmaRule
+
+from connector.attack import migrate
+from connector.models.rules.conditions import Condition, compiled, fixed
+from connector.models.rules.nouns import LeftOut, Match
+from connector.models.rules.sources import Source, facts
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What pySigma raises besides its own errors on a document that is YAML and no rule."""
+
+_AUDITED: Final = frozenset({"process_creation", "registry_event", "registry_set", "registry_add"})
+"""Categories that Windows' audit log records too (events 4688 and 4657)."""
+
+_RETIRED: Final = frozenset({"deprecated", "unsupported"})
+_TECHNIQUE: Final = re.compile(r"t[0-9]{4}(?:\.[0-9]{3})?", re.IGNORECASE | re.ASCII)
+
+
+class Gate(NamedTuple):
+    """The events that a rule speaks of.
+
+    Of a Windows log: the ``channels`` and event ``codes``, case-folded; None where the rule leaves them open. Else ``source``.
+    """
+
+    channels: frozenset[str] | None = None
+    codes: frozenset[str] | None = None
+    source: Source | None = None
+
+
+class Variant(NamedTuple):
+    """A rule as it reads one log."""
+
+    gate: Gate
+    condition: Condition
+
+
+class Rule(NamedTuple):
+    """A compiled rule. ``logsource`` is in words, ``path`` where it stands."""
+
+    match: Match
+    path: str
+    logsource: str
+    variants: tuple[Variant, ...]
+
+
+class LeaveOutError(ValueError):
+    """Why a rule takes no part."""
+
+
+def read(files: Iterable[tuple[str, bytes]]) -> tuple[tuple[Rule, ...], tuple[LeftOut, ...]]:
+    """The rules of (path, content) files, in order, and what was left out."""
+    rules: dict[str, Rule] = {}
+    left_out: list[LeftOut] = []
+    for path, content in files:
+        found, reason = _documents(content)
+        if reason:
+            left_out.append(LeftOut(path, reason))
+        for document in found:
+            made = _rule(path, document)
+            if isinstance(made, LeftOut):
+                left_out.append(made)
+            elif made.match.id in rules:
+                left_out.append(LeftOut(path, f"has the id of {rules[made.match.id].path}"))
+            else:
+                rules[made.match.id] = made
+    return tuple(rules.values()), tuple(left_out)
+
+
+def _documents(content: bytes) -> tuple[Sequence[Any], str]:
+    """The rules, correlations and filters of a file, or why there are none."""
+    try:
+        whole = [document for document in yaml.load_all(content, _LOADER) if document is not None]
+        found = SigmaCollection.from_dicts(whole, collect_errors=True, resolve_references=False, collect_filters=True)
+    except yaml.YAMLError as error:
+        return (), f"no YAML: {_line(error)}"
+    except (SigmaError, *_MALFORMED) as error:
+        return (), f"no Sigma rule: {_line(error)}"
+    return [*found.rules, *found.filters], ""
+
+
+def _rule(path: str, document: Any) -> Rule | LeftOut:
+    try:
+        return _compiled(path, document)
+    except (SigmaError, *_MALFORMED) as error:
+        return LeftOut(path, _line(error))
+
+
+def _compiled(path: str, document: Any) -> Rule:
+    if isinstance(document, SigmaCorrelationRule):
+        raise LeaveOutError("a correlation rule: it counts events, and a match is of one event")
+    if not isinstance(document, SigmaRule):
+        raise LeaveOutError("a filter: put its conditions into the rule")
+    if document.errors:
+        raise document.errors[0]
+    if document.status is not None and document.status.name.lower() in _RETIRED:
+        raise LeaveOutError(f"its status is {document.status.name.lower()}")
+    variants = tuple(_variants(document))
+    if not variants:
+        raise LeaveOutError(f"log source {_logsource(document)} is not known")
+    return Rule(_match(path, document), path, _logsource(document), variants)
+
+
+def _variants(rule: SigmaRule) -> Iterator[Variant]:
+    source = rule.logsource
+    if source.product == "windows":
+        for pipeline in _pipelines(source.category):
+            yield from _windows(rule, pipeline)
+    else:
+        known = facts().sources.get((source.category, source.product, source.service), ())
+        condition = _condition(rule)
+        for row in known:
+            yield Variant(_gate(row), compiled(condition, row.names))
+
+
+def _windows(rule: SigmaRule, pipeline: ProcessingPipeline) -> Iterator[Variant]:
+    """The rule as a pipeline makes it. What the audit log cannot say leaves the audit variant out, and not the rule."""
+    changed = deepcopy(rule)
+    try:
+        pipeline.apply(changed)
+    except SigmaTransformationError:
+        return
+    condition = _condition(changed)
+    channels = fixed(condition, "Channel")
+    if channels is None and rule.logsource.service:
+        more = facts().channels.get(rule.logsource.service)
+        channels = frozenset(name.casefold() for name in more) if more else None
+    if channels is not None or not (rule.logsource.service or rule.logsource.category):
+        yield Variant(Gate(channels, fixed(condition, "EventID")), compiled(condition, _as_named))
+
+
+@cache
+def _pipelines(category: str | None) -> tuple[ProcessingPipeline, ...]:
+    """Sysmon's and PowerShell's logs by category, any log by service, and the audit log for what it records too."""
+    logs = sysmon_pipeline() + windows_logsource_pipeline()
+    return (logs, windows_audit_pipeline() + windows_logsource_pipeline()) if category in _AUDITED else (logs,)
+
+
+def _gate(source: Source) -> Gate:
+    if source.when.keys() <= {"Channel", "EventID"}:
+        return Gate(source.when["Channel"], source.when.get("EventID"))
+    return Gate(source=source)
+
+
+def _condition(rule: SigmaRule) -> Any:
+    """The parsed condition; several are alternatives."""
+    parsed = [condition.parsed for condition in rule.detection.parsed_condition]
+    return parsed[0] if len(parsed) == 1 else ConditionOR(parsed)
+
+
+def _as_named(field: str) -> Sequence[str]:
+    return (field,)
+
+
+def _match(path: str, rule: SigmaRule) -> Match:
+    named = {tag.name for tag in rule.tags if tag.namespace == "attack" and _TECHNIQUE.fullmatch(tag.name)}
+    return Match(
+        id=str(rule.id or path),
+        title=rule.title or path,
+        level=rule.level.name.lower() if rule.level is not None else "informational",
+        techniques=tuple(sorted({one for name in named for one in migrate(name).ids})),
+        author=rule.author or "",
+    )
+
+
+def _logsource(rule: SigmaRule) -> str:
+    source = rule.logsource
+    return "/".join(part for part in (source.product, source.category, source.service) if part)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,146 @@
+"""Many rules as one: only those of an event's log whose texts stand in the event are tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import ahocorasick
+
+from connector.models.cache import Cache
+from connector.models.rules.conditions import rarity
+from connector.models.rules.nouns import LeftOut, Match
+from connector.models.rules.reading import Rule, Variant
+from connector.models.rules.values import Clause, Test
+from connector.models.rules.views import View, view_of
+from connector.types import Event
+
+_DEPTH: Final = 3
+"""Clauses of a rule that are looked up; the rest are left to its test."""
+
+_LOGS: Final = 4096
+"""Channels and codes are an attacker's text: what was found for one is not kept for ever."""
+
+
+class Tried(NamedTuple):
+    """A rule's place in the set, and whether it matched."""
+
+    rule: int
+    matched: bool
+
+
+class RuleSet:
+    """Compiled rules. Threads may share it: what it keeps between two events are caches."""
+
+    def __init__(self, rules: Sequence[Rule], left_out: Sequence[LeftOut]) -> None:
+        self.rules = tuple(rules)
+        self.left_out = tuple(left_out)
+        self._variants = tuple((place, variant) for place, rule in enumerate(rules) for variant in rule.variants)
+        self._sources = tuple({v.gate.source.name: v.gate.source for _, v in self._variants if v.gate.source}.values())
+        self._of_log: Cache[tuple[str, str], Index] = Cache(_LOGS)
+        self._indexes: dict[tuple[int, ...], Index] = {}
+
+    def match(self, events: Sequence[Event]) -> list[tuple[Match, ...]]:
+        """The rules that match each event, in the order of the set."""
+        return [tuple(self.rules[place].match for place in self.matching(view_of(event))) for event in events]
+
+    def matching(self, view: View) -> list[int]:
+        """The places of the rules that match an event."""
+        return sorted({tried.rule for tried in self.tried(view) if tried.matched})
+
+    def tried(self, view: View) -> Iterator[Tried]:
+        """Every rule that is worth testing on an event, tested."""
+        for rule, test in self._index(view).candidates(view):
+            yield Tried(rule, test(view))
+
+    def covers(self, view: View) -> bool:
+        """Whether any rule speaks of the event's log."""
+        return self._index(view).size > 0
+
+    def _index(self, view: View) -> Index:
+        if view.channel is None:
+            return self._of(self._by_source(view))
+        key = (view.channel, view.code.casefold())
+        index = self._of_log.get(key)
+        if index is None:
+            index = self._of(self._by_log(*key))
+            self._of_log.put(key, index)
+        return index
+
+    def _of(self, places: tuple[int, ...]) -> Index:
+        """One index for equal sets of variants: there are only so many, however many logs events claim to be of."""
+        index = self._indexes.get(places)
+        if index is None:
+            index = self._indexes[places] = Index([self._variants[place] for place in places])
+        return index
+
+    def _by_log(self, channel: str, code: str) -> tuple[int, ...]:
+        return tuple(
+            place
+            for place, (_, variant) in enumerate(self._variants)
+            if variant.gate.source is None
+            and (variant.gate.channels is None or channel in variant.gate.channels)
+            and (variant.gate.codes is None or code in variant.gate.codes)
+        )
+
+    def _by_source(self, view: View) -> tuple[int, ...]:
+        held = {source.name for source in self._sources if source.holds(view)}
+        return tuple(
+            place
+            for place, (_, variant) in enumerate(self._variants)
+            if variant.gate.source is not None and variant.gate.source.name in held
+        )
+
+
+class Index:
+    """The variants of one kind of log, by the texts that they need.
+
+    Variants are bits of an integer. For each text there is one integer a depth, of the variants whose clause at that
+    depth it meets; a variant is a candidate where it is met at all depths, or has no clause there.
+    Source: Aho, Corasick, Efficient string matching, 1975.
+    """
+
+    def __init__(self, variants: Sequence[tuple[int, Variant]]) -> None:
+        self._tests: tuple[tuple[int, Test], ...] = tuple((rule, variant.condition.test) for rule, variant in variants)
+        self._free = [0] * _DEPTH
+        masks: dict[str, list[int]] = {}
+        for bit, (_, variant) in enumerate(variants):
+            clauses = _rarest(variant.condition.clauses)
+            for depth in range(_DEPTH):
+                if depth >= len(clauses):
+                    self._free[depth] |= 1 << bit
+                    continue
+                for text in clauses[depth]:
+                    masks.setdefault(text, [0] * _DEPTH)[depth] |= 1 << bit
+        self._masks = tuple(tuple(each) for each in masks.values())
+        self._automaton = ahocorasick.Automaton()
+        for number, text in enumerate(masks):
+            self._automaton.add_word(text, number)
+        if masks:
+            self._automaton.make_automaton()
+
+    @property
+    def size(self) -> int:
+        """How many variants it holds."""
+        return len(self._tests)
+
+    def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
+        """The rules (their place in the set) that may match, with their tests."""
+        if not self._tests:
+            return
+        met = list(self._free)
+        for number in self._found(view):
+            for depth, mask in enumerate(self._masks[number]):
+                met[depth] |= mask
+        left = met[0] & met[1] & met[2]
+        while left:
+            lowest = left & -left
+            yield self._tests[lowest.bit_length() - 1]
+            left ^= lowest
+
+    def _found(self, view: View) -> set[int]:
+        return {number for _, number in self._automaton.iter(view.text())} if self._masks else set()
+
+
+def _rarest(clauses: Sequence[Clause]) -> list[Clause]:
+    return sorted(clauses, key=rarity, reverse=True)[:_DEPTH]
