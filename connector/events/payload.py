@@ -1,4 +1,4 @@
-"""Encoded payloads in a canonical value: base64 of UTF-16 or text, compressed or not, is shown decoded and masked."""
+"""Encoded payloads in a canonical value: base64 of UTF-16 or text, compressed or not, is shown decoded, masked and plain."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import zlib
 from typing import Final
 
 from connector.events.masks import fold_spaces, is_payload, scrub, text_mask
+from connector.events.plain import plain
 
 MAX_DECODED: Final = 4096
 """Bytes that one token may give, compressed or not: a payload cannot make us work more than that."""
@@ -35,7 +36,7 @@ def _decoded(match: re.Match[str]) -> str:
     if not is_payload(token):
         return token
     text = _text_of(_bytes_of(token))
-    return text_mask(fold_spaces(scrub(text[:_READ]))) if text else token[:_SHOWN] + "…"
+    return plain(text_mask(fold_spaces(scrub(text[:_READ])))) if text else token[:_SHOWN] + "…"
 
 
 def _bytes_of(token: str) -> bytes:

@@ -1,7 +1,8 @@
 """``render``: a canonical form as the text that the text member reads.
 
 Short, and the telling part first: the kind in words, the program, its command line, where it came from, then the rest.
-A function of the canonical form alone, so equal fingerprints have equal texts. Encoded payloads are decoded.
+A function of the canonical form alone, so equal fingerprints have equal texts. Encoded payloads are decoded, and command
+lines and scripts are shown without the quoting that hides them (``plain``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 from connector.events.canonical import TABLE
 from connector.events.payload import reveal
+from connector.events.plain import plain
 from connector.types import Pairs
 
 MAX_TEXT: Final = 1200
@@ -41,6 +43,15 @@ _ENCODED: Final = frozenset(
         *(name for name in TABLE.fields if name.startswith(("powershell.", "wmi_activity."))),
     }
 )
+
+_UNIX: Final = frozenset({"macos.command_line", "audit.command", "sudo.command", "k8s.command"})
+_CODE: Final = frozenset(
+    {
+        *(name for name in _ENCODED if not name.startswith("wmi_activity.")),
+        *("wmi_activity.command", "wmi_activity.script", "wmi_activity.query"),
+    }
+) - {"message", "url.query", "http.body", "data.value"}
+"""What a shell or an engine runs. Elsewhere quotes and carets belong to whatever format it is."""
 
 _NAMED: Final = "named."
 """Before the name of a field that is read as its namesake, and masked by `named`."""
@@ -92,11 +103,11 @@ def _stem(path: str) -> str:
     return path.rpartition("\\")[2].partition(".")[0]
 
 
-def _value(field: str, value: str) -> str:
+def _value(field: str, value: str, *, unix: bool) -> str:
     if field in _PROGRAMS:
         return program(value)
     if field in _ENCODED:
-        value = reveal(value)
+        value = reveal(plain(value, unix=unix or field in _UNIX) if field in _CODE else value)
     if field in _COMMANDS:
         return command(value)
     if field in _CMDLETS:
@@ -122,6 +133,7 @@ def render(pairs: Pairs) -> str:
     kind = TABLE.kinds.get(pairs[0][1]) if pairs else None
     parts = [kind.words if kind else "event"]
     values = {field.removeprefix(_NAMED): value for field, value in pairs}
+    unix = values.get("process.executable", "").startswith("/")
     for told, value in pairs[1:]:
         field = told.removeprefix(_NAMED)
         if field in _ORIGINAL_NAMES and _stem(value) == _stem(values.get(_ORIGINAL_NAMES[field], "")):
@@ -129,5 +141,6 @@ def render(pairs: Pairs) -> str:
         if field == "process.args" and "process.command_line" in values:
             continue
         label = _label(told)
-        parts.append(f"{label} {_value(field, value)}" if label else _value(field, value))
+        shown = _value(field, value, unix=unix)
+        parts.append(f"{label} {shown}" if label else shown)
     return _PLACEHOLDER.sub(r"\1", " | ".join(parts))[:MAX_TEXT]

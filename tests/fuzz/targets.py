@@ -24,6 +24,7 @@ from connector.events.fingerprint import fingerprint
 from connector.events.masks import LIMIT, scrub
 from connector.events.normalise import to_ecs
 from connector.events.payload import MAX_DECODED, reveal
+from connector.events.plain import plain
 from connector.events.render import MAX_TEXT, render
 from connector.events.xml import event_from_xml
 from connector.models import manifest
@@ -157,6 +158,12 @@ def _payload(data: bytes) -> None:
     draw = Draw(data)
     text = draw.rest().decode("latin-1") if draw.below(2) else shapes.text(draw)
     assert len(reveal(text)) <= max(len(text) * 4, 16 * MAX_DECODED)
+
+
+def _plain(data: bytes) -> None:
+    draw = Draw(data)
+    text = draw.rest().decode("utf-8", "ignore") if draw.below(2) else shapes.text(draw)
+    assert len(plain(text, unix=bool(draw.below(2)))) <= 64 * len(text) + 64
 
 
 def _read(data: bytes, name: str) -> None:
@@ -336,6 +343,7 @@ TARGETS: dict[str, Target] = {
     "canonical": Target(_canonical, _nothing, 512),
     "masks": Target(_masks, _nothing, 256),
     "payload": Target(_payload, _golden_bytes),
+    "plain": Target(_plain, _golden_bytes),
     "files": Target(_files, _file_seeds, 1 << 15),
     "cursor": Target(_cursor, _nothing, 128),
     "policy": Target(_policy, _nothing, 256),
