@@ -25,7 +25,7 @@ _CLOSING: Final = {
 }
 _TAG = re.compile(r"<(!--|[!?]|/?[a-zA-Z][a-zA-Z0-9:-]{0,30})")
 _BRACKET = re.compile(">")
-_WEB = re.compile(r"\bhref\s{0,9}=\s{0,9}[\"']?\s{0,9}https?:", re.IGNORECASE)
+_WEB = re.compile(r"\bhref\s{0,9}=\s{0,9}[\"']?\s{0,9}(https?:[^\s\"'<>]{1,500})", re.IGNORECASE)
 _REACH_OF_TAG: Final = 2_000
 _HUGE = re.compile(r"&#[xX]?[0-9a-fA-F]{8,}")
 """No character has such a number, and reading it takes time beyond measure."""
@@ -46,13 +46,13 @@ _REACH: Final = 8
 """Characters before a full stop that can make it an abbreviation's."""
 
 
-def plain(html: str) -> tuple[str, int]:
-    """The text of an HTML page, block by block, and how many links to the web it holds.
+def plain(html: str) -> tuple[str, str]:
+    """The text of an HTML page, block by block, and the first link to the web in it.
 
     Scripts, styles and comments are left out; broken markup is text. One pass: every look ahead moves on or ends it.
     """
     pieces: list[str] = []
-    links = at = 0
+    link, at = "", 0
     while (start := html.find("<", at)) >= 0:
         pieces.append(html[at:start])
         tag = _TAG.match(html, start)
@@ -66,11 +66,16 @@ def plain(html: str) -> tuple[str, int]:
         if end is None:
             at = len(html)
             break
-        links += name == "a" and _WEB.search(html, tag.end(), min(end.end(), tag.end() + _REACH_OF_TAG)) is not None
+        if (
+            name == "a"
+            and not link
+            and (web := _WEB.search(html, tag.end(), min(end.end(), tag.end() + _REACH_OF_TAG)))
+        ):
+            link = unescape(_HUGE.sub("", web[1]))
         pieces.append("\n\n" if name.lstrip("/") in _BLOCKS else "")
         at = end.end()
     pieces.append(html[at:])
-    return unescape(_HUGE.sub("", "".join(pieces))), links
+    return unescape(_HUGE.sub("", "".join(pieces))), link
 
 
 def sentences(text: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from connector.siem.formats import archives, elements, streams
+from connector.siem.formats import archives, elements, mail, streams
 from connector.siem.formats.framing import FRAMINGS
 from connector.siem.formats.sniff import Format, sniff
 from connector.siem.formats.streams import Budget, DamagedError, SpentError
@@ -21,10 +21,11 @@ Item: TypeAlias = tuple[Document | bytes, str, str | None]
 """(data, place, error): undecoded bytes, or ``{"message": …}`` for a line of plain text."""
 
 
-_SPLITS: dict[str, Callable[[BufferedReader, int], Iterator[elements.Element]]] = {
+_SPLITS: dict[str, Callable[[BufferedReader, int], Iterator[elements.Element] | Iterator[mail.Mail]]] = {
     "json": elements.json_objects,
     "wrapped": wrapped_objects,
     "xml": elements.xml_events,
+    "mail": mail.messages,
 }
 """How a document of each format is cut into its events."""
 

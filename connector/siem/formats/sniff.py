@@ -7,17 +7,18 @@ import re
 from pathlib import PurePosixPath
 from typing import Literal, TypeAlias
 
-from connector.siem.formats import auditd, table, zeek
+from connector.siem.formats import auditd, mail, table, zeek
 from connector.siem.formats.lines import BOM
 from connector.siem.formats.wrapped import is_wrapped
 
 Format: TypeAlias = Literal[
     "records", "text", "json", "xml", "evtx", "zip", "tar", "gzip", "bzip2", "xz", "utf-16-le", "utf-16-be",
     "binary", "nothing", "table", "zeek", "auditd", "wrapped",
+    "mail",
 ]  # fmt: skip
 """``records``: each line is a JSON document or an XML event; ``text``: each line is a message; ``json``, ``xml``: one
 large document with events inside; ``wrapped``: an object with a list of events in it; ``table``, ``zeek``, ``auditd``: lines
-that a header or their neighbours explain; ``nothing``: no content, or a Finder's resource fork."""
+that a header or their neighbours explain; ``mail``: a mailbox or a message; ``nothing``: no content, or a Finder's resource fork."""
 
 _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"ElfFile\x00", "evtx"),
@@ -38,6 +39,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
 )
 _JSON_NAMES = frozenset({".json", ".jsonl", ".ndjson"})
 _TABLE_NAMES = frozenset({".csv", ".tsv"})
+_MAIL_NAMES = frozenset({".eml", ".mbox"})
 _ARRAY = re.compile(rb"\[\s*(?:\{|\]?\s*\Z)")
 _XML = re.compile(rb"<(?:\?xml|!--|Events?[\s>/])")
 _XML_LINE = re.compile(rb"<Event[\s>](?:(?!</Event>).)*</Event>\s*\Z", re.DOTALL)
@@ -64,6 +66,8 @@ def _of_text(head: bytes, suffix: str) -> Format:
         return found
     if suffix in _JSON_NAMES:
         return "records"
+    if suffix in _MAIL_NAMES or mail.MAILBOX.match(text):
+        return "mail"
     return _of_lines(text, line, suffix)
 
 
