@@ -15,7 +15,7 @@ from sigma.conditions import (
 )
 from sigma.types import SigmaExpansion, SigmaNumber, SigmaString, SigmaType
 
-from connector.models.rules.values import Clause, Leaf, Test, UnknownValueError, keyword, leaf
+from connector.models.rules.values import Clause, Leaf, Test, UnknownValueError, alternatives, keyword, leaf
 from connector.models.rules.views import View
 
 Names = Callable[[str], Sequence[str]]
@@ -35,7 +35,7 @@ def compiled(parsed: Any, names: Names) -> Condition:
         case ConditionAND():
             return _all([compiled(arg, names) for arg in parsed.args])
         case ConditionOR():
-            return _any([compiled(arg, names) for arg in parsed.args])
+            return _one_field(parsed.args, names) or _any([compiled(arg, names) for arg in parsed.args])
         case ConditionNOT():
             return Condition(partial(_not, compiled(parsed.args[0], names).test), ())
         case ConditionFieldEqualsValueExpression():
@@ -59,6 +59,11 @@ def fixed(parsed: Any, field: str) -> frozenset[str] | None:
     return None
 
 
+def both(one: Condition, other: Condition) -> Condition:
+    """The condition that both hold."""
+    return _all([one, other])
+
+
 def fields(parsed: Any) -> frozenset[str]:
     """The names of the fields that a condition reads."""
     match parsed:
@@ -80,6 +85,16 @@ def _plain(value: SigmaType) -> frozenset[str] | None:
     if isinstance(value, SigmaString) and all(isinstance(part, str) for part in value.s):
         return frozenset({"".join(str(part) for part in value.s).casefold()})
     return None
+
+
+def _one_field(parts: Sequence[Any], names: Names) -> Condition | None:
+    """Alternatives of one field, as one test; None where they are of several."""
+    if not all(isinstance(part, ConditionFieldEqualsValueExpression) for part in parts):
+        return None
+    if len({part.field for part in parts}) != 1:
+        return None
+    found = alternatives(names(parts[0].field), [part.value for part in parts])
+    return None if found is None else Condition(found.test, () if found.clause is None else (found.clause,))
 
 
 def _leaves(value: SigmaType, make: Callable[[SigmaType], Leaf]) -> Condition:

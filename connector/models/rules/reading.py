@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from copy import deepcopy
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import yaml
 from sigma.collection import SigmaCollection
 from sigma.conditions import ConditionOR
 from sigma.correlations import SigmaCorrelationRule
-from sigma.exceptions import SigmaError, SigmaTransformationError
-from sigma.pipelines.sysmon import sysmon_pipeline
-from sigma.pipelines.windows import windows_audit_pipeline, windows_logsource_pipeline
-from sigma.processing.pipeline import ProcessingPipeline
+from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
 from connector.attack import migrate
-from connector.models.rules.conditions import Condition, compiled, fixed
+from connector.models.rules.conditions import Condition, both, compiled, fields, fixed
 from connector.models.rules.nouns import LeftOut, Match
 from connector.models.rules.sources import Source, facts
+from connector.models.rules.windows import WindowsLog, windows_logs
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What pySigma raises besides its own errors on a document that is YAML and no rule."""
-
-_AUDITED: Final = frozenset({"process_creation", "registry_event", "registry_set", "registry_add"})
-"""Categories that Windows' audit log records too (events 4688 and 4657)."""
 
 _RETIRED: Final = frozenset({"deprecated", "unsupported"})
 _TECHNIQUE: Final = re.compile(r"t[0-9]{4}(?:\.[0-9]{3})?", re.IGNORECASE | re.ASCII)
@@ -119,38 +112,25 @@ def _compiled(path: str, document: Any) -> Rule:
 
 
 def _variants(rule: SigmaRule) -> Iterator[Variant]:
-    source = rule.logsource
+    source, condition = rule.logsource, _condition(rule)
     if source.product == "windows":
-        for pipeline in _pipelines(source.category):
-            yield from _windows(rule, pipeline)
+        for log in windows_logs(source.category, source.service):
+            names = {field: log.names(field) for field in fields(condition)}
+            if all(names.values()):
+                yield _windows(log, condition, names)
     else:
-        known = facts().sources.get((source.category, source.product, source.service), ())
-        condition = _condition(rule)
-        for row in known:
+        for row in facts().sources.get((source.category, source.product, source.service), ()):
             yield Variant(_gate(row), compiled(condition, row.names))
 
 
-def _windows(rule: SigmaRule, pipeline: ProcessingPipeline) -> Iterator[Variant]:
-    """The rule as a pipeline makes it. What the audit log cannot say leaves the audit variant out, and not the rule."""
-    changed = deepcopy(rule)
-    try:
-        pipeline.apply(changed)
-    except SigmaTransformationError:
-        return
-    condition = _condition(changed)
-    channels = fixed(condition, "Channel")
-    if channels is None and rule.logsource.service:
-        more = facts().channels.get(rule.logsource.service)
-        channels = frozenset(name.casefold() for name in more) if more else None
-    if channels is not None or not (rule.logsource.service or rule.logsource.category):
-        yield Variant(Gate(channels, fixed(condition, "EventID")), compiled(condition, _as_named))
+def _windows(log: WindowsLog, condition: Any, names: Mapping[str, Sequence[str]]) -> Variant:
+    gate = Gate(_both(log.channels, fixed(condition, "Channel")), _both(log.codes, fixed(condition, "EventID")))
+    own = compiled(condition, names.__getitem__)
+    return Variant(gate, own if log.more is None else both(log.more, own))
 
 
-@cache
-def _pipelines(category: str | None) -> tuple[ProcessingPipeline, ...]:
-    """Sysmon's and PowerShell's logs by category, any log by service, and the audit log for what it records too."""
-    logs = sysmon_pipeline() + windows_logsource_pipeline()
-    return (logs, windows_audit_pipeline() + windows_logsource_pipeline()) if category in _AUDITED else (logs,)
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return one if other is None else other if one is None else one & other
 
 
 def _gate(source: Source) -> Gate:
@@ -163,10 +143,6 @@ def _condition(rule: SigmaRule) -> Any:
     """The parsed condition; several are alternatives."""
     parsed = [condition.parsed for condition in rule.detection.parsed_condition]
     return parsed[0] if len(parsed) == 1 else ConditionOR(parsed)
-
-
-def _as_named(field: str) -> Sequence[str]:
-    return (field,)
 
 
 def _match(path: str, rule: SigmaRule) -> Match:

@@ -44,6 +44,7 @@ _COMPARE: Final = {
     CompareOperators.GTE: operator.ge,
     CompareOperators.NEQ: operator.ne,
 }
+_ANYTHING: Final = SpecialChars.WILDCARD_MULTI
 _LONGEST_NUMBER: Final = 40
 _LONGEST_ADDRESS: Final = 64
 _SHORTEST: Final = 2
@@ -72,6 +73,46 @@ def leaf(names: Sequence[str], value: SigmaType) -> Leaf:
     check, cased, needed = _check(value)
     clause = frozenset({needed}) if len(needed) >= _SHORTEST else None
     return Leaf(_any(names, check, cased=cased), clause)
+
+
+def alternatives(names: Sequence[str], values: Sequence[SigmaType]) -> Leaf | None:
+    """The test that one of the fields has one of the values, all texts that do not mind case; None for other values.
+
+    Rules list hashes and paths by the thousand: they cost one look-up, not one test each.
+    """
+    texts = [value for value in values if isinstance(value, SigmaString) and not isinstance(value, SigmaCasedString)]
+    if len(texts) < len(values):
+        return None
+    equal: set[str] = set()
+    starts, ends, inside, others = [], [], [], []
+    needed: list[str] = []
+    for value in texts:
+        parts = _parts(value, cased=False)
+        needed.append(max((part for part in parts if isinstance(part, str)), key=len, default=""))
+        match parts:
+            case [str(plain)]:
+                equal.add(plain)
+            case [str(plain), stop] if stop is _ANYTHING:
+                starts.append(plain)
+            case [start, str(plain)] if start is _ANYTHING:
+                ends.append(plain)
+            case [start, str(plain), stop] if start is _ANYTHING and stop is _ANYTHING:
+                inside.append(plain)
+            case _:
+                others.append(_glob(parts))
+    first, last = tuple(starts), tuple(ends)
+
+    def check(text: str) -> bool:
+        return (
+            text in equal
+            or text.startswith(first)
+            or text.endswith(last)
+            or any(map(text.__contains__, inside))
+            or any(other(text) for other in others)
+        )
+
+    sure = all(len(text) >= _SHORTEST for text in needed)
+    return Leaf(_any(names, check, cased=False), frozenset(needed) if sure else None)
 
 
 def keyword(value: SigmaType) -> Leaf:
@@ -158,17 +199,16 @@ def _parts(value: SigmaString, *, cased: bool) -> list[Part]:
 
 def _glob(parts: list[Part]) -> Check:
     """Whether a text is of the pattern. Plain patterns, which nearly all are, cost one call of ``str``."""
-    anything = SpecialChars.WILDCARD_MULTI
     match parts:
         case []:
             return lambda text: not text
         case [str(plain)]:
             return lambda text: text == plain
-        case [start, str(plain), stop] if start is anything and stop is anything:
+        case [start, str(plain), stop] if start is _ANYTHING and stop is _ANYTHING:
             return lambda text: plain in text
-        case [start, str(plain)] if start is anything:
+        case [start, str(plain)] if start is _ANYTHING:
             return lambda text: text.endswith(plain)
-        case [str(plain), stop] if stop is anything:
+        case [str(plain), stop] if stop is _ANYTHING:
             return lambda text: text.startswith(plain)
     return _segments(parts)
 

@@ -30,8 +30,6 @@ _CHANNELS: Final = {
 }
 """The log of a kind, for doors that leave its name out."""
 
-_HIVES: Final = (("\\registry\\machine", "HKLM"), ("\\registry\\user", "HKU"))
-
 Values = dict[str, tuple[str, ...]]
 
 
@@ -98,7 +96,7 @@ def _windows(event: Event, winlog: Mapping[str, Any], code: str) -> View:
         if value and name not in values:
             _put(values, name, value)
     _read_back(values, event)
-    _add_known(values, event.kind)
+    _name_params(values)
     return View(values, channel.casefold() if type(channel) is str else "", code)
 
 
@@ -157,14 +155,8 @@ def _hashes(node: Mapping[str, Json]) -> str | None:
     return ",".join(f"{name.upper()}={digest}" for name, digest in node.items() if type(digest) is str) or None
 
 
-def _add_known(values: Values, kind: str) -> None:
-    """Names that Sigma's rules use and Windows does not: texts without a name, and the path of an audited registry value."""
+def _name_params(values: Values) -> None:
+    """The texts without a name of a classic event, together, as Sigma's rules read them."""
     params = [name for name in values if name.startswith("param") and name[5:].isdigit()]
     if params and "Data" not in values:
         values["Data"] = tuple(value for name in params for value in values[name])
-    if kind == "security-4657" and "TargetObject" not in values:
-        path = "\\".join(values[name][0] for name in ("ObjectName", "ObjectValueName") if values.get(name))
-        for native, hive in _HIVES:
-            if path.casefold().startswith(native):
-                path = hive + path[len(native) :]
-        values["TargetObject"] = (path,)
