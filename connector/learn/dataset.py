@@ -7,8 +7,8 @@ calibration rows is about events of files that training never saw.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -16,11 +16,14 @@ import msgspec
 from connector.attack import catalogue, migrate
 from connector.errors import ConfigError, PermanentError
 from connector.events import CANONICAL_VERSIONS, normalise, render
+from connector.learn.corpora import otrf
 from connector.learn.corpora.recipes import RECIPES
 from connector.learn.corpora.sample import Basis, Sample
-from connector.learn.corpora.source import Corpora, Recipe
+from connector.learn.corpora.source import Corpora, Recipe, Source
+from connector.learn.levelling import Shape, levelled
+from connector.learn.near_duplicates import clusters
 from connector.learn.scrub import leaks, scrub
-from connector.types import RawEvent, SourceRef
+from connector.types import Event, Pairs, RawEvent, SourceRef
 
 PER_GROUP_AND_KIND = 25
 """Rows that one file or recording gives of one kind of event: a long file does not outweigh many short ones."""
@@ -28,8 +31,14 @@ PER_GROUP_AND_KIND = 25
 Split: TypeAlias = Literal["train", "dev", "calibration"]
 
 SPLIT_RULE = (
-    "by group (file, recording, rule, test, page or package) within its source: 80% train, 10% dev, 10% calibration"
+    "by group (file, recording, rule, test, page, report or package) within its source: 80% train, 10% dev, "
+    "10% calibration; what nearly repeats a row of train is in neither other, of dev not in calibration"
 )
+EARLIER: Mapping[Split, frozenset[Split]] = {
+    "train": frozenset(),
+    "dev": frozenset({"train"}),
+    "calibration": frozenset({"train", "dev"}),
+}
 SHARES: tuple[tuple[Split, float], ...] = (("train", 0.8), ("dev", 0.9), ("calibration", 1.0))
 
 STRENGTH: Mapping[Basis, int] = {
@@ -40,10 +49,16 @@ STRENGTH: Mapping[Basis, int] = {
     "admin-script": 3,
     "manual-page": 2,
     "generated-routine": 2,
+    "generated-administration": 2,
     "rule-test": 2,
+    "negative-test": 2,
     "rule-pattern": 2,
+    "rule-filter": 2,
+    "report-sentence": 2,
+    "procedure": 2,
     "file-name": 1,
     "outside-tree": 1,
+    "rule-match": 1,
 }
 """Which label stands where two sources disagree about one fingerprint; equals leave ``malicious`` open."""
 
@@ -51,9 +66,24 @@ STRENGTH: Mapping[Basis, int] = {
 UNCAPPED: frozenset[Basis] = frozenset({"recurring", "outside-tree"})
 """What many recordings share belongs to none of them."""
 
+TELLING: frozenset[str] = frozenset(
+    {"process.command_line", "powershell.script_block_text", "registry.path", "file.path"}
+)
+"""Fields without which an event does not show the behaviour that its label names."""
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One distinct event: the model's text, its labels in the catalogue's ATT&CK version, and where they come from."""
+RECORDED: frozenset[Basis] = frozenset(
+    {"process-tree", "rule-match", "recurring", "outside-tree", "file-name", "ordinary-log"}
+)
+"""Labels of events that a real host logged."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One distinct event: the model's text, its labels in the catalogue's ATT&CK version, and where they come from.
+
+    ``upstream``, ``commit``, ``group`` (the file) and ``record`` name the place; ``host`` is a pseudonym of the recorded
+    host, empty for what no host recorded, for splitting alone; ``cluster`` is shared by near copies; ``fields`` are those
+    that the text was rendered from.
+    """
 
     text: str
     kind: str
@@ -66,6 +96,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     record: str
     licence: str
     split: Split
+    upstream: str = ""
+    commit: str = ""
+    host: str = ""
+    cluster: str = ""
+    fields: tuple[str, ...] = ()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +116,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     bases: Mapping[str, int]
     dropped: Mapping[str, int]
     authors: Mapping[str, tuple[str, ...]]
+    levelled: int = 0
+    """Rows that lost a field, so that which fields are there does not tell the class."""
+    entries: Mapping[str, str] = {}
+    """By recording, the entry of its attack's process tree, or why there is none."""
     verified: Mapping[str, str] = {}
     """SHA-256 by source of the archives that rows were read from; a source read from an unpacked tree is not here."""
 
@@ -110,28 +149,86 @@ def build(
     """
     names = _names(corpora, only, recipes)
     corpora = corpora.of(names)
-    dropped: Counter[str] = Counter()
-    authors: dict[str, set[str]] = {}
-    merged: dict[str, Row] = {}
+    tally = _Tally()
+    merged: dict[str, _Read] = {}
     taken: Counter[tuple[str, str, str]] = Counter()
     for name in names:
         for sample in recipes[name](corpora):
             if sample.author:
-                authors.setdefault(name, set()).add(sample.author)
-            row = _row(sample, name, corpora.sources[name].licence, seed, dropped)
-            if row is None:
+                tally.authors.setdefault(name, set()).add(sample.author)
+            read = _read(sample, corpora.sources[name], seed, tally.dropped)
+            if read is None:
                 continue
+            row = read.row
             if row.fingerprint in held_out:
-                dropped["held out"] += 1
+                tally.dropped["held out"] += 1
                 continue
             earlier = merged.get(row.fingerprint)
             if earlier is not None:
-                merged[row.fingerprint] = agreed(earlier, row)
+                merged[row.fingerprint] = msgspec.structs.replace(earlier, row=agreed(earlier.row, row))
             elif row.basis in UNCAPPED or taken[name, row.group, row.kind] < PER_GROUP_AND_KIND:
                 taken[name, row.group, row.kind] += 1
-                merged[row.fingerprint] = row
-    rows = tuple(sorted(merged.values(), key=lambda row: (row.source, row.group, row.record, row.fingerprint)))
-    return Dataset(rows, _facts(rows, seed, dropped, authors, corpora.verified))
+                merged[row.fingerprint] = read
+    rows = _apart(sorted(_level(merged.values(), tally), key=_place), tally.dropped)
+    entries = otrf.surveyed(corpora).entries if recipes.get(otrf.NAME) is otrf.samples and otrf.NAME in names else {}
+    return Dataset(rows, _facts(rows, seed, tally, entries, corpora.verified))
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """A row and the canonical form that its text is rendered from."""
+
+    row: Row
+    pairs: Pairs
+
+
+class _Tally(msgspec.Struct):
+    """What is counted on the way."""
+
+    dropped: Counter[str] = msgspec.field(default_factory=Counter)
+    authors: dict[str, set[str]] = msgspec.field(default_factory=dict)
+    levelled: int = 0
+
+
+def _place(row: Row) -> tuple[str, str, str, str]:
+    return row.source, row.group, row.record, row.fingerprint
+
+
+def _level(reads: Iterable[_Read], tally: _Tally) -> Iterator[Row]:
+    """The rows, without the fields that would tell the class. What lost its own telling field says no technique any more."""
+    reads = list(reads)
+    lost = levelled(
+        Shape(read.row.fingerprint, read.row.kind, read.row.malicious, read.row.fields)
+        for read in reads
+        if read.row.malicious is not None
+    )
+    tally.levelled = len(lost)
+    for read in reads:
+        row, gone = read.row, lost.get(read.row.fingerprint)
+        if gone is None:
+            yield row
+            continue
+        pairs = tuple(pair for pair in read.pairs if pair[0] not in gone)
+        yield msgspec.structs.replace(
+            row,
+            text=render(pairs),
+            fields=_fields(pairs),
+            techniques=() if gone & TELLING else row.techniques,
+        )
+
+
+def _apart(rows: Sequence[Row], dropped: Counter[str]) -> tuple[Row, ...]:
+    """The rows with their clusters of near copies, without those whose near copy stands in an earlier split."""
+    firsts = clusters([row.text for row in rows])
+    held: dict[int, set[Split]] = defaultdict(set)
+    for row, first in zip(rows, firsts, strict=True):
+        held[first].add(row.split)
+    kept: list[Row] = []
+    for row, first in zip(rows, firsts, strict=True):
+        if held[first] & EARLIER[row.split]:
+            dropped["near copy in another split"] += 1
+        else:
+            kept.append(msgspec.structs.replace(row, cluster=rows[first].fingerprint[:16]))
+    return tuple(kept)
 
 
 def _names(corpora: Corpora, only: Iterable[str] | None, recipes: Mapping[str, Recipe]) -> list[str]:
@@ -157,13 +254,16 @@ def _names(corpora: Corpora, only: Iterable[str] | None, recipes: Mapping[str, R
     return names
 
 
-def _row(sample: Sample, source: str, licence: str, seed: int, dropped: Counter[str]) -> Row | None:
-    native = f"{source}:{sample.group}:{sample.record}"
+def _read(sample: Sample, source: Source, seed: int, dropped: Counter[str]) -> _Read | None:
+    native = f"{source.name}:{sample.group}:{sample.record}"
     data = scrub(sample.data)
     try:
         event = normalise(
             RawEvent(
-                deployment="corpus", native_id=native, ref=SourceRef(siem="corpus", index=source, id=native), data=data
+                deployment="corpus",
+                native_id=native,
+                ref=SourceRef(siem="corpus", index=source.name, id=native),
+                data=data,
             )
         )
     except PermanentError:
@@ -173,18 +273,38 @@ def _row(sample: Sample, source: str, licence: str, seed: int, dropped: Counter[
     if leaks(text):
         dropped["names a technique"] += 1
         return None
-    return Row(
+    row = Row(
         text=text,
         kind=event.kind,
         fingerprint=event.fingerprint,
         techniques=_techniques(sample.techniques, dropped),
         malicious=sample.malicious,
         basis=sample.basis,
-        source=source,
+        source=source.name,
         group=sample.group,
         record=sample.record,
-        licence=licence,
-        split=split_of(source, sample.group, seed),
+        licence=source.licence,
+        split=split_of(source.name, sample.group, seed),
+        upstream=source.upstream,
+        commit=source.commit,
+        host=_pseudonym(event) if sample.basis in RECORDED else "",
+        fields=_fields(event.canonical),
+    )
+    return _Read(row, event.canonical)
+
+
+def _fields(pairs: Pairs) -> tuple[str, ...]:
+    return tuple(name for name, _ in pairs[1:])
+
+
+def _pseudonym(event: Event) -> str:
+    """A word for the recorded host, without its domain: the same host has the same word, and the word says no more."""
+    host = event.ecs.get("host")
+    name = host.get("name") if isinstance(host, dict) else None
+    return (
+        hashlib.sha256(f"host\0{name.partition('.')[0].lower()}".encode()).hexdigest()[:12]
+        if isinstance(name, str)
+        else ""
     )
 
 
@@ -234,7 +354,7 @@ def digest_of(rows: Iterable[Row]) -> str:
 
 
 def _facts(
-    rows: Sequence[Row], seed: int, dropped: Counter[str], authors: Mapping[str, set[str]], verified: Mapping[str, str]
+    rows: Sequence[Row], seed: int, tally: _Tally, entries: Mapping[str, str], verified: Mapping[str, str]
 ) -> Facts:
     return Facts(
         digest=digest_of(rows),
@@ -245,7 +365,9 @@ def _facts(
         rows=dict(Counter(row.split for row in rows)),
         sources=dict(Counter(row.source for row in rows)),
         bases=dict(Counter(row.basis for row in rows)),
-        dropped=dict(sorted(dropped.items())),
-        authors={name: tuple(sorted(found)) for name, found in authors.items()},
+        dropped=dict(sorted(tally.dropped.items())),
+        authors={name: tuple(sorted(found)) for name, found in tally.authors.items()},
+        levelled=tally.levelled,
+        entries=dict(sorted(entries.items())),
         verified=dict(sorted(verified.items())),
     )

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from connector.errors import ConfigError
 from connector.learn.dataset import Dataset, Facts, Row, digest_of
 
+LISTS = ("techniques", "fields")
 ROWS, FACTS = "rows.parquet", "dataset.json"
 
 
@@ -18,16 +19,10 @@ def write(dataset: Dataset, folder: Path) -> None:
     """Writes ``rows.parquet`` and ``dataset.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = {name: [getattr(row, name) for row in dataset.rows] for name in Row.__struct_fields__}
-    columns["techniques"] = [list(row.techniques) for row in dataset.rows]
-    schema = pa.schema(
-        [
-            (
-                name,
-                pa.list_(pa.string()) if name == "techniques" else pa.bool_() if name == "malicious" else pa.string(),
-            )
-            for name in Row.__struct_fields__
-        ]
-    )
+    for name in LISTS:
+        columns[name] = [list(found) for found in columns[name]]
+    types = {**dict.fromkeys(LISTS, pa.list_(pa.string())), "malicious": pa.bool_()}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in Row.__struct_fields__])
     pq.write_table(pa.table(columns, schema=schema), folder / ROWS, compression="zstd")
     (folder / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(dataset.facts, order="sorted")) + b"\n")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from connector.learn.corpora import panther
-from connector.learn.corpora.recipes import RECIPES
 from connector.learn.corpora.sample import Sample
 from connector.learn.corpora.source import Corpora, Source
 
@@ -63,7 +62,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
         root=ROOT,
         licence="Apache-2.0",
         credit="-",
-        may_train=False,
+        may_train=True,
     )
     return list(panther.samples(Corpora(folder, {panther.NAME: source})))
 
@@ -94,5 +93,9 @@ def test_an_event_is_json_without_its_mocks_and_says_its_log_where_the_rule_name
     assert policy == {"Arn": "arn:aws:s3:::x"}
 
 
-def test_it_is_no_source_of_the_training_recipe() -> None:
-    assert panther.NAME not in RECIPES
+def test_what_a_rule_must_not_fire_on_is_harmless_and_shows_no_technique(read: list[Sample]) -> None:
+    assert [(s.basis, bool(s.techniques)) for s in read] == [
+        ("negative-test", False),
+        ("rule-test", True),
+        ("negative-test", False),
+    ]

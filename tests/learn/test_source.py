@@ -51,7 +51,6 @@ def test_every_pinned_source_that_may_train_is_read_and_every_other_is_for_evalu
         "caid2025",
         "adfa_ld",
         "phishing_pot",
-        "panther",
     }
 
 

@@ -1,4 +1,8 @@
-"""OTRF Security Datasets: attack recordings; the attack by process tree, the benign background by recurrence."""
+"""OTRF Security Datasets: attack recordings; the attack by process tree, the benign background by recurrence.
+
+Between them stands what a Sigma rule fires on: outside a tree it is no background, and where no tree is known it is
+taken for the attack, a weak label.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,9 @@ import yaml
 
 from connector.errors import PermanentError
 from connector.events import normalise
-from connector.learn.corpora.process_tree import Recording, attack, tells
-from connector.learn.corpora.sample import Sample
+from connector.learn.corpora.process_tree import Recording, attack, no_entry, tells
+from connector.learn.corpora.rule_matches import fired, rule_set
+from connector.learn.corpora.sample import Basis, Sample
 from connector.learn.corpora.source import Corpora
 from connector.types import Document, RawEvent, SourceRef
 
@@ -48,37 +53,50 @@ class Survey(msgspec.Struct, frozen=True):
     techniques: Mapping[str, tuple[str, ...]]
     known: frozenset[str]
     seen: Mapping[str, Seen]
+    entries: Mapping[str, str]
+    """By recording, what the rule of process_tree found: the entry's line, or why there is none."""
 
 
 def samples(corpora: Corpora) -> Iterator[Sample]:
-    """Attack events per recording, then the background that recurs in three or more recordings and in no attack."""
+    """Attack events per recording, what rules fire on elsewhere, then the background that recurs in no attack."""
     survey = surveyed(corpora)
-    yield from _attacks(survey.seen, survey.techniques)
-    yield from _background(survey.seen)
-    yield from _elsewhere(survey)
+    matches = matched(corpora)
+    yield from _attacks(survey, matches)
+    yield from _matched(survey, matches)
+    yield from _background(survey, matches)
+    yield from _elsewhere(survey, matches)
 
 
 def ordinary(corpora: Corpora) -> Mapping[str, list[Document]]:
     """Ordinary raw events by kind, for recipes that put a pattern into one; empty where these recordings are not there."""
     found: dict[str, list[Document]] = defaultdict(list)
     if corpora.holds(NAME):
-        for _, row in _chosen_background(surveyed(corpora).seen):
+        for _, row in _chosen_background(surveyed(corpora), matched(corpora)):
             found[row.kind].append(row.data)
     return found
+
+
+@lru_cache(maxsize=1)
+def matched(corpora: Corpora) -> Mapping[str, tuple[str, ...]]:
+    """The techniques of the rules that fire, by fingerprint; empty where the rules are not among the sources."""
+    rows = ((fingerprint, row.data) for fingerprint, row in surveyed(corpora).seen.items())
+    return fired(rule_set(corpora), rows)
 
 
 @lru_cache(maxsize=1)
 def surveyed(corpora: Corpora) -> Survey:
     """Reads every host recording; kept for the recipes that need it again."""
     techniques, views = _metadata(corpora)
+    entries: dict[str, str] = {}
     known: set[str] = set()
     seen: dict[str, Seen] = {}
     for path, content in corpora.files(NAME, ".zip", ".tar.gz"):
         if "/host/" in path:
-            name = path.rsplit("/", 1)[-1]
-            if _read(path, _events(path, content), views.get(name, ""), seen):
+            view = views.get(path.rsplit("/", 1)[-1], "")
+            tree, entries[path] = _read(path, _events(path, content), view, seen)
+            if tree.guids:
                 known.add(path)
-    return Survey(techniques, frozenset(known), seen)
+    return Survey(techniques, frozenset(known), seen, entries)
 
 
 def _metadata(corpora: Corpora) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
@@ -125,8 +143,8 @@ def _members(path: str, content: bytes) -> Iterator[bytes]:
                 yield stream.read()
 
 
-def _read(group: str, events: list[Mapping[str, Any]], view: str, seen: dict[str, Seen]) -> bool:
-    """Enters one recording; whether its attack was found."""
+def _read(group: str, events: list[Mapping[str, Any]], view: str, seen: dict[str, Seen]) -> tuple[Recording, str]:
+    """Enters one recording; its attack's tree, and the entry's line or why there is none."""
     starts = [event for event in events if event.get("EventID") == 1 and "ProcessGuid" in event]
     tree = attack(starts, view)
     for number, data in enumerate(events):
@@ -138,7 +156,7 @@ def _read(group: str, events: list[Mapping[str, Any]], view: str, seen: dict[str
         if row is None:
             row = seen[event.fingerprint] = Seen(data, event.kind, group, set(), set())
         _place(row, tree, data, group)
-    return bool(tree.guids)
+    return tree, tree.entry or no_entry(starts, view)
 
 
 def _place(row: Seen, tree: Recording, data: Mapping[str, Any], group: str) -> None:
@@ -150,47 +168,65 @@ def _place(row: Seen, tree: Recording, data: Mapping[str, Any], group: str) -> N
         row.outside.add(group)
 
 
-def _attacks(seen: Mapping[str, Seen], techniques: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
+def _attacks(survey: Survey, matches: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
     """Events of attack trees that never happen outside one: what a shell loads and writes in any session is no attack."""
     taken: Counter[tuple[str, str]] = Counter()
-    for fingerprint, row in seen.items():
+    for fingerprint, row in survey.seen.items():
         if not row.inside or row.outside:
             continue
         taken[row.group, row.kind] += 1
         if taken[row.group, row.kind] <= ATTACK_LIMITS.get(row.kind, ATTACK_PER_KIND):
-            found = techniques.get(row.group.rsplit("/", 1)[-1], ()) if len(row.inside) < RECURS else ()
-            yield Sample(
-                data=row.data,
-                group=row.group,
-                record=fingerprint[:16],
-                basis="process-tree",
-                techniques=found,
-                malicious=True,
-            )
+            found = survey.techniques.get(row.group.rsplit("/", 1)[-1], ()) if len(row.inside) < RECURS else ()
+            techniques = tuple(sorted({*found, *matches.get(fingerprint, ())}))
+            yield _sample(fingerprint, row, "process-tree", techniques=techniques, malicious=True)
 
 
-def _background(seen: Mapping[str, Seen]) -> Iterator[Sample]:
-    for fingerprint, row in _chosen_background(seen):
-        yield Sample(data=row.data, group=row.group, record=fingerprint[:16], basis="recurring", malicious=False)
+def _matched(survey: Survey, matches: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
+    """What rules fire on outside every tree. Where the trees are known they say that it is none of the attack's: left open."""
+    taken: Counter[tuple[str, str]] = Counter()
+    for fingerprint, techniques in matches.items():
+        row = survey.seen[fingerprint]
+        taken[row.group, row.kind] += 1
+        if not row.inside and taken[row.group, row.kind] <= ATTACK_PER_KIND:
+            open_ = bool(row.outside & survey.known) or len(row.outside) >= RECURS
+            yield _sample(fingerprint, row, "rule-match", techniques=techniques, malicious=None if open_ else True)
 
 
-def _elsewhere(survey: Survey) -> Iterator[Sample]:
+def _background(survey: Survey, matches: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
+    for fingerprint, row in _chosen_background(survey, matches):
+        yield _sample(fingerprint, row, "recurring", malicious=False)
+
+
+def _elsewhere(survey: Survey, matches: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
     """What happens outside the attack's tree, where that is known: all process starts, which are scarce, a few of the rest."""
     taken: Counter[tuple[str, str]] = Counter()
     for fingerprint, row in survey.seen.items():
         lone = not row.inside and len(row.outside) < RECURS and row.outside <= survey.known
-        if not lone or tells(row.data):
+        if not lone or fingerprint in matches or tells(row.data):
             continue
         taken[row.group, row.kind] += 1
         if row.kind in STARTS or taken[row.group, row.kind] <= ELSEWHERE_PER_KIND:
-            yield Sample(data=row.data, group=row.group, record=fingerprint[:16], basis="outside-tree", malicious=False)
+            yield _sample(fingerprint, row, "outside-tree", malicious=False)
 
 
-def _chosen_background(seen: Mapping[str, Seen]) -> Iterator[tuple[str, Seen]]:
-    """What most recordings share, up to a limit a kind."""
+def _sample(
+    fingerprint: str, row: Seen, basis: Basis, *, malicious: bool | None, techniques: tuple[str, ...] = ()
+) -> Sample:
+    return Sample(
+        data=row.data,
+        group=row.group,
+        record=fingerprint[:16],
+        basis=basis,
+        techniques=techniques,
+        malicious=malicious,
+    )
+
+
+def _chosen_background(survey: Survey, matches: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Seen]]:
+    """What most recordings share and no rule fires on, up to a limit a kind."""
     by_kind: dict[str, list[tuple[str, Seen]]] = defaultdict(list)
-    for fingerprint, row in seen.items():
-        if not row.inside and len(row.outside) >= RECURS:
+    for fingerprint, row in survey.seen.items():
+        if not row.inside and len(row.outside) >= RECURS and fingerprint not in matches:
             by_kind[row.kind].append((fingerprint, row))
     for kind in sorted(by_kind):
         yield from sorted(by_kind[kind], key=lambda item: (-len(item[1].outside), item[0]))[:BENIGN_PER_KIND]

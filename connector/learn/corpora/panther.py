@@ -1,11 +1,12 @@
 """panther-analysis: the test events of detection rules for cloud and SaaS logs, technique and expected result in the rule.
 
-Read for coverage, and no source of the training recipe: the shipped weights were made without it.
+What a rule must not fire on is harmless, and shows none of the rule's techniques as far as anybody said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import yaml
@@ -26,6 +27,15 @@ def samples(corpora: Corpora) -> Iterator[Sample]:
         yield from _of_file(path, content)
 
 
+def ordinary(corpora: Corpora) -> Mapping[str, list[Document]]:
+    """Harmless events by the name of their log, for recipes that put a pattern into one; empty where these are not there."""
+    found: dict[str, list[Document]] = defaultdict(list)
+    for sample in samples(corpora) if corpora.holds(NAME) else ():
+        if sample.malicious is False and isinstance(sample.data, dict) and "p_log_type" in sample.data:
+            found[str(sample.data["p_log_type"])].append(sample.data)
+    return found
+
+
 def events(path: str, content: bytes) -> Iterator[tuple[Document | str, str]]:
     """The test events of one rule's or policy's file, each with the rule and the test's number."""
     for sample in _of_file(path, content):
@@ -44,14 +54,14 @@ def _tests(rule: dict[str, Any], path: str) -> Iterator[Sample]:
     for number, test in enumerate(rule["Tests"]):
         data = _event(test, types) if isinstance(test, dict) else None
         if data is not None:
-            expected = test.get("ExpectedResult")
+            malicious = _malicious(test.get("ExpectedResult"), str(rule.get("AnalysisType")))
             yield Sample(
                 data=data,
                 group=path,
                 record=f"{rule.get('RuleID') or rule.get('PolicyID')}:{number}",
-                basis="rule-test",
-                techniques=techniques,
-                malicious=_malicious(expected, str(rule.get("AnalysisType"))),
+                basis="negative-test" if malicious is False else "rule-test",
+                techniques=() if malicious is False else techniques,
+                malicious=malicious,
             )
 
 

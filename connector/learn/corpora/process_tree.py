@@ -26,10 +26,11 @@ _SHORTEST = 8
 
 
 class Recording(msgspec.Struct):
-    """A recording's attack: the GUIDs of its processes and their command lines."""
+    """A recording's attack: the GUIDs of its processes, their command lines, and the line of the first; all empty without one."""
 
     guids: frozenset[str]
     lines: frozenset[str]
+    entry: str = ""
 
     def holds(self, event: Mapping[str, Any]) -> bool:
         """Whether this flat Windows event was made by, or started, one of the attack's processes."""
@@ -46,13 +47,24 @@ def attack(starts: Iterable[Mapping[str, Any]], adversary_view: str) -> Recordin
     view = _plain(adversary_view)
     guids: set[str] = set()
     lines: set[str] = set()
+    entry = ""
     for start in starts:
         guid, line = str(start.get("ProcessGuid", "")).lower(), str(start.get("CommandLine", ""))
         parent = str(start.get("ParentProcessGuid", "")).lower()
         if guid and (parent in guids or is_entry(line, view)):
+            entry = entry or line
             guids.add(guid)
             lines.add(line)
-    return Recording(frozenset(guids), frozenset(line for line in lines if len(line) > _SHORTEST))
+    return Recording(frozenset(guids), frozenset(line for line in lines if len(line) > _SHORTEST), entry)
+
+
+def no_entry(starts: Iterable[Mapping[str, Any]], adversary_view: str) -> str:
+    """Why a recording has no entry, in words."""
+    if not any(True for _ in starts):
+        return "no Sysmon process start with a GUID was recorded"
+    if not adversary_view.strip():
+        return "no adversary view is given, and no process start shows a tell"
+    return "no process start stands in the adversary view or shows a tell"
 
 
 def is_entry(line: str, view: str) -> bool:

@@ -12,14 +12,20 @@ Basis: TypeAlias = Literal[
     "executed-test",
     "file-name",
     "rule-test",
+    "negative-test",
     "process-tree",
+    "rule-match",
     "recurring",
     "outside-tree",
     "generated-routine",
+    "generated-administration",
     "ordinary-log",
     "manual-page",
     "admin-script",
     "rule-pattern",
+    "rule-filter",
+    "report-sentence",
+    "procedure",
 ]
 """How a label was found; metrics are reported per basis, since a label by file is weaker than one by process tree."""
 
@@ -28,7 +34,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One raw event before normalisation.
 
     ``techniques`` are the source's own ids, of whatever ATT&CK version; ``malicious`` is None where the source does
-    not say; ``group`` (file, recording, rule, page) never crosses a split; ``record`` names the place inside it.
+    not say; ``group`` (file, recording, rule, page, report) never crosses a split; ``record`` names the place inside it.
     """
 
     data: Document | str

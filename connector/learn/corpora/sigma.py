@@ -1,184 +1,75 @@
 """Sigma: events generated from the rules' own patterns, on top of ordinary events of the same kind.
 
-The rules are under the Detection Rule License 1.1: their authors are named in the model card.
+What a rule's filters name is harmless to its author: the pattern with a filter's values is a benign event next to the
+attack. The rules are under the Detection Rule License 1.1: their authors are named in the model card.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from random import Random
 from typing import Any
 
 import yaml
 
-from connector.learn.corpora import otrf, wrap
-from connector.learn.corpora.programs import BY_ORIGINAL_NAME, KNOWN
+from connector.learn.corpora import otrf, panther, wrap
+from connector.learn.corpora.pattern_events import Bases, event, holds
 from connector.learn.corpora.sample import Sample
-from connector.learn.corpora.sigma_pattern import fill
+from connector.learn.corpora.sigma_pattern import fill, fill_filtered
 from connector.learn.corpora.source import Corpora
-from connector.types import Document
 
 NAME = "sigma"
 COPIES = 2
 _TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)")
 _LEVELS = frozenset({"medium", "high", "critical"})
-_SYSMON = {
-    "registry_set": 13,
-    "registry_event": 13,
-    "registry_add": 12,
-    "registry_delete": 12,
-    "file_event": 11,
-    "file_delete": 23,
-    "image_load": 7,
-    "driver_load": 6,
-    "network_connection": 3,
-    "dns_query": 22,
-    "create_remote_thread": 8,
-    "process_access": 10,
-    "pipe_created": 17,
-    "create_stream_hash": 15,
-}
 
 
 def samples(corpora: Corpora) -> Iterator[Sample]:
-    """Generated events of each rule that names a technique and whose pattern can be filled."""
-    ordinary = otrf.ordinary(corpora)
+    """Generated events of each rule whose pattern can be filled: of its selections, and of its selections and a filter."""
+    bases = Bases(otrf.ordinary(corpora), panther.ordinary(corpora))
     for path, content in corpora.files(NAME, ".yml"):
-        if not path.startswith("rules"):
-            continue
-        rule = yaml.load(content, Loader=yaml.CSafeLoader)
-        techniques = tuple(
-            sorted({found.upper() for tag in rule.get("tags") or () for found in _TECHNIQUE.findall(str(tag))})
-        )
-        detection = rule.get("detection")
-        if not techniques or not isinstance(detection, dict):
-            continue
-        for copy in range(COPIES):
-            draw = wrap.seeded(NAME, path, str(copy))
-            values = fill(detection, draw)
-            data = None if values is None else event(rule.get("logsource") or {}, values, ordinary, draw)
-            if data is not None:
-                yield Sample(
-                    data=data,
-                    group=path,
-                    record=str(copy),
-                    basis="rule-pattern",
-                    techniques=techniques,
-                    malicious=True if rule.get("level") in _LEVELS else None,
-                    author=str(rule.get("author") or ""),
-                )
+        rule = yaml.load(content, Loader=yaml.CSafeLoader) if path.startswith("rules") else None
+        if isinstance(rule, dict) and isinstance(rule.get("detection"), dict):
+            yield from _patterns(path, rule, bases)
+            yield from _filters(path, rule, bases)
 
 
-def event(
-    source: Mapping[str, Any], values: dict[str, str], ordinary: Mapping[str, list[Document]], draw: Random
-) -> Document | None:
-    """An event of the rule's log source that holds the values; None for log sources that are not generated."""
-    category, product, service = source.get("category"), source.get("product"), source.get("service")
-    if category == "process_creation":
-        return _linux_process(values, draw) if product in {"linux", "macos"} else _process(values, draw)
-    if product != "windows":
-        return None
-    if category == "ps_script" and "ScriptBlockText" in values:
-        return wrap.script_block(values["ScriptBlockText"], draw)
-    if service == "system" and values.get("EventID") == "7045":
-        return _service(values, draw)
-    kind = f"sysmon-{_SYSMON[category]}" if category in _SYSMON else f"{service}-{values.get('EventID')}"
-    return _overlaid(kind, _sysmon_values(values) if category in _SYSMON else values, ordinary, draw)
-
-
-def _process(values: dict[str, str], draw: Random) -> Document | None:
-    image, line = values.get("Image", ""), values.get("CommandLine", "")
-    original = values.get("OriginalFileName", "").lower()
-    name = wrap.program_of(f'"{image}"') or BY_ORIGINAL_NAME.get(original) or original.removesuffix(".exe")
-    if not line and "ParentImage" not in values and (not name or name in KNOWN):
-        return None
-    first = wrap.program_of(line)
-    if not name and first in KNOWN:
-        name = first
-    elif not name:
-        name, line = "cmd", f"/c {line}".strip()
-    if name not in first:
-        lead = KNOWN[name].image if name in KNOWN and draw.random() < 0.3 else f"{name}.exe"
-        line = f"{lead} {line}".strip()
-    data = wrap.process(line, draw)
-    fields = data["Event"]["EventData"]
-    full = _folder(image, name)
-    for field, twin in (("Image", "NewProcessName"), ("ParentImage", "ParentProcessName")):
-        wanted = (full if field == "Image" else _folder(values[field], "")) if values.get(field) else ""
-        if wanted:
-            fields[field if field in fields else twin] = wanted
-    for field in (
-        "OriginalFileName",
-        "ParentCommandLine",
-        "IntegrityLevel",
-        "CurrentDirectory",
-        "Description",
-        "Product",
-        "Company",
-    ):
-        if field in values and field in fields:
-            fields[field] = values[field]
-    return data
-
-
-def _folder(image: str, name: str) -> str:
-    if re.match(r"[A-Za-z]:", image):
-        return image
-    known = KNOWN.get(name or wrap.program_of(f'"{image}"'))
-    if known is not None and known.image.lower().endswith(image.lower()):
-        return known.image
-    return "C:\\Windows\\System32" + (image if image.startswith("\\") else f"\\{image}")
-
-
-def _linux_process(values: dict[str, str], draw: Random) -> Document:
-    name = wrap.program_of(values.get("Image", "")) or wrap.program_of(values.get("CommandLine", "")) or "sh"
-    line = values.get("CommandLine", "")
-    data = wrap.linux_process(line if wrap.program_of(line) == name else f"{name} {line}".strip(), draw)
-    parent = wrap.program_of(values.get("ParentImage", ""))
-    if parent:
-        data["process"]["parent"]["name"] = parent
-        data["process"]["parent"]["executable"] = f"/usr/bin/{parent}"
-    return data
-
-
-def _sysmon_values(values: dict[str, str]) -> dict[str, str]:
-    found = dict(values)
-    key = found.get("TargetObject")
-    if key is not None and not key.upper().startswith("HK"):
-        found["TargetObject"] = "HKLM\\SOFTWARE" + (key if key.startswith("\\") else f"\\{key}")
-    elif key is not None and key.upper().startswith("HKCU\\"):
-        found["TargetObject"] = "HKU\\S-1-5-21-1001" + key[4:]
-    for field in ("TargetFilename", "ImageLoaded", "Image", "SourceImage", "TargetImage"):
-        path = found.get(field)
-        if path is not None and not re.match(r"[A-Za-z]:|\\\\", path):
-            folder = (
-                "C:\\Users\\anna.berg\\AppData\\Local\\Temp" if field == "TargetFilename" else "C:\\Windows\\System32"
+def _patterns(path: str, rule: Mapping[str, Any], bases: Bases) -> Iterator[Sample]:
+    techniques = tuple(
+        sorted({found.upper() for tag in rule.get("tags") or () for found in _TECHNIQUE.findall(str(tag))})
+    )
+    for copy in range(COPIES if techniques else 0):
+        draw = wrap.seeded(NAME, path, str(copy))
+        values = fill(rule["detection"], draw)
+        data = None if values is None else event(rule.get("logsource") or {}, values, bases, draw)
+        if data is not None:
+            yield Sample(
+                data=data,
+                group=path,
+                record=str(copy),
+                basis="rule-pattern",
+                techniques=techniques,
+                malicious=True if rule.get("level") in _LEVELS else None,
+                author=str(rule.get("author") or ""),
             )
-            found[field] = folder + (path if path.startswith("\\") else f"\\{path}")
-    return found
 
 
-def _overlaid(
-    kind: str, values: dict[str, str], ordinary: Mapping[str, list[Document]], draw: Random
-) -> Document | None:
-    """An ordinary event of the kind with the rule's values in place of its own; None where no ordinary one is known."""
-    if not ordinary.get(kind):
-        return None
-    base = dict(draw.choice(ordinary[kind]))
-    base.pop("Message", None)
-    return {
-        **base,
-        **{field: value for field, value in values.items() if field not in {"EventID", "Provider_Name", "Channel"}},
-    }
-
-
-def _service(values: dict[str, str], draw: Random) -> Document:
-    data = {
-        "ServiceName": values.get("ServiceName", draw.choice(("Updater", "SyncAgent", "PrintHelper"))),
-        "ImagePath": values.get("ImagePath", "C:\\Program Files\\Agent\\agent.exe"),
-        "ServiceType": values.get("ServiceType", "user mode service"),
-        "StartType": values.get("StartType", draw.choice(("demand start", "auto start"))),
-        "AccountName": values.get("AccountName", "LocalSystem"),
-    }
-    return wrap.windows_event("Service Control Manager", "System", 7045, data, draw)
+def _filters(path: str, rule: Mapping[str, Any], bases: Bases) -> Iterator[Sample]:
+    """One event a filter. It counts only where the event shows what the filter asks for: else it would be the attack's."""
+    names = [name for name in rule["detection"] if name.startswith("filter")]
+    for name in names if "not" in str(rule["detection"].get("condition")).split() else ():
+        draw = wrap.seeded(NAME, path, name)
+        found = fill_filtered(rule["detection"], name, draw)
+        if found is None:
+            continue
+        values, wanted = found
+        data = event(rule.get("logsource") or {}, values, bases, draw)
+        if data is not None and holds(data, wanted):
+            yield Sample(
+                data=data,
+                group=path,
+                record=name,
+                basis="rule-filter",
+                malicious=False,
+                author=str(rule.get("author") or ""),
+            )

@@ -16,6 +16,8 @@ import msgspec
 
 _TOKEN = re.compile(r"\(|\)|[^\s()]+")
 _FILLABLE = frozenset({"contains", "startswith", "endswith", "all", "windash", "cased"})
+_NO_SELECTION = frozenset({"condition", "timeframe"})
+_TEXTS = frozenset({"CommandLine", "ParentCommandLine", "ScriptBlockText"})
 _WORDS = ("update", "report", "data", "setup", "agent", "sync", "app", "output", "cache", "service")
 
 
@@ -32,7 +34,7 @@ Wanted = dict[str, list[Piece]]
 def fill(detection: Mapping[str, Any], draw: Random) -> dict[str, str] | None:
     """Values for the fields that one way through the condition asks for, or None where that way cannot be filled."""
     condition = detection.get("condition")
-    names = [name for name in detection if name not in {"condition", "timeframe"}]
+    names = [name for name in detection if name not in _NO_SELECTION]
     if not isinstance(condition, str) or "|" in condition:
         return None
     chosen = _chosen(_TOKEN.findall(condition), names, draw)
@@ -41,6 +43,31 @@ def fill(detection: Mapping[str, Any], draw: Random) -> dict[str, str] | None:
         if not _want(detection[name], wanted, draw):
             return None
     return {field: assembled(pieces, draw) for field, pieces in wanted.items()} or None
+
+
+def fill_filtered(
+    detection: Mapping[str, Any], name: str, draw: Random
+) -> tuple[dict[str, str], dict[str, str]] | None:
+    """Values that the positive selections and one filter ask for, and the filter's own; None where either cannot be filled.
+
+    Where both ask for one field, a command line holds both wants, and any other field is the filter's.
+    """
+    condition = detection.get("condition")
+    if not isinstance(condition, str) or "|" in condition:
+        return None
+    positive: Wanted = {}
+    for chosen in _chosen(_TOKEN.findall(condition), [key for key in detection if key not in _NO_SELECTION], draw):
+        if not _want(detection[chosen], positive, draw):
+            return None
+    harmless: Wanted = {}
+    if not _want(detection[name], harmless, draw) or not harmless:
+        return None
+    both = {**positive, **harmless}
+    for field in _TEXTS & set(positive) & set(harmless):
+        if not any(piece.place == "whole" for piece in harmless[field]):
+            both[field] = [piece for piece in positive[field] if piece.place != "whole"] + harmless[field]
+    wanted = {field: assembled(pieces, draw) for field, pieces in both.items()}
+    return wanted, {field: wanted[field] for field in harmless}
 
 
 def _chosen(tokens: Sequence[str], names: Sequence[str], draw: Random) -> list[str]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
+from itertools import islice
 from random import Random
 from typing import NamedTuple
 
 import msgspec
 
+from connector.learn.corpora import cloud_events
 from connector.learn.corpora.programs import BUILTINS, KNOWN, Program
 from connector.types import Document
 
@@ -68,6 +71,12 @@ _POWERSHELL_FORMS = (
     '"C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe" -Command "& {{{0}}}"',
 )
 _MAX_LINE = 2_000
+_SHELL_WORDS = re.compile(r"[|;&<>$`*\n]")
+_QUOTABLE = re.compile(r'[\s"\x00-\x20\x7f-\uffff]')
+AUDITD_SHARE = 0.4
+"""Of the Unix commands, as records of the Linux audit system; the rest as an endpoint agent's documents."""
+CALLS = 2
+"""CloudTrail events of one script, at most."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -93,13 +102,19 @@ def program_of(line: str) -> str:
 
 
 def events(command: Command, draw: Random) -> list[Document]:
-    """The events of one command: a process start for the line, and for a PowerShell script its script block."""
+    """The events of one command: a process start for the line, a PowerShell script's block, what CloudTrail logs of it."""
     text = command.text.strip()
     if not text:
         return []
-    if command.shell == "sh":
-        return [linux_process(" ; ".join(text.splitlines())[:_MAX_LINE], draw)]
-    if command.shell == "powershell":
+    calls = [cloud_events.cloudtrail(call, draw) for call in islice(cloud_events.calls(text), CALLS)]
+    return [*_host_events(text, command.shell, draw), *calls]
+
+
+def _host_events(text: str, shell: str, draw: Random) -> list[Document]:
+    if shell == "sh":
+        line = " ; ".join(text.splitlines())[:_MAX_LINE]
+        return [auditd(line, draw) if draw.random() < AUDITD_SHARE else linux_process(line, draw)]
+    if shell == "powershell":
         line = "; ".join(part.strip() for part in text.splitlines() if part.strip())
         block = script_block(text, draw)
         if len(line) > _MAX_LINE or draw.random() < 0.5:
@@ -249,6 +264,32 @@ def linux_process(line: str, draw: Random) -> Document:
         },
         "user": {"name": user},
     }
+
+
+def auditd(line: str, draw: Random) -> Document:
+    """A process start as the Linux audit system's SYSCALL and EXECVE records."""
+    try:
+        words = [] if _SHELL_WORDS.search(line) else shlex.split(line)
+    except ValueError:
+        words = []
+    arguments = words or ["sh", "-c", line]
+    name = program_of(arguments[0]) or "sh"
+    root = draw.random() < 0.5
+    user = "0" if root else "1000"
+    serial = f"audit(1709629964.120:{draw.randrange(1_000, 99_999)})"
+    call = (
+        f"type=SYSCALL msg={serial}: arch=c000003e syscall=59 success=yes exit=0 a0=55d0 a1=55d1 a2=55d2 a3=8 items=2 "
+        f"ppid={draw.randrange(300, 60_000)} pid={draw.randrange(300, 60_000)} auid={user} uid={user} gid={user} "
+        f"euid={user} tty={draw.choice(('pts0', '(none)'))} ses={draw.randrange(1, 900)} "
+        f'comm="{name[:15]}" exe="{draw.choice(("/usr/bin/", "/bin/", "/usr/local/bin/"))}{name}" key="exec"'
+    )
+    said = " ".join(f"a{place}={_audit_word(word)}" for place, word in enumerate(arguments))
+    return {"message": f"{call}\ntype=EXECVE msg={serial}: argc={len(arguments)} {said}"}
+
+
+def _audit_word(word: str) -> str:
+    """As the kernel writes it: quoted, or in hex where it holds what would break the quotes."""
+    return word.encode("utf-8", "replace").hex().upper() if _QUOTABLE.search(word) or not word else f'"{word}"'
 
 
 def windows_event(provider: str, channel: str, code: int, data: dict[str, str], draw: Random) -> Document:
