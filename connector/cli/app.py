@@ -16,12 +16,14 @@ from connector.cli import (
     daemon,
     demo,
     elastic,
+    evaluate,
     ledger,
     model,
     playbook,
     policy,
     silences,
     splunk,
+    thresholds,
     train,
 )
 
@@ -53,6 +55,12 @@ app.command("run")(daemon.run)
 app.command("demo")(demo.demo)
 app.command("classify")(classify.classify)
 app.command("coverage")(coverage.coverage)
+app.command(
+    "evaluate",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)(evaluate.evaluate)
+app.command("thresholds")(thresholds.thresholds)
 app.command("backfill")(ledger.backfill)
 app.command("status")(ledger.status)
 app.command("gaps")(ledger.gaps)

@@ -1,0 +1,70 @@
+"""Operating points: what a threshold of p_malicious finds, what it costs, and how often it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.models.manifest import Manifest
+
+METRIC = "operating_points"
+"""The key among a manifest's metrics, and in ``evaluation.json``."""
+
+PER = 10_000
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A threshold: the share of held-out attack groups' rows at or above it, and harmless events per 10,000.
+
+    ``counted`` false: fewer than five harmless rows lie above it, so the alarms are extrapolated.
+    """
+
+    cut: float
+    recall: float
+    alarms: float
+    counted: bool
+
+    def precision(self, prevalence: float) -> float:
+        """The share of what is flagged that is an attack, where such a share of all events is."""
+        right, wrong = self.recall * prevalence, self.alarms / PER * (1 - prevalence)
+        return right / (right + wrong) if right + wrong > 0 else 0.0
+
+
+def of(manifest: Manifest, evaluation: Path | None) -> Sequence[Point]:
+    """The points of a bundle: those that an evaluation of it found, else those of its manifest. Raises ``ConfigError``."""
+    if evaluation is None:
+        table: Any = manifest.metrics.get(METRIC)
+        if table is None:
+            raise ConfigError(
+                f"the manifest of {manifest.ref} has no operating points; name its evaluation.json with --evaluation"
+            )
+    else:
+        document = _read(evaluation)
+        if document.get("bundle") != manifest.ref:
+            raise ConfigError(f"{evaluation} is of bundle {document.get('bundle')}, not of {manifest.ref}")
+        table = document.get(METRIC)
+    try:
+        return msgspec.convert(table, tuple[Point, ...])
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the operating points of {manifest.ref} cannot be read: {error}") from error
+
+
+def reaching(points: Iterable[Point], precision: float, prevalence: float) -> Point | None:
+    """The lowest threshold from which on every counted or extrapolated point is as precise as that; None: there is none."""
+    chosen = None
+    for point in sorted(points, key=lambda point: -point.cut):
+        if point.precision(prevalence) < precision:
+            break
+        chosen = point
+    return chosen
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{path} is no evaluation: {error}") from error

@@ -1,0 +1,154 @@
+"""Whole attack recordings as streams: how often each event occurs, on which host, inside the attack's tree or outside.
+
+A dataset row is one distinct event of a sample; false alarms are counted on everything that the hosts logged.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from connector.errors import PermanentError
+from connector.events import normalise, render
+from connector.learn.corpora import otrf
+from connector.learn.corpora.source import Corpora
+from connector.learn.evaluation.sigma import alarms
+from connector.models.rules.ruleset import RuleSet
+from connector.types import Event, RawEvent, SourceRef
+
+_NOWHERE = SourceRef(siem="corpus", index=otrf.NAME, id="")
+_HOST_FIELDS = ("Hostname", "Computer", "ComputerName", "computer_name", "host")
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A distinct event: its kind, what the model reads, and whether a rule that is an alarm matches it."""
+
+    kind: str
+    text: str
+    alarm: bool
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """One recording. ``attack`` counts events of its process tree, ``background`` all others, by fingerprint and host.
+
+    ``known``: its attack's entry was found, so that what lies outside the tree is background.
+    """
+
+    recording: str
+    site: str
+    known: bool
+    attack: Mapping[str, int]
+    background: Mapping[tuple[str, str], int]
+
+
+class Streams(msgspec.Struct, frozen=True):
+    """All recordings, and their distinct events by fingerprint."""
+
+    texts: Mapping[str, Text]
+    recordings: Sequence[Stream]
+
+    @property
+    def sites(self) -> Mapping[str, str]:
+        """The site of each recording."""
+        return {stream.recording: stream.site for stream in self.recordings}
+
+
+def read(corpora: Corpora, rules: RuleSet) -> Streams:
+    """Every host recording of the OTRF datasets, with the attack trees that the dataset's own recipe found."""
+    survey = otrf.surveyed(corpora)
+    texts = _Texts(rules)
+    found: list[Stream] = []
+    for path, content in corpora.files(otrf.NAME, ".zip", ".tar.gz"):
+        if "/host/" in path:
+            stream = _stream(path, events(path, content), survey, texts)
+            if stream is not None:
+                found.append(stream)
+    return Streams(texts.found, found)
+
+
+def _stream(path: str, raws: Iterator[Mapping[str, Any]], survey: otrf.Survey, texts: _Texts) -> Stream | None:
+    hosts: Counter[str] = Counter()
+    attack: Counter[str] = Counter()
+    background: Counter[tuple[str, str]] = Counter()
+    for number, data in enumerate(raws):
+        try:
+            event = normalise(RawEvent(deployment="corpus", native_id=f"{path}:{number}", ref=_NOWHERE, data=data))
+        except PermanentError:
+            continue
+        host = host_of(data)
+        hosts[host] += 1
+        texts.enter(event)
+        seen = survey.seen.get(event.fingerprint)
+        if seen is not None and path in seen.inside:
+            attack[event.fingerprint] += 1
+        else:
+            background[event.fingerprint, host] += 1
+    return Stream(path, site_of(hosts), path in survey.known, attack, background) if hosts else None
+
+
+class _Texts:
+    """What is found of each distinct event, when it is first seen."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.found: dict[str, Text] = {}
+        self._rules = rules
+
+    def enter(self, event: Event) -> None:
+        if event.fingerprint not in self.found:
+            alarm = alarms(self._rules.match([event])[0])
+            self.found[event.fingerprint] = Text(event.kind, render(event.canonical), alarm)
+
+
+def host_of(data: Mapping[str, Any]) -> str:
+    """What a flat event calls its host, lower case; for splitting and counting alone, no model reads it."""
+    for field in _HOST_FIELDS:
+        value = data.get(field)
+        if isinstance(value, str) and value:
+            return value.lower()
+    return ""
+
+
+def site_of(hosts: Mapping[str, int]) -> str:
+    """The domain that most of a recording's events come from; a host without a domain is a site of its own.
+
+    A host that is named with and without its domain in one recording belongs to the domain.
+    """
+    domains: dict[str, Counter[str]] = defaultdict(Counter)
+    for host, count in hosts.items():
+        name, dot, domain = host.partition(".")
+        domains[name][domain if dot else ""] += count
+    sites: Counter[str] = Counter()
+    for name, found in domains.items():
+        known = [domain for domain, _ in found.most_common() if domain]
+        sites[known[0] if known else name] += sum(found.values())
+    return sites.most_common(1)[0][0]
+
+
+def events(path: str, content: bytes) -> Iterator[Mapping[str, Any]]:
+    """The flat events of one recording in file order; what is no JSON object is passed over."""
+    for body in _members(path, content):
+        for line in body.splitlines():
+            try:
+                event = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if isinstance(event, dict):
+                yield event
+
+
+def _members(path: str, content: bytes) -> Iterator[bytes]:
+    if path.endswith(".zip"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            yield from (archive.read(name) for name in sorted(archive.namelist()) if name.endswith((".json", ".log")))
+        return
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        for member in tar:
+            stream = tar.extractfile(member) if member.isfile() and member.name.endswith(".json") else None
+            if stream is not None:
+                yield stream.read()

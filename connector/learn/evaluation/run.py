@@ -1,0 +1,240 @@
+"""The whole evaluation: which models are fitted, what they are asked, and what is measured of the answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from connector.learn import dataset, dataset_file, held_out
+from connector.learn.corpora import evtx_to_mitre, open_xp_rules
+from connector.learn.corpora.recipes import RECIPES
+from connector.learn.corpora.source import Corpora
+from connector.learn.dataset import Dataset, Row
+from connector.learn.evaluation import (
+    alarms,
+    fitting,
+    folds,
+    lolbas,
+    malice,
+    operating,
+    recordings,
+    samples,
+    shipped,
+    sigma,
+    techniques,
+)
+from connector.learn.evaluation.alarms import Judged
+from connector.learn.evaluation.fitting import Kind, Order, Predicted
+from connector.learn.evaluation.folds import Fit
+from connector.learn.evaluation.points import Point
+from connector.learn.evaluation.recordings import Streams
+from connector.learn.evaluation.result import About, Evaluation, Measured
+from connector.learn.evaluation.targets import FOLDS, HELD_OUT, WITHOUT, Parts, judged
+from connector.learn.training.fit import Recipe
+from connector.models.rules.ruleset import RuleSet
+from connector.models.store import Store
+from connector.types import Event
+
+QUICK = {"wide_epochs": 1.0, "wide_evaluations": 1, "epochs": 0.0}
+KINDS: tuple[Kind, ...] = ("text", "linear")
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to evaluate, on what, and where to. ``rows`` None: the dataset is built from the corpora."""
+
+    corpora: Path
+    store: Path
+    output: Path
+    bundle: str | None = None
+    rows: Path | None = None
+    folds: int = 5
+    quick: bool = False
+    workers: int = 2
+
+
+class _Found:
+    """What was measured so far, by the part of the result that it belongs to."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[Any]] = {name: [] for name in Parts.__struct_fields__}
+        self.parts["separation"] = []
+
+    def add(self, name: str, entries: Iterator[Any] | Sequence[Any]) -> None:
+        self.parts[name].extend(entries)
+
+
+def evaluate(plan: Plan) -> Evaluation:
+    """Runs every suite. Raises ``ConfigError`` for a missing source, a bundle that does not verify, or too few rows."""
+    start = monotonic()
+    bundle = shipped.opened(Store(plan.store), plan.bundle)
+    corpora = Corpora(plan.corpora)
+    rows = _dataset(plan, corpora)
+    recipe = _recipe(bundle.manifest.metrics, quick=plan.quick)
+    _say(start, f"{bundle.manifest.ref} on dataset {rows.facts.digest[:12]}, {len(rows.rows)} rows")
+    rules = sigma.rules(corpora)
+    streams = recordings.read(corpora, rules)
+    _say(start, f"{len(streams.recordings)} recordings, {len(streams.texts)} distinct events")
+    fits = _fits(bundle, rows, streams, plan.folds)
+    lines = list(samples.read(lolbas.samples(corpora.of([lolbas.NAME])), lolbas.NAME, "GPL-3.0"))
+    orders = list(_orders(fits, streams, [row.text for row, _ in lines], recipe))
+    answers = dict(
+        zip(
+            [(order.fit.name, order.kind) for order in orders],
+            fitting.predicted(orders, plan.output / "fitted", plan.workers),
+            strict=True,
+        )
+    )
+    _say(start, "every model is fitted")
+    found = _Found()
+    costs = _held_out(found, bundle, fits[0], answers, lines)
+    _left_out(found, fits, answers, streams)
+    _others(found, fits, answers)
+    _rules(found, rules, corpora, lines, streams)
+    _say(start, "measured")
+    parts = Parts(**{name: found.parts[name] for name in Parts.__struct_fields__})
+    return Evaluation(
+        bundle=bundle.manifest.ref,
+        dataset=rows.facts.digest,
+        recipe=msgspec.to_builtins(recipe),
+        folds=plan.folds,
+        seconds=round(monotonic() - start),
+        rows={fit.name: dict(Counter(row.source for row in fit.test)) for fit in fits},
+        targets=judged(parts),
+        separation=found.parts["separation"],
+        operating_points=costs,
+        leaks=[f"{fit.name}: {leak}" for fit in fits if fit.name != folds.RANDOM for leak in folds.leaks(fit)],
+        **{name: found.parts[name] for name in Parts.__struct_fields__},
+    )
+
+
+def _say(start: float, what: str) -> None:
+    print(f"{monotonic() - start:.0f} s: {what}", flush=True)
+
+
+def _dataset(plan: Plan, corpora: Corpora) -> Dataset:
+    if plan.rows is not None:
+        return dataset_file.read(plan.rows)
+    return dataset.build(corpora, held_out=held_out.scenario())
+
+
+def _recipe(metrics: Mapping[str, Any], *, quick: bool) -> Recipe:
+    """The recipe that made the bundle, or a smaller one."""
+    recipe = msgspec.convert(metrics.get("training", {}).get("recipe", {}), Recipe)
+    return msgspec.structs.replace(recipe, **QUICK) if quick else recipe
+
+
+def _fits(bundle: shipped.Bundle, rows: Dataset, streams: Streams, count: int) -> list[Fit]:
+    """The bundle's own split first, then the folds, one source left out, and random rows."""
+    held = Fit(HELD_OUT, rows.of("train"), rows.of("dev"), rows.of("calibration"), bundle.unseen(rows))
+    parts = folds.by_group(rows.rows, streams.sites, count)
+    return [held, *parts, folds.without(rows.rows, open_xp_rules.NAME), folds.at_random(rows.rows)]
+
+
+def _orders(fits: Sequence[Fit], streams: Streams, lines: Sequence[str], recipe: Recipe) -> Iterator[Order]:
+    """Every model to fit. The bundle's own split needs no text model: the bundle is one."""
+    for fit in fits:
+        texts = lines if fit.name == HELD_OUT else [streams.texts[mark].text for mark in _marks(fit, streams)]
+        for kind in KINDS:
+            if (fit.name, kind) != (HELD_OUT, "text"):
+                yield Order(kind, fit, texts, recipe)
+
+
+def _marks(fit: Fit, streams: Streams) -> list[str]:
+    """The distinct events of a fit's left-out recordings whose attack is known, in a fixed order."""
+    found: set[str] = set()
+    for stream in streams.recordings:
+        if stream.known and stream.site in fit.sites:
+            found.update(stream.attack, (mark for mark, _ in stream.background))
+    return sorted(found)
+
+
+Answers = Mapping[tuple[str, Kind], Predicted]
+"""What each fitted model said of its test rows and of the texts after them, by fit and kind of model."""
+
+
+def _held_out(
+    found: _Found, bundle: shipped.Bundle, fit: Fit, answers: Answers, lines: Sequence[tuple[Row, Event]]
+) -> list[Point]:
+    """The bundle and the baselines on rows that it was not fitted on, and on LOLBAS; the bundle's operating points."""
+    commands = [row for row, _ in lines]
+    spoken = bundle.predicted([row.text for row in (*fit.test, *commands)])
+    models: tuple[tuple[Measured, Predicted], ...] = (("bundle", spoken), ("linear", answers[HELD_OUT, "linear"]))
+    for model, said in models:
+        about, here = About(HELD_OUT, model), said.part(slice(len(fit.test)))
+        _row_measures(found, about, fit.test, here)
+        outside = About(WITHOUT, model)
+        found.add("techniques", techniques.measured(outside, commands, said.names, said.techniques[len(fit.test) :]))
+    names = spoken.names
+    for suite, part in ((HELD_OUT, fit.test), (WITHOUT, commands)):
+        same = techniques.majority(fit.train, names, len(part))
+        found.add("techniques", techniques.measured(About(suite, "majority"), part, names, same))
+    return operating.points(spoken.malicious[: len(fit.test)], fit.test)
+
+
+def _row_measures(found: _Found, about: About, rows: Sequence[Row], said: Predicted) -> None:
+    found.add("techniques", techniques.measured(about, rows, said.names, said.techniques))
+    found.add("separation", malice.separation(about, rows, said))
+    found.add("flagged", malice.flagged(about, rows, said))
+    found.add("stated", malice.stated(about, rows, said))
+    found.add("calibration", malice.reliable(about, rows, said))
+
+
+def _left_out(found: _Found, fits: Sequence[Fit], answers: Answers, streams: Streams) -> None:
+    """Every left-out group once, by the model that never saw it; thresholds are each fold's own."""
+    parts = [fit for fit in fits if fit.name.startswith("fold ")]
+    rows = [row for fit in parts for row in fit.test]
+    for kind in KINDS:
+        said = [answers[fit.name, kind].part(slice(len(fit.test))) for fit in parts]
+        _row_measures(found, About(FOLDS, kind), rows, fitting.joined(said))
+        streamed = [one for fit in parts for one in _judged(fit, answers[fit.name, kind], streams)]
+        _stream_measures(found, About(FOLDS, kind), streamed)
+    names = sorted({name for fit in parts for name in answers[fit.name, "text"].names})
+    same = np.concatenate([techniques.majority(fit.train, names, len(fit.test)) for fit in parts])
+    found.add("techniques", techniques.measured(About(FOLDS, "majority"), rows, names, same))
+
+
+def _judged(fit: Fit, said: Predicted, streams: Streams) -> Iterator[Judged]:
+    marks = _marks(fit, streams)
+    over = {
+        level: frozenset(mark for mark, reached in zip(marks, rows[len(fit.test) :], strict=True) if reached)
+        for level, rows in said.over.items()
+    }
+    trained = frozenset(row.fingerprint for row in (*fit.train, *fit.dev, *fit.calibration))
+    for stream in streams.recordings:
+        if stream.known and stream.site in fit.sites:
+            yield Judged(stream, trained, over)
+
+
+def _stream_measures(found: _Found, about: About, streamed: Sequence[Judged]) -> None:
+    found.add("background", alarms.background(about, streamed))
+    found.add("recordings", [alarms.recordings(about, streamed)])
+
+
+def _others(found: _Found, fits: Sequence[Fit], answers: Answers) -> None:
+    """One source left out, and the optimistic split."""
+    for fit in fits[-2:]:
+        suite = fit.name if fit.name == folds.RANDOM else WITHOUT
+        for kind in KINDS:
+            _row_measures(found, About(suite, kind), fit.test, answers[fit.name, kind])
+
+
+def _rules(
+    found: _Found, rules: RuleSet, corpora: Corpora, lines: Sequence[tuple[Row, Event]], streams: Streams
+) -> None:
+    """Sigma's rules on the events that are no rule's own pattern, and on the streams."""
+    sets: dict[str, Sequence[tuple[Row, Event]]] = {WITHOUT: lines}
+    for name, suite in ((open_xp_rules.NAME, WITHOUT), (evtx_to_mitre.NAME, FOLDS)):
+        read = samples.read(RECIPES[name](corpora), name, corpora.sources[name].licence)
+        sets[suite] = [*sets.get(suite, ()), *read]
+    for suite, pairs in sets.items():
+        names, scores = sigma.said(rules.match([event for _, event in pairs]))
+        found.add("techniques", techniques.measured(About(suite, "rules"), [row for row, _ in pairs], names, scores))
+    fired = frozenset(mark for mark, text in streams.texts.items() if text.alarm)
+    streamed = [Judged(stream, frozenset(), {alarms.STRICT: fired}) for stream in streams.recordings if stream.known]
+    _stream_measures(found, About(FOLDS, "rules"), streamed)
