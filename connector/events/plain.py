@@ -67,11 +67,12 @@ _LOOKALIKES: Final = {
 
 _CARETED = re.compile(r"[a-z]\^{1,4}[a-z]")
 _CARET = re.compile(r"\^(?![|&<>^()]|$)")
-_SPLIT = re.compile(r"""(?<=[a-z0-9])(?:""|'')+(?=[a-z0-9.])|(?<=[a-z])(["'])[a-z0-9]{1,16}\1(?=[a-z])""")
+_SPLIT = re.compile(r"""(?<=[a-z0-9])(?:""|'')+(?=[a-z0-9.])|(?<=[a-z.\-])(["'])[a-z0-9]{1,16}\1(?=[a-z])""")
 _MAY_SPLIT = re.compile(r"""["'](?:(?<=[a-z0-9].)["'a-z0-9]|[a-z]{1,16}["'][a-z])""")
 _QUOTED_WORD = re.compile(r"""(?:(?<=[\s(&|;\\/@])|^)[a-z0-9_.\-"']{4,128}""")
 _SPLIT_FIRST = re.compile(r"""(["'])[a-z]{1,16}\1[a-z]""")
 _SPLIT_LAST = re.compile(r"""[a-z]{2,}(["'])[a-z0-9]{1,16}\1\Z""")
+_RUNS: Final = ("/c ", "/k ", "-c ", "-command ")
 _PAIR = re.compile(r"""(["'])([^"']*+)\1""")
 _VARIABLE = re.compile(r"(%%?|!)([a-z0-9_()]{2,32}+)(?::~(-?[0-9]{1,3})(?:,(-?[0-9]{1,3}))?)?\1")
 _TELLING: Final = frozenset({"comspec"})
@@ -146,6 +147,9 @@ def _unix(text: str) -> str:
 def _joined(match: re.Match[str]) -> str:
     """A word without the quotes inside it; one that is only quoted, or an option with a quoted value, as it is."""
     word = match[0]
+    if word[0] == '"' and word.count('"') % 2 and match.string.endswith(_RUNS, 0, match.start()):
+        rest = word[1:]  # what opens here is the whole command, and ends with it
+        return word[0] + (_PAIR.sub(r"\2", rest) if _SPLIT.search(rest) else rest)
     if word[0] in "\"'":
         split = _SPLIT_FIRST.match(word)
     else:

@@ -33,7 +33,7 @@ _LONGEST: Final = 512
 _TICK = re.compile(r"(?<=[a-z.\-])`(?=[a-z.\-])")
 _TICKED_ESCAPES: Final = frozenset("0abfnrtv")
 _CODE = r"\[char\]\s?(?:0x[0-9a-f]{1,4}|[0-9]{1,3})(?![0-9a-z])"
-_LITERAL = r"'[^'`$]{0,256}'|\"[^\"`$]{0,256}\""
+_LITERAL = r"'[^'`$]{0,256}'|\"[^\"'`$()]{0,256}\""
 _LETTER = r"\$(?:env:)?[a-z]{2,16}\[-?[0-9]{1,2}\]"
 _WHOLE = r"\$env:[a-z]{2,16}(?![\[\w:(])"
 _PIECE = rf"(?>{_LITERAL}|\(\s?{_CODE}\s?\)|{_CODE}|{_LETTER}|{_WHOLE})"
@@ -52,8 +52,8 @@ _FORMAT = re.compile(
 )
 _HOLE = re.compile(r"\{([0-9]{1,2})\}")
 _STRING = re.compile(_LITERAL)
-_PARENTHESES = re.compile(r"(?<![\w\])])\(\s?('[a-z0-9.\-]{1,128}')\s?\)")
-_CALLED = re.compile(r"(?:(?<=[\s;{(|=])|^)[&.]\s?'([a-z][a-z0-9.\-]{1,64})'")
+_PARENTHESES = re.compile(r"(?<![\w\])])\(\s?('[^'()]{1,256}')\s?\)")
+_CALLED = re.compile(r"(?:(?<=[\s;{(|=\"])|^)[&.]\s?'([a-z][a-z0-9.\-]{1,64})'")
 _MEMBER = re.compile(r"(?<=[\w)\]])(\.|::)\s?['\"]([a-z]{2,64})['\"](?=\s?[(.;)]|$)")
 _ENVIRONMENT = re.compile(r"\$(?:env:([a-z0-9]{2,32}+)|\{env:([a-z0-9()]{2,32})\})(?![\[\w])")
 
