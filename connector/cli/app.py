@@ -14,6 +14,7 @@ from connector.cli import (
     config,
     coverage,
     daemon,
+    dataset,
     demo,
     elastic,
     evaluate,
@@ -73,6 +74,7 @@ app.command("silences")(silences.silences)
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(elastic.app, name="elastic")
 app.add_typer(model.app, name="model")
 app.add_typer(playbook.app, name="playbook")

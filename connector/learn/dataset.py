@@ -22,7 +22,7 @@ from connector.learn.corpora.sample import Basis, Sample
 from connector.learn.corpora.source import Corpora, Recipe, Source
 from connector.learn.levelling import Shape, levelled
 from connector.learn.near_duplicates import clusters
-from connector.learn.scrub import leaks, scrub
+from connector.learn.scrub import leaks, names, scrub, unnamed
 from connector.types import Event, Pairs, RawEvent, SourceRef
 
 PER_GROUP_AND_KIND = 25
@@ -70,6 +70,9 @@ TELLING: frozenset[str] = frozenset(
     {"process.command_line", "powershell.script_block_text", "registry.path", "file.path"}
 )
 """Fields without which an event does not show the behaviour that its label names."""
+
+LONG_NAME = 6
+"""Letters from which a host's or domain's name is looked for inside other words too."""
 
 RECORDED: frozenset[Basis] = frozenset(
     {"process-tree", "rule-match", "recurring", "outside-tree", "file-name", "ordinary-log"}
@@ -119,7 +122,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     levelled: int = 0
     """Rows that lost a field, so that which fields are there does not tell the class."""
     entries: Mapping[str, str] = {}
-    """By recording, the entry of its attack's process tree, or why there is none."""
+    """By recording, the line of the first process of its attack's tree."""
+    no_entry: Mapping[str, str] = {}
+    """By recording that has no such line, why not."""
+    renamed: int = 0
+    """Texts that named the host, the domain or a user of the recording, which a neutral word replaced."""
+    names: int = 0
+    """Texts that still hold the name of a recorded host or domain."""
     verified: Mapping[str, str] = {}
     """SHA-256 by source of the archives that rows were read from; a source read from an unpacked tree is not here."""
 
@@ -147,12 +156,12 @@ def build(
 
     Events whose fingerprint is in ``held_out`` never become rows. Raises ``ConfigError`` where a source is missing.
     """
-    names = _names(corpora, only, recipes)
-    corpora = corpora.of(names)
+    wanted = _names(corpora, only, recipes)
+    corpora = corpora.of(wanted)
     tally = _Tally()
     merged: dict[str, _Read] = {}
     taken: Counter[tuple[str, str, str]] = Counter()
-    for name in names:
+    for name in wanted:
         for sample in recipes[name](corpora):
             if sample.author:
                 tally.authors.setdefault(name, set()).add(sample.author)
@@ -169,16 +178,20 @@ def build(
             elif row.basis in UNCAPPED or taken[name, row.group, row.kind] < PER_GROUP_AND_KIND:
                 taken[name, row.group, row.kind] += 1
                 merged[row.fingerprint] = read
-    rows = _apart(sorted(_level(merged.values(), tally), key=_place), tally.dropped)
-    entries = otrf.surveyed(corpora).entries if recipes.get(otrf.NAME) is otrf.samples and otrf.NAME in names else {}
-    return Dataset(rows, _facts(rows, seed, tally, entries, corpora.verified))
+    rows = _apart(sorted(_level(list(merged.values()), tally), key=_place), tally.dropped)
+    facts = _facts(rows, seed, tally, corpora.verified)
+    if recipes.get(otrf.NAME) is otrf.samples and otrf.NAME in wanted:
+        survey = otrf.surveyed(corpora)
+        facts = msgspec.structs.replace(facts, entries=survey.entries, no_entry=survey.reasons)
+    return Dataset(rows, facts)
 
 
 class _Read(msgspec.Struct, frozen=True):
-    """A row and the canonical form that its text is rendered from."""
+    """A row, the canonical form that its text is rendered from, and the names of the recorded host, domain and users."""
 
     row: Row
     pairs: Pairs
+    names: Mapping[str, str]
 
 
 class _Tally(msgspec.Struct):
@@ -187,32 +200,35 @@ class _Tally(msgspec.Struct):
     dropped: Counter[str] = msgspec.field(default_factory=Counter)
     authors: dict[str, set[str]] = msgspec.field(default_factory=dict)
     levelled: int = 0
+    renamed: int = 0
+    places: set[str] = msgspec.field(default_factory=set)
 
 
 def _place(row: Row) -> tuple[str, str, str, str]:
     return row.source, row.group, row.record, row.fingerprint
 
 
-def _level(reads: Iterable[_Read], tally: _Tally) -> Iterator[Row]:
-    """The rows, without the fields that would tell the class. What lost its own telling field says no technique any more."""
-    reads = list(reads)
+def _level(reads: Sequence[_Read], tally: _Tally) -> Iterator[Row]:
+    """The rows, without the fields that would tell the class, and without the names of recorded hosts and people.
+
+    What lost the field that shows its behaviour says no technique any more.
+    """
     lost = levelled(
         Shape(read.row.fingerprint, read.row.kind, read.row.malicious, read.row.fields)
         for read in reads
         if read.row.malicious is not None
     )
     tally.levelled = len(lost)
+    places = {name: word for read in reads for name, word in read.names.items() if word != "user"}
+    tally.places = {name for name in places if len(name) >= LONG_NAME}
     for read in reads:
-        row, gone = read.row, lost.get(read.row.fingerprint)
-        if gone is None:
-            yield row
-            continue
+        row, gone = read.row, lost.get(read.row.fingerprint, frozenset())
         pairs = tuple(pair for pair in read.pairs if pair[0] not in gone)
+        told = render(pairs) if gone else row.text
+        text = unnamed(told, {**places, **read.names}) if row.basis in RECORDED else told
+        tally.renamed += text != told
         yield msgspec.structs.replace(
-            row,
-            text=render(pairs),
-            fields=_fields(pairs),
-            techniques=() if gone & TELLING else row.techniques,
+            row, text=text, fields=_fields(pairs), techniques=() if gone & TELLING else row.techniques
         )
 
 
@@ -290,7 +306,7 @@ def _read(sample: Sample, source: Source, seed: int, dropped: Counter[str]) -> _
         host=_pseudonym(event) if sample.basis in RECORDED else "",
         fields=_fields(event.canonical),
     )
-    return _Read(row, event.canonical)
+    return _Read(row, event.canonical, names(event) if sample.basis in RECORDED else {})
 
 
 def _fields(pairs: Pairs) -> tuple[str, ...]:
@@ -353,9 +369,7 @@ def digest_of(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
-def _facts(
-    rows: Sequence[Row], seed: int, tally: _Tally, entries: Mapping[str, str], verified: Mapping[str, str]
-) -> Facts:
+def _facts(rows: Sequence[Row], seed: int, tally: _Tally, verified: Mapping[str, str]) -> Facts:
     return Facts(
         digest=digest_of(rows),
         seed=seed,
@@ -368,6 +382,7 @@ def _facts(
         dropped=dict(sorted(tally.dropped.items())),
         authors={name: tuple(sorted(found)) for name, found in tally.authors.items()},
         levelled=tally.levelled,
-        entries=dict(sorted(entries.items())),
+        renamed=tally.renamed,
+        names=sum(any(name in row.text for name in tally.places) for row in rows),
         verified=dict(sorted(verified.items())),
     )

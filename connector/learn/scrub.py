@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from connector.types import Json
+from connector.types import Event, Json
 
 _ID = re.compile(
     r"(?i:(?<![a-z0-9])t1\d{3}(?:[._]\d{3})?(?![0-9]))"
@@ -13,6 +14,40 @@ _ID = re.compile(
 )
 _COLLECTION = re.compile(r"(?i)atomic[-_ ]?red[-_ ]?team|redcanaryco?|atomicsfolder|invoke-atomic\w*")
 _NEUTRAL = "item"
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_$-]*")
+_LEAST = 4
+_EVERYWHERE = frozenset(
+    [
+        "system",
+        "admin",
+        "administrator",
+        "administrators",
+        "user",
+        "users",
+        "guest",
+        "root",
+        "service",
+        "localhost",
+        "local",
+        "network",
+        "default",
+        "public",
+        "anonymous",
+        "server",
+        "client",
+        "domain",
+        "host",
+        "test",
+        "workgroup",
+        "none",
+        "null",
+        "krbtgt",
+    ]
+)
+"""Words that name an account or a host on every site."""
+
+_PLACES = (("host", "name"), ("user", "name"), ("user", "target", "name"))
+_ACCOUNTS = ("SubjectUserName", "TargetUserName", "User", "AccountName", "Hostname")
 
 
 def scrub(value: Json) -> Json:
@@ -29,3 +64,37 @@ def scrub(value: Json) -> Json:
 def leaks(text: str) -> bool:
     """Whether a text still names a technique by id."""
     return _ID.search(text) is not None
+
+
+def names(event: Event) -> dict[str, str]:
+    """What an event calls its host, its domain and its people, lower case, and the neutral word for each."""
+    found: dict[str, str] = {}
+    for path in _PLACES:
+        node: Json = event.ecs
+        for key in path:
+            node = node.get(key) if isinstance(node, dict) else None
+        _note(found, node, path[0])
+    winlog = event.ecs.get("winlog")
+    if isinstance(winlog, dict):
+        _note(found, winlog.get("computer_name"), "host")
+        data = winlog.get("event_data")
+        for field in _ACCOUNTS if isinstance(data, dict) else ():
+            _note(found, data.get(field), "host" if field == "Hostname" else "user")
+    return found
+
+
+def _note(found: dict[str, str], value: Json, word: str) -> None:
+    if not isinstance(value, str):
+        return
+    whole = value.rpartition("\\")[2].lower()
+    name, _, domain = whole.partition(".") if word == "host" else (whole, "", "")
+    for part, meaning in ((name, word), (name.removesuffix("$"), word), (domain.partition(".")[0], "domain")):
+        if len(part) >= _LEAST and part not in _EVERYWHERE and _NAME.fullmatch(part) and not part.isdigit():
+            found.setdefault(part, meaning)
+
+
+def unnamed(text: str, known: Mapping[str, str]) -> str:
+    """The text with each of the known names replaced by its neutral word."""
+    if not any(name in text for name in known):
+        return text
+    return _NAME.sub(lambda match: known.get(match[0], match[0]), text)

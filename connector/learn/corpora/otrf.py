@@ -54,7 +54,9 @@ class Survey(msgspec.Struct, frozen=True):
     known: frozenset[str]
     seen: Mapping[str, Seen]
     entries: Mapping[str, str]
-    """By recording, what the rule of process_tree found: the entry's line, or why there is none."""
+    """The line of the attack's first process by recording, where the rule of process_tree finds one."""
+    reasons: Mapping[str, str]
+    """Why there is none, by recording, for the others."""
 
 
 def samples(corpora: Corpora) -> Iterator[Sample]:
@@ -88,15 +90,20 @@ def surveyed(corpora: Corpora) -> Survey:
     """Reads every host recording; kept for the recipes that need it again."""
     techniques, views = _metadata(corpora)
     entries: dict[str, str] = {}
-    known: set[str] = set()
+    reasons: dict[str, str] = {}
     seen: dict[str, Seen] = {}
     for path, content in corpora.files(NAME, ".zip", ".tar.gz"):
         if "/host/" in path:
             view = views.get(path.rsplit("/", 1)[-1], "")
-            tree, entries[path] = _read(path, _events(path, content), view, seen)
+            events = _events(path, content)
+            starts = [event for event in events if event.get("EventID") == 1 and "ProcessGuid" in event]
+            tree = attack(starts, view)
+            _enter(path, events, tree, seen)
             if tree.guids:
-                known.add(path)
-    return Survey(techniques, frozenset(known), seen, entries)
+                entries[path] = tree.entry
+            else:
+                reasons[path] = no_entry(starts, view)
+    return Survey(techniques, frozenset(entries), seen, entries, reasons)
 
 
 def _metadata(corpora: Corpora) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
@@ -143,10 +150,7 @@ def _members(path: str, content: bytes) -> Iterator[bytes]:
                 yield stream.read()
 
 
-def _read(group: str, events: list[Mapping[str, Any]], view: str, seen: dict[str, Seen]) -> tuple[Recording, str]:
-    """Enters one recording; its attack's tree, and the entry's line or why there is none."""
-    starts = [event for event in events if event.get("EventID") == 1 and "ProcessGuid" in event]
-    tree = attack(starts, view)
+def _enter(group: str, events: list[Mapping[str, Any]], tree: Recording, seen: dict[str, Seen]) -> None:
     for number, data in enumerate(events):
         try:
             event = normalise(RawEvent(deployment="corpus", native_id=f"{group}:{number}", ref=_NOWHERE, data=data))
@@ -156,7 +160,6 @@ def _read(group: str, events: list[Mapping[str, Any]], view: str, seen: dict[str
         if row is None:
             row = seen[event.fingerprint] = Seen(data, event.kind, group, set(), set())
         _place(row, tree, data, group)
-    return tree, tree.entry or no_entry(starts, view)
 
 
 def _place(row: Seen, tree: Recording, data: Mapping[str, Any], group: str) -> None:

@@ -84,26 +84,25 @@ def samples(corpora: Corpora) -> Iterator[Sample]:
 
 def event(path: str, found: Pattern, bases: Bases, draw: Random) -> Document | None:
     """An event that the search would find; None for sources that are not generated."""
-    reads = found.reads
-    for macro, log in _CLOUDS.items():
-        if macro in reads.split():
-            cloud = {name: assembled(pieces, draw) for name, pieces in found.wanted.items() if name not in _UNREAD}
-            return cloud_events.overlaid(log, cloud, bases.clouds.get(log, ()), draw) if cloud else None
+    log = next((log for macro, log in _CLOUDS.items() if macro in found.reads.split()), None)
+    if log is not None:
+        cloud = {name: assembled(pieces, draw) for name, pieces in found.wanted.items() if name not in _UNREAD}
+        return cloud_events.overlaid(log, cloud, bases.clouds.get(log, ()), draw) if cloud else None
     values = {name: assembled(pieces, draw) for name, pieces in _renamed(found.wanted).items()}
-    if not values:
-        return None
-    node = reads.rpartition(".")[2]
-    if node == "Processes":
-        linux = path.rpartition("/")[2].startswith(_LINUX)
-        return pattern_events.linux_process(values, draw) if linux else pattern_events.process(values, draw)
-    code = _code(found.wanted)
-    if "powershell" in reads and "ScriptBlockText" in values:
-        return wrap.script_block(values["ScriptBlockText"], draw)
-    if "wineventlog_system" in reads and code == "7045":
-        return pattern_events.service_installed(values, draw)
-    if "sysmon" in reads and code == "1":
+    return _host_event(path, found, values, bases, draw) if values else None
+
+
+def _host_event(path: str, found: Pattern, values: dict[str, str], bases: Bases, draw: Random) -> Document | None:
+    node, code = found.reads.rpartition(".")[2], _code(found.wanted)
+    if node == "Processes" and path.rpartition("/")[2].startswith(_LINUX):
+        return pattern_events.linux_process(values, draw)
+    if node == "Processes" or ("sysmon" in found.reads and code == "1"):
         return pattern_events.process(values, draw)
-    sysmon = "sysmon" in reads or node in _NODES
+    if "powershell" in found.reads and "ScriptBlockText" in values:
+        return wrap.script_block(values["ScriptBlockText"], draw)
+    if "wineventlog_system" in found.reads and code == "7045":
+        return pattern_events.service_installed(values, draw)
+    sysmon = "sysmon" in found.reads or node in _NODES
     kind = _NODES.get(node) or f"{'sysmon' if sysmon else 'security'}-{code}"
     return pattern_events.overlaid(kind, pattern_events.sysmon_values(values) if sysmon else values, bases.hosts, draw)
 
