@@ -1,7 +1,8 @@
 """Which rows a model is fitted on and which it is then tried on: whole files, recordings and hosts are left out, never rows.
 
-Recordings are left out by site: all that share a domain or a lone host go together. Sources that are mostly harmless are
-left out by file, page and package. Sources that give techniques alone (commands, rules) stay in training.
+Recordings are left out by site: all that share a domain or a lone host go together. Sources that are largely harmless are
+left out by file, page and package. Sources that give techniques alone (commands, rules) stay in training, but for rows that
+nearly repeat a row that is left out.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn.corpora import evtx_to_mitre, otrf
+from connector.learn.corpora.sample import Basis
 from connector.learn.dataset import Row
 from connector.learn.evaluation.truth import group_of
 
 RANDOM, RANDOM_SHARE = "random rows", 0.2
 """The optimistic split: rows of one file on both sides. Shown beside the honest one, never instead of it."""
+
+BACKGROUND: frozenset[Basis] = frozenset({"recurring", "outside-tree", "ordinary-log"})
+"""What every host of an operating system logs alike. Near copies of it stay; exact ones are told apart where it counts."""
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -55,15 +60,16 @@ def without(rows: Sequence[Row], source: str) -> Fit:
 
 def at_random(rows: Sequence[Row]) -> Fit:
     """A fifth of the rows drawn one by one."""
-    return _fit(RANDOM, rows, [_draw("row", row.fingerprint) < RANDOM_SHARE for row in rows])
+    return _fit(RANDOM, rows, [_draw("row", row.fingerprint) < RANDOM_SHARE for row in rows], apart=False)
 
 
 def harmless(rows: Iterable[Row]) -> frozenset[str]:
-    """The sources most of whose rows are benign."""
-    benign: Counter[str] = Counter()
+    """The sources of whose rows at least every third is benign."""
+    benign, every = Counter[str](), Counter[str]()
     for row in rows:
-        benign[row.source] += 1 if row.malicious is False else -1
-    return frozenset(source for source, balance in benign.items() if balance > 0)
+        benign[row.source] += row.malicious is False
+        every[row.source] += 1
+    return frozenset(source for source, count in every.items() if 3 * benign[source] >= count)
 
 
 def dealt(units: Mapping[tuple[str, str], int], count: int) -> dict[tuple[str, str], int]:
@@ -82,22 +88,44 @@ def dealt(units: Mapping[tuple[str, str], int], count: int) -> dict[tuple[str, s
 
 
 def leaks(fit: Fit) -> list[str]:
-    """Groups that stand on both sides of a fit, and test rows whose very event was trained on; empty where it is honest."""
+    """Groups, events and near copies that stand on both sides of a fit; empty where it is honest."""
     seen = [*fit.train, *fit.dev, *fit.calibration]
-    groups, prints = {group_of(row) for row in seen}, {row.fingerprint for row in seen}
-    shared = sorted({group_of(row) for row in fit.test} & groups)
-    copies = sum(row.fingerprint in prints for row in fit.test)
+    shared = sorted({group_of(row) for row in fit.test} & {group_of(row) for row in seen})
     found = [f"group {source}:{group} is in two splits" for source, group in shared]
-    return [*found, f"{copies} rows are in two splits"] if copies else found
+    prints, copies = {row.fingerprint for row in seen}, _copies(seen)
+    for what, count in (
+        ("rows", sum(row.fingerprint in prints for row in fit.test)),
+        ("near copies", len(_copies(fit.test) & copies)),
+    ):
+        if count:
+            found.append(f"{count} {what} are in two splits")
+    return found
+
+
+def _copies(rows: Iterable[Row]) -> set[str]:
+    return {row.cluster for row in rows if row.cluster and row.basis not in BACKGROUND}
 
 
 def _unit(row: Row, sites: Mapping[str, str]) -> tuple[str, str]:
     return row.source, sites.get(row.group, row.group) if row.source == otrf.NAME else row.group
 
 
-def _fit(name: str, rows: Sequence[Row], left_out: Sequence[bool], sites: frozenset[str] = frozenset()) -> Fit:
+def _fit(
+    name: str,
+    rows: Sequence[Row],
+    left_out: Sequence[bool],
+    sites: frozenset[str] = frozenset(),
+    *,
+    apart: bool = True,
+) -> Fit:
+    """The fit; ``apart``: without rows that nearly repeat one that is left out."""
     test = [row for row, out in zip(rows, left_out, strict=True) if out]
-    kept = [row for row, out in zip(rows, left_out, strict=True) if not out]
+    near = _copies(test) if apart else set()
+    kept = [
+        row
+        for row, out in zip(rows, left_out, strict=True)
+        if not out and (row.cluster not in near or row.basis in BACKGROUND)
+    ]
     train, dev, calibration = ([row for row in kept if row.split == split] for split in ("train", "dev", "calibration"))
     return Fit(name, train, dev, calibration, test, sites)
 

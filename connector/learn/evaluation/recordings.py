@@ -23,7 +23,6 @@ from connector.models.rules.ruleset import RuleSet
 from connector.types import Event, RawEvent, SourceRef
 
 _NOWHERE = SourceRef(siem="corpus", index=otrf.NAME, id="")
-_HOST_FIELDS = ("Hostname", "Computer", "ComputerName", "computer_name", "host")
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -63,33 +62,45 @@ def read(corpora: Corpora, rules: RuleSet) -> Streams:
     """Every host recording of the OTRF datasets, with the attack trees that the dataset's own recipe found."""
     survey = otrf.surveyed(corpora)
     texts = _Texts(rules)
-    found: list[Stream] = []
+    found: dict[str, _Counted] = {}
     for path, content in corpora.files(otrf.NAME, ".zip", ".tar.gz"):
         if "/host/" in path:
-            stream = _stream(path, events(path, content), survey, texts)
-            if stream is not None:
-                found.append(stream)
-    return Streams(texts.found, found)
+            found[path] = _counted(path, events(path, content), survey, texts)
+    sites = sites_of({path: counted.hosts for path, counted in found.items()})
+    return Streams(
+        texts.found,
+        [
+            Stream(path, sites[path], path in survey.known, counted.attack, counted.background)
+            for path, counted in found.items()
+            if path in sites
+        ],
+    )
 
 
-def _stream(path: str, raws: Iterator[Mapping[str, Any]], survey: otrf.Survey, texts: _Texts) -> Stream | None:
-    hosts: Counter[str] = Counter()
-    attack: Counter[str] = Counter()
-    background: Counter[tuple[str, str]] = Counter()
+class _Counted(msgspec.Struct):
+    """What is counted in one recording."""
+
+    hosts: Counter[str] = msgspec.field(default_factory=Counter)
+    attack: Counter[str] = msgspec.field(default_factory=Counter)
+    background: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+
+
+def _counted(path: str, raws: Iterator[Mapping[str, Any]], survey: otrf.Survey, texts: _Texts) -> _Counted:
+    counted = _Counted()
     for number, data in enumerate(raws):
         try:
             event = normalise(RawEvent(deployment="corpus", native_id=f"{path}:{number}", ref=_NOWHERE, data=data))
         except PermanentError:
             continue
-        host = host_of(data)
-        hosts[host] += 1
+        host = host_of(event)
+        counted.hosts[host] += 1
         texts.enter(event)
         seen = survey.seen.get(event.fingerprint)
         if seen is not None and path in seen.inside:
-            attack[event.fingerprint] += 1
+            counted.attack[event.fingerprint] += 1
         else:
-            background[event.fingerprint, host] += 1
-    return Stream(path, site_of(hosts), path in survey.known, attack, background) if hosts else None
+            counted.background[event.fingerprint, host] += 1
+    return counted
 
 
 class _Texts:
@@ -105,29 +116,33 @@ class _Texts:
             self.found[event.fingerprint] = Text(event.kind, render(event.canonical), alarm)
 
 
-def host_of(data: Mapping[str, Any]) -> str:
-    """What a flat event calls its host, lower case; for splitting and counting alone, no model reads it."""
-    for field in _HOST_FIELDS:
-        value = data.get(field)
-        if isinstance(value, str) and value:
-            return value.lower()
-    return ""
+def host_of(event: Event) -> str:
+    """What an event calls its host, lower case; for splitting and counting alone, no model reads it."""
+    host = event.ecs.get("host")
+    name = host.get("name") if isinstance(host, dict) else None
+    return name.lower() if isinstance(name, str) else ""
 
 
-def site_of(hosts: Mapping[str, int]) -> str:
-    """The domain that most of a recording's events come from; a host without a domain is a site of its own.
+def sites_of(hosts: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """The site of each recording: the domain that most of its events come from; a host without one is its own site.
 
-    A host that is named with and without its domain in one recording belongs to the domain.
+    ``hosts`` counts events by recording and host. A name without a domain is the host that has it elsewhere.
     """
     domains: dict[str, Counter[str]] = defaultdict(Counter)
-    for host, count in hosts.items():
-        name, dot, domain = host.partition(".")
-        domains[name][domain if dot else ""] += count
-    sites: Counter[str] = Counter()
-    for name, found in domains.items():
-        known = [domain for domain, _ in found.most_common() if domain]
-        sites[known[0] if known else name] += sum(found.values())
-    return sites.most_common(1)[0][0]
+    for found in hosts.values():
+        for host, count in found.items():
+            name, dot, domain = host.partition(".")
+            if dot:
+                domains[name][domain] += count
+    sites = {}
+    for recording, found in hosts.items():
+        weight: Counter[str] = Counter()
+        for host, count in found.items():
+            name, dot, domain = host.partition(".")
+            weight[domain if dot else domains[name].most_common(1)[0][0] if name in domains else name] += count
+        if weight:
+            sites[recording] = weight.most_common(1)[0][0]
+    return sites
 
 
 def events(path: str, content: bytes) -> Iterator[Mapping[str, Any]]:

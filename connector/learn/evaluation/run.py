@@ -80,7 +80,8 @@ def evaluate(plan: Plan) -> Evaluation:
     rules = sigma.rules(corpora)
     streams = recordings.read(corpora, rules)
     _say(start, f"{len(streams.recordings)} recordings, {len(streams.texts)} distinct events")
-    fits = _fits(bundle, rows, streams, plan.folds)
+    logged = {name: list(_logged(name, corpora)) for name in (open_xp_rules.NAME, evtx_to_mitre.NAME)}
+    fits = [_as_served(fit, logged, streams) for fit in _fits(bundle, rows, streams, plan.folds)]
     lines = list(samples.read(lolbas.samples(corpora.of([lolbas.NAME])), lolbas.NAME, "GPL-3.0"))
     orders = list(_orders(fits, streams, [row.text for row, _ in lines], recipe))
     answers = dict(
@@ -95,7 +96,9 @@ def evaluate(plan: Plan) -> Evaluation:
     costs = _held_out(found, bundle, fits[0], answers, lines)
     _left_out(found, fits, answers, streams)
     _others(found, fits, answers)
-    _rules(found, rules, corpora, lines, streams)
+    tested = {row.fingerprint for fit in fits for row in fit.test}
+    same = {name: [pair for pair in pairs if pair[0].fingerprint in tested] for name, pairs in logged.items()}
+    _rules(found, rules, {lolbas.NAME: lines, **same}, streams)
     _say(start, "measured")
     parts = Parts(**{name: found.parts[name] for name in Parts.__struct_fields__})
     return Evaluation(
@@ -134,6 +137,22 @@ def _fits(bundle: shipped.Bundle, rows: Dataset, streams: Streams, count: int) -
     held = Fit(HELD_OUT, rows.of("train"), rows.of("dev"), rows.of("calibration"), bundle.unseen(rows))
     parts = folds.by_group(rows.rows, streams.sites, count)
     return [held, *parts, folds.without(rows.rows, open_xp_rules.NAME), folds.at_random(rows.rows)]
+
+
+Logged = Mapping[str, Sequence[tuple[Row, Event]]]
+"""Rows with their whole events, by source."""
+
+
+def _logged(name: str, corpora: Corpora) -> Iterator[tuple[Row, Event]]:
+    return samples.read(RECIPES[name](corpora), name, corpora.sources[name].licence)
+
+
+def _as_served(fit: Fit, logged: Logged, streams: Streams) -> Fit:
+    """The fit, tried on the whole text of each logged event: training rows lose fields and names, served events do not."""
+    whole = {row.fingerprint: row.text for pairs in logged.values() for row, _ in pairs}
+    whole.update((mark, text.text) for mark, text in streams.texts.items())
+    test = [msgspec.structs.replace(row, text=whole.get(row.fingerprint, row.text)) for row in fit.test]
+    return msgspec.structs.replace(fit, test=test)
 
 
 def _orders(fits: Sequence[Fit], streams: Streams, lines: Sequence[str], recipe: Recipe) -> Iterator[Order]:
@@ -224,17 +243,12 @@ def _others(found: _Found, fits: Sequence[Fit], answers: Answers) -> None:
             _row_measures(found, About(suite, kind), fit.test, answers[fit.name, kind])
 
 
-def _rules(
-    found: _Found, rules: RuleSet, corpora: Corpora, lines: Sequence[tuple[Row, Event]], streams: Streams
-) -> None:
+def _rules(found: _Found, rules: RuleSet, logged: Logged, streams: Streams) -> None:
     """Sigma's rules on the events that are no rule's own pattern, and on the streams."""
-    sets: dict[str, Sequence[tuple[Row, Event]]] = {WITHOUT: lines}
-    for name, suite in ((open_xp_rules.NAME, WITHOUT), (evtx_to_mitre.NAME, FOLDS)):
-        read = samples.read(RECIPES[name](corpora), name, corpora.sources[name].licence)
-        sets[suite] = [*sets.get(suite, ()), *read]
-    for suite, pairs in sets.items():
+    for name, pairs in logged.items():
         names, scores = sigma.said(rules.match([event for _, event in pairs]))
-        found.add("techniques", techniques.measured(About(suite, "rules"), [row for row, _ in pairs], names, scores))
+        about = About(FOLDS if name == evtx_to_mitre.NAME else WITHOUT, "rules")
+        found.add("techniques", techniques.measured(about, [row for row, _ in pairs], names, scores))
     fired = frozenset(mark for mark, text in streams.texts.items() if text.alarm)
     streamed = [Judged(stream, frozenset(), {alarms.STRICT: fired}) for stream in streams.recordings if stream.known]
     _stream_measures(found, About(FOLDS, "rules"), streamed)

@@ -18,10 +18,12 @@ from connector.learn.evaluation.result import (
     Target,
     Techniques,
 )
-from connector.learn.training.calibrate import ADMINISTRATION
 
 FOLDS, WITHOUT, HELD_OUT = "left-out groups", "left-out source", "held-out rows"
 """The suites: each group left out once; a whole source left out; rows that the bundle did not train on."""
+
+ADMINISTRATION = frozenset({"generated-administration", "negative-test", "admin-script", "manual-page"})
+"""Label bases of an administrator's ordinary work."""
 
 P = TypeVar("P", bound=Place)
 
