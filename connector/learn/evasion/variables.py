@@ -53,7 +53,7 @@ def folders(line: Line, draw: Random) -> Line:
     for folder, batch, script in _FOLDERS:
         names = script if line.shell == "powershell" else batch
         pattern = re.compile(rf"(?i){re.escape(folder)}(?=\\)")
-        parts[::2] = [pattern.sub(lambda _, names=names: draw.choice(names), part) for part in parts[::2]]  # type: ignore[misc]
+        parts[::2] = [pattern.sub(lambda _, names=names: draw.choice(names), part) for part in parts[::2]]
     return line.with_body("".join(parts))
 
 
