@@ -1,8 +1,4 @@
-"""Log sources: which events a rule speaks of, and where they hold the fields that it names.
-
-Windows rules go through pySigma's own pipelines (Sysmon, Windows logs, Windows audit), which turn a log source into
-conditions on ``Channel`` and ``EventID``. All other log sources stand in ``sources.toml``.
-"""
+"""Log sources outside pySigma's pipelines, as ``sources.toml`` has them: which events are meant, and where their fields stand."""
 
 from __future__ import annotations
 
@@ -10,16 +6,19 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from connector.models.rules.views import View
 
+ANY: Final = "*"
+"""Stands for any value of a field that must be there."""
+
 
 class Source(NamedTuple):
-    """A log source outside Windows' logs.
+    """A log source outside pySigma's pipelines.
 
-    ``when`` are dotted ECS names with the values (case-folded) of which an event must have one each; ``fields`` give for a
-    rule's field the dotted names that may hold it.
+    ``when`` are ECS names with the values (case-folded) of which an event must have one each; ``fields`` give for a rule's
+    field the names that may hold it, and for a name that ends in ``.`` what its beginning is replaced by.
     """
 
     name: str
@@ -28,11 +27,19 @@ class Source(NamedTuple):
 
     def holds(self, view: View) -> bool:
         """Whether an event is of this source."""
-        return all(not values.isdisjoint(view.folded(name)) for name, values in self.when.items())
+        return all(
+            not values.isdisjoint(view.folded(name)) or (ANY in values and name in view.values)
+            for name, values in self.when.items()
+        )
 
     def names(self, field: str) -> Sequence[str]:
-        """The names under which an event of this source may hold a rule's field."""
-        return self.fields.get(field) or (field,)
+        """The names under which an event of this source may hold a rule's field; its own where no table maps it."""
+        if field in self.fields:
+            return self.fields[field]
+        for begin, instead in self.fields.items():
+            if begin.endswith(".") and field.startswith(begin):
+                return [name + field[len(begin) :] for name in instead]
+        return (field,)
 
 
 class Facts(NamedTuple):

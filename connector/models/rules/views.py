@@ -6,6 +6,7 @@ door moved into ECS are read back from there. All other events have dotted ECS n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ MAX_VALUES: Final = 1024
 SEPARATOR: Final = "\0"
 
 _DEEPEST: Final = 12
+_ARGUMENTS: Final = 16
+_RECORD: Final = re.compile(r"type=([A-Z][A-Z0-9_]{1,30}) ")
 _CHANNELS: Final = {
     "sysmon": "Microsoft-Windows-Sysmon/Operational",
     "security": "Security",
@@ -73,7 +76,21 @@ def view_of(event: Event) -> View:
         values[name] = (*values[name], value) if name in values else (value,)
         if len(values) >= MAX_VALUES:
             break
+    for place, argument in enumerate(values.get("process.args", ())[:_ARGUMENTS]):
+        values[f"process.args.{place}"] = (argument,)
+    if any(name.startswith("auditd.") for name in values):
+        values["auditd.record"] = _record_types(values)
     return View(values, None, "")
+
+
+def _record_types(values: Values) -> tuple[str, ...]:
+    """The types of the audit records that an event was put together from: as its text says, else by what it holds."""
+    told = [type_ for text in values.get("event.original", ()) for type_ in _RECORD.findall(text)]
+    if not told:
+        told = list(values.get("auditd.message_type", ()))
+        told += ["EXECVE"] if "process.args" in values else []
+        told += ["PATH"] if "file.path" in values else []
+    return tuple(dict.fromkeys(told[:_ARGUMENTS]))
 
 
 def _code(ecs: Document, winlog: Mapping[str, Any]) -> str:
@@ -120,7 +137,9 @@ def _leaves(path: str, value: Json, depth: int) -> Iterator[tuple[str, str]]:
     if type(value) is dict:
         if depth:
             for key, inner in value.items():
-                yield from _leaves(f"{path}.{key}" if path else key, inner, depth - 1)
+                # Elastic writes some lists as objects by number
+                below = path if key.isdigit() else f"{path}.{key}" if path else key
+                yield from _leaves(below, inner, depth - 1)
     elif type(value) is list:
         if depth:
             for item in value:
