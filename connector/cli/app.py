@@ -18,6 +18,7 @@ from connector.cli import (
     demo,
     elastic,
     evaluate,
+    evasion,
     ledger,
     model,
     playbook,
@@ -62,6 +63,7 @@ app.command(
     add_help_option=False,
 )(evaluate.evaluate)
 app.command("thresholds")(thresholds.thresholds)
+app.command("evasion")(evasion.evasion)
 app.command("backfill")(ledger.backfill)
 app.command("status")(ledger.status)
 app.command("gaps")(ledger.gaps)

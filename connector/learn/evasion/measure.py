@@ -1,0 +1,205 @@
+"""What is still found of a command that is written otherwise: recall and alarms, before and after, by mutation and family."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from connector.errors import PermanentError
+from connector.events import normalise, render
+from connector.learn.corpora.recipes import RECIPES
+from connector.learn.corpora.sample import Sample
+from connector.learn.corpora.source import Corpora, Recipe
+from connector.learn.corpora.wrap import seeded
+from connector.learn.dataset import split_of
+from connector.learn.evasion.events import line_of, mutated
+from connector.learn.evasion.families import LEFT_OUT, MUTATIONS
+from connector.learn.evasion.line import Mutation
+from connector.learn.scrub import scrub
+from connector.models import Bundle
+from connector.types import Event, RawEvent, SourceRef
+
+ATTACKS = ("atomic", "sigma", "open_xp_rules")
+ORDINARY = ("tldr", "runner_images", "chocolatey")
+FRAGMENTS = frozenset({"rule-pattern", "rule-filter"})
+"""Labels of events made from a rule's patterns: pieces of commands, which nobody could run."""
+
+_BATCH = 256
+
+
+class Case(NamedTuple):
+    """One left-out event that shows a command."""
+
+    source: str
+    malicious: bool
+    event: Event
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """Events of one class under one mutation: how many, how many read otherwise now, and how many are flagged."""
+
+    events: int = 0
+    changed: int = 0
+    before: int = 0
+    after: int = 0
+
+    def add(self, *, changed: bool, before: bool, after: bool) -> None:
+        """Counts one event."""
+        self.events += 1
+        self.changed += changed
+        self.before += before
+        self.after += after
+
+    def plus(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(
+            events=self.events + other.events,
+            changed=self.changed + other.changed,
+            before=self.before + other.before,
+            after=self.after + other.after,
+        )
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A mutation, or a whole family (``mutation`` empty). ``kept`` is recall after by recall before; None where that was 0."""
+
+    family: str
+    mutation: str
+    left_out: bool
+    attacks: Tally
+    ordinary: Tally
+    kept: float | None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole measurement. ``clean`` is by source: events, and how many are flagged as they are."""
+
+    bundle: str
+    level: str
+    threshold: float
+    seed: int
+    clean: Mapping[str, Tally]
+    recall: float | None
+    alarms: float | None
+    families: tuple[Row, ...]
+    mutations: tuple[Row, ...]
+
+
+def left_out(corpora: Corpora, *, seed: int, limit: int, recipes: Mapping[str, Recipe] = RECIPES) -> list[Case]:
+    """Events with a command of groups that training did not see, at most ``limit`` a source, the same ones every time.
+
+    ``seed`` is the one that the bundle's dataset was split by.
+    """
+    cases: list[Case] = []
+    for source in (*ATTACKS, *ORDINARY):
+        found: dict[str, Case] = {}
+        for sample in recipes[source](corpora):
+            if _is_left_out(sample, source, seed) and (event := _event(sample, source)) and line_of(event):
+                found.setdefault(event.fingerprint, Case(source, source in ATTACKS, event))
+        cases += [found[digest] for digest in sorted(found)[:limit]]
+    return cases
+
+
+def _is_left_out(sample: Sample, source: str, seed: int) -> bool:
+    return (
+        sample.malicious is (source in ATTACKS)
+        and sample.basis not in FRAGMENTS
+        and split_of(source, sample.group, seed) != "train"
+    )
+
+
+def _event(sample: Sample, source: str) -> Event | None:
+    native = f"{source}:{sample.group}:{sample.record}"
+    ref = SourceRef(siem="corpus", index=source, id=native)
+    try:
+        return normalise(RawEvent(deployment="corpus", native_id=native, ref=ref, data=scrub(sample.data)))
+    except PermanentError:
+        return None
+
+
+def measure(
+    bundle: Bundle, cases: Sequence[Case], *, level: str, seed: int = 0, mutations: Iterable[Mutation] = MUTATIONS
+) -> Report:
+    """Scores every case as it is and under every mutation that applies to it, at one threshold of the bundle."""
+    threshold = bundle.thresholds.levels()[level]
+    flagged = _Flagged(bundle, threshold)
+    flagged.learn([case.event for case in cases])
+    clean: dict[str, Tally] = defaultdict(Tally)
+    for case in cases:
+        hit = flagged(case.event)
+        clean[case.source].add(changed=False, before=hit, after=hit)
+    rows = [_row(mutation, cases, flagged, seed) for mutation in mutations]
+    return Report(
+        bundle=bundle.ref,
+        level=level,
+        threshold=threshold,
+        seed=seed,
+        clean=dict(clean),
+        recall=_share(clean, ATTACKS),
+        alarms=_share(clean, ORDINARY),
+        families=tuple(_family(name, rows) for name in dict.fromkeys(row.family for row in rows)),
+        mutations=tuple(rows),
+    )
+
+
+class _Flagged:
+    """Whether an event is flagged; a text that was scored before is not scored again."""
+
+    def __init__(self, bundle: Bundle, threshold: float) -> None:
+        self._bundle, self._threshold = bundle, threshold
+        self._known: dict[str, bool] = {}
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Scores what is new among the events."""
+        new = list({text: event for event in events if (text := render(event.canonical)) not in self._known}.items())
+        for start in range(0, len(new), _BATCH):
+            part = new[start : start + _BATCH]
+            predictions = self._bundle.predict_without_state([event for _, event in part])
+            for (text, _), prediction in zip(part, predictions, strict=True):
+                self._known[text] = prediction.p_malicious >= self._threshold  # nan, no view, is not flagged
+
+    def __call__(self, event: Event) -> bool:
+        return self._known[render(event.canonical)]
+
+
+def _row(mutation: Mutation, cases: Sequence[Case], flagged: _Flagged, seed: int) -> Row:
+    written = [
+        (case, other)
+        for case in cases
+        if (other := mutated(case.event, mutation, seeded(str(seed), mutation.name, case.event.fingerprint)))
+    ]
+    flagged.learn([other for _, other in written])
+    attacks, ordinary = Tally(), Tally()
+    for case, other in written:
+        changed = render(case.event.canonical) != render(other.canonical)
+        tally = attacks if case.malicious else ordinary
+        tally.add(changed=changed, before=flagged(case.event), after=flagged(other))
+    return _of(mutation.family, mutation.name, attacks, ordinary)
+
+
+def _family(name: str, rows: Sequence[Row]) -> Row:
+    attacks, ordinary = Tally(), Tally()
+    for row in rows:
+        if row.family == name:
+            attacks, ordinary = attacks.plus(row.attacks), ordinary.plus(row.ordinary)
+    return _of(name, "", attacks, ordinary)
+
+
+def _of(family: str, mutation: str, attacks: Tally, ordinary: Tally) -> Row:
+    kept = attacks.after / attacks.before if attacks.before else None
+    return Row(
+        family=family,
+        mutation=mutation,
+        left_out=family in LEFT_OUT,
+        attacks=attacks,
+        ordinary=ordinary,
+        kept=kept,
+    )
+
+
+def _share(clean: Mapping[str, Tally], sources: Sequence[str]) -> float | None:
+    events = sum(clean[source].events for source in sources if source in clean)
+    return sum(clean[source].before for source in sources if source in clean) / events if events else None
