@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from connector import events, wiring
-from connector.cli import options
+from connector.cli import options, report
 from connector.cli.progress import Advance, progress
 from connector.cli.tables import show
 from connector.errors import PermanentError
@@ -36,12 +36,18 @@ class Output(StrEnum):
 
 
 def classify(
-    files: Annotated[list[Path], typer.Argument(help="JSONL, JSON, EVTX, XML, text; plain, .gz, zip or tar.")],
+    files: Annotated[list[Path], typer.Argument(help="JSONL, JSON, EVTX, XML, mail, text; plain, .gz, zip or tar.")],
     output: Annotated[Output, typer.Option(help="One JSON document a line, or a table.")] = Output.JSONL,
+    text: Annotated[
+        bool, typer.Option("--text", help="The files are reports (text, Markdown, HTML; - for stdin): tag sentences.")
+    ] = False,
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
 ) -> None:
     """Classify events in files: one verdict a line, in input order. Exits 3 when some could not be classified."""
+    if text:
+        _tag(files, output, config, secrets_dir)
+        return
     app = Classifier.from_settings(config, secrets_dir)
     failed = 0
     rows = app.documents(open_paths(files))
@@ -57,6 +63,16 @@ def classify(
     if failed:
         sys.stderr.write(f"triaged: {failed} event(s) could not be classified; their rows carry an error\n")
         raise typer.Exit(SOME_FAILED)
+
+
+def _tag(files: Sequence[Path], output: Output, config: Path | None, secrets_dir: Path | None) -> None:
+    """Report text: the text member alone, a sentence at a time."""
+    bundle = wiring.open_bundle(options.settings(config, secrets_dir))
+    try:
+        rows = (row for file in files for row in report.tagged(*report.text_of(file), bundle))
+        (report.print_table if output is Output.TABLE else report.print_jsonl)(rows)
+    finally:
+        bundle.close()
 
 
 class Classifier:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.util import find_spec
+from typing import Final
 
 import typer
 
@@ -12,15 +13,25 @@ from connector.errors import ConfigError
 
 app = typer.Typer(help="Train a model.", no_args_is_help=True)
 
+OWN_OPTIONS: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""For commands whose options the started module knows."""
 
-@app.command(
-    "text",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
-)
+
+@app.command("text", context_settings=OWN_OPTIONS, add_help_option=False)
 def text(context: typer.Context) -> None:
     """Fine-tune the text member and write a bundle. `triaged train text --help` lists the options."""
+    raise typer.Exit(started("connector.learn.training", "text", *context.args))
+
+
+@app.command("phishing", context_settings=OWN_OPTIONS, add_help_option=False)
+def phishing(context: typer.Context) -> None:
+    """Fine-tune on labelled mail, and measure by groups of near-copies. `triaged train phishing --help` lists the options."""
+    raise typer.Exit(started("connector.learn.training.phishing", *context.args))
+
+
+def started(module: str, *arguments: str) -> int:
+    """Runs a training module as a subprocess; its exit status. Raises ``ConfigError`` where the extra is not installed."""
     if find_spec("torch") is None or find_spec("transformers") is None:
         raise ConfigError("training needs the extra `train`: pip install 'triaged[train]'")
-    command = [sys.executable, "-m", "connector.learn.training", "text", *context.args]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 (our own module, the user's own arguments)
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 (our own module, the user's own arguments)

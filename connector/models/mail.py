@@ -28,10 +28,12 @@ NO_MAIL: Final = "phishing: the event is no mail"
 
 _SUBJECTS: Final = frozenset({"email.subject", "named.email.subject"})
 _LINKS: Final = frozenset({"url.full", "named.url.full", "url.domain"})
-_WEB = re.compile(r"\b(?:https?://|www\.)[^\s<>\"']{1,500}")
+_WEB = re.compile(r"\b(?:https?://|www\.)[^\s\"']{1,500}")
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]{1,64}@[^\s@<>\"'(),;:]{1,255}")
 _LIST_TAG = re.compile(r"\A(?:\s{0,3}(?:(?:re|fwd?|aw|wg|sv)\s?:|\[[^\[\]]{1,40}\])){1,8}\s{0,3}")
 _FOOTER = re.compile(r"_{20,}|-{20,}(?= ?(?:yahoo|~-->))|-----begin pgp|\bto unsubscribe from this (?:group|list)\b")
+_RESIDUE = re.compile(r"&#?[a-z0-9]{1,8};|\ufffd")
+"""What a collection's own reading of HTML and charsets left behind."""
 _LONG = re.compile(r"(?<!\S)\S{41,}")
 _PLACEHOLDER = re.compile(r"<([a-z][a-z-]{0,20})>")
 
@@ -48,7 +50,7 @@ def mail_text(pairs: Pairs) -> str | None:
         return None
     subject = _LIST_TAG.sub("", subject or "")
     body = _FOOTER.split(fields.get("message", ""), maxsplit=1)[0]
-    words = _ADDRESS.sub("address", _WEB.sub("link", f"{subject} | {body}"))
+    words = _ADDRESS.sub("address", _WEB.sub("link", _RESIDUE.sub(" ", f"{subject} | {body}")))
     return " ".join(_PLACEHOLDER.sub(r"\1", _LONG.sub("token", words)).split())[:MOST_CHARACTERS]
 
 

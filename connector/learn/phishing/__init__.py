@@ -1,0 +1,1 @@
+"""Phishing: labelled mail of any format as training rows."""
