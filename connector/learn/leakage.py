@@ -145,7 +145,7 @@ def _by_pattern(present: Floats, truth: NDArray[np.bool_], asked: Floats) -> Flo
     base = float(truth.mean())
     seen: dict[bytes, list[int]] = defaultdict(lambda: [0, 0])
     for bits, attack in zip(present, truth, strict=True):
-        seen[bits.tobytes()][attack] += 1
+        seen[bits.tobytes()][int(attack)] += 1
     rates = {bits: (attacks + base) / (benign + attacks + 1) for bits, (benign, attacks) in seen.items()}
     return np.array([rates.get(bits.tobytes(), base) for bits in asked])
 

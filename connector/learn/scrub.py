@@ -78,8 +78,9 @@ def names(event: Event) -> dict[str, str]:
     if isinstance(winlog, dict):
         _note(found, winlog.get("computer_name"), "host")
         data = winlog.get("event_data")
-        for field in _ACCOUNTS if isinstance(data, dict) else ():
-            _note(found, data.get(field), "host" if field == "Hostname" else "user")
+        accounts = data if isinstance(data, dict) else {}
+        for field in _ACCOUNTS:
+            _note(found, accounts.get(field), "host" if field == "Hostname" else "user")
     return found
 
 

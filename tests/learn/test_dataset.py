@@ -12,7 +12,7 @@ from connector.learn.corpora import otrf
 from connector.learn.corpora.sample import Sample
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import Dataset, agreed, split_of
-from connector.learn.scrub import leaks, scrub
+from connector.learn.scrub import leaks, scrub, unnamed
 
 NAMES = ("atomic", "tldr", "chocolatey", "otrf", "sigma")
 
@@ -170,6 +170,76 @@ def test_a_dataset_comes_back_from_disk_and_a_changed_one_is_refused(built: Data
     dataset_file.write(Dataset(built.rows[1:], built.facts), tmp_path)
     with pytest.raises(ConfigError, match="not the dataset"):
         dataset_file.read(tmp_path)
+
+
+def test_near_copies_stand_in_one_split_only(tiny: Corpora) -> None:
+    words = " ".join(f"argument{n}" for n in range(30))
+    samples = [
+        Sample(data=start(f"tool {words} {n:x}"), group=str(n), record="1", basis="manual-page", malicious=False)
+        for n in range(40)
+    ]
+
+    found = dataset.build(tiny, only=["tldr"], **of(*samples))
+
+    assert {row.split for row in found.rows} == {"train"}
+    assert len({row.cluster for row in found.rows}) == 1
+    assert found.facts.dropped["near copy in another split"] == 40 - len(found.rows)
+
+
+def test_a_row_that_lost_the_field_that_shows_its_behaviour_names_no_technique(tiny: Corpora) -> None:
+    attacks = [
+        Sample(
+            data=start(f"tool{n} /steal"),
+            group=str(n),
+            record="1",
+            basis="file-name",
+            techniques=("T1003",),
+            malicious=True,
+        )
+        for n in range(40)
+    ]
+    bare = [
+        Sample(
+            data={
+                "EventID": 1,
+                "Channel": "Microsoft-Windows-Sysmon/Operational",
+                "Image": f"C:\\x{n:o}\\a{'b' * n}.exe",
+            },
+            group=f"b{n}",
+            record="1",
+            basis="manual-page",
+            malicious=False,
+        )
+        for n in range(40)
+    ]
+
+    rows = dataset.build(tiny, only=["tldr"], **of(*attacks, *bare)).rows
+
+    assert all("process.command_line" not in row.fields and not row.techniques for row in rows)
+    assert not any("steal" in row.text for row in rows)
+
+
+def test_a_recorded_hosts_domains_and_users_names_never_reach_a_text(built: Dataset, tiny: Corpora) -> None:
+    line = "net use x /user:shire\\bilbo.b fileserver7 /x"
+    data = start(line) | {"Hostname": "FILESERVER7.shire.local", "User": "SHIRE\\bilbo"}
+    recorded = Sample(data=data, group="g", record="1", basis="process-tree", malicious=True)
+
+    found = dataset.build(tiny, only=["tldr"], **of(recorded))
+
+    (row,) = found.rows
+    assert not [name for name in ("bilbo", "fileserver7", "shire") if name in row.text]
+    assert (found.facts.renamed, found.facts.names) == (1, 0)
+    assert len(row.host) == 12
+    assert {row.host for row in built.rows if row.basis == "manual-page"} == {""}
+
+
+def test_a_name_is_replaced_as_a_whole_word_only() -> None:
+    assert unnamed("net user anna annalise c:\\anna.txt", {"anna": "user"}) == "net user user annalise c:\\user.txt"
+
+
+def test_each_row_says_where_it_comes_from(built: Dataset) -> None:
+    assert all(row.upstream and row.commit and row.group and row.record and row.licence for row in built.rows)
+    assert all(row.fields for row in built.rows)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,11 @@
-from connector.learn.corpora import atomic, otrf, routine, scripts, tldr, wrap
-from connector.learn.corpora.process_tree import attack, is_entry
+import json
+import re
+
+import msgspec
+import pytest
+
+from connector.learn.corpora import administration, atomic, otrf, routine, rule_matches, scripts, texts, tldr, wrap
+from connector.learn.corpora.process_tree import attack, is_entry, no_entry
 from connector.learn.corpora.source import Corpora
 
 
@@ -74,3 +80,90 @@ def test_routine_events_fill_every_value(tiny: Corpora) -> None:
 def test_a_seed_is_the_place_alone() -> None:
     assert wrap.seeded("a", "b").random() == wrap.seeded("a", "b").random()
     assert wrap.seeded("ab").random() != wrap.seeded("a", "b").random()
+
+
+def test_administration_is_of_many_kinds_and_every_noun_is_filled_in(tiny: Corpora) -> None:
+    samples = list(administration.samples(tiny))
+
+    assert len({sample.group for sample in samples}) > 50
+    assert {(sample.malicious, sample.basis) for sample in samples} == {(False, "generated-administration")}
+    texts_of = {str(sample.data) for sample in samples}
+    assert len(texts_of) > 2_000
+    assert not [text for text in texts_of if re.search(r"\{(?:server|folder|user|package|n|host|site)\}", text)]
+
+
+def test_a_recordings_entry_is_named_and_one_without_says_why(tiny: Corpora) -> None:
+    survey = otrf.surveyed(tiny)
+
+    assert all("steal secrets" in line for line in survey.entries.values())
+    assert set(survey.entries) == survey.known
+    start = {"ProcessGuid": "{1}", "CommandLine": "svc.exe"}
+    assert "process start" in no_entry([], "> x")
+    assert "no adversary view" in no_entry([start], " ")
+    assert "stands in" in no_entry([start], "> other.exe")
+
+
+def test_rules_that_fire_give_their_techniques_and_lower_levels_none() -> None:
+    rule = """
+title: {level}
+id: {id}
+tags: [attack.t1053.005]
+logsource: {{category: process_creation, product: windows}}
+detection: {{selection: {{CommandLine|contains: '{word}'}}, condition: selection}}
+level: {level}
+"""
+    found = rule_matches.rules.load(
+        (
+            f"rules/{word}.yml",
+            rule.format(level=level, word=word, id=f"00000000-0000-4000-8000-00000000000{n}").encode(),
+        )
+        for n, (level, word) in enumerate((("high", "steal"), ("low", "look")))
+    )
+
+    def start(line: str) -> dict[str, object]:
+        channel = "Microsoft-Windows-Sysmon/Operational"
+        return {"EventID": 1, "Channel": channel, "Image": "C:\\a.exe", "CommandLine": line, "Hostname": "PC1"}
+
+    events = [("a", start("x steal")), ("b", start("x look")), ("c", start("x")), ("d", {"EventID": {}})]
+    assert rule_matches.fired(found, events) == {"a": ("T1053.005",)}
+    assert rule_matches.fired(None, events) == {}
+
+
+def test_report_sentences_and_procedures_train_techniques_and_say_nothing_of_malice(
+    tiny: Corpora, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("reports")
+    stix = folder / "cti/enterprise-attack"
+    pattern = {
+        "type": "attack-pattern",
+        "id": "attack-pattern--1",
+        "external_references": [{"source_name": "mitre-attack", "external_id": "T1053"}],
+    }
+    uses = {
+        "type": "relationship",
+        "relationship_type": "uses",
+        "source_ref": "malware--1",
+        "target_ref": "attack-pattern--1",
+    }
+    told = "[Tool](https://example.org) runs <code>at</code>.(Citation: A 2020)"
+    revoked = {**uses, "id": "relationship--2", "description": "x", "revoked": True}
+    sentence = [{"text": "It  runs at.", "label": "T1053.002", "doc_title": "A report"}]
+    for path, content in (
+        (stix / "attack-pattern/a.json", {"objects": [pattern]}),
+        (stix / "relationship/r.json", {"objects": [{**uses, "id": "relationship--1", "description": told}, revoked]}),
+        (folder / "tram/data/training/tram2_data/single_label.json", sentence),
+        (folder / "tram/data/training/other.json", sentence),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    source = next(iter(tiny.sources.values()))
+    roots = {texts.TRAM: "tram", texts.PROCEDURES: "cti"}
+    pins = {name: msgspec.structs.replace(source, name=name, archive="-", root=root) for name, root in roots.items()}
+    corpora = Corpora(folder, pins)
+
+    found = [*texts.tram(corpora), *texts.procedures(corpora)]
+
+    assert [(sample.data, sample.group, sample.techniques, sample.malicious) for sample in found] == [
+        ({"message": "It runs at."}, "A report", ("T1053.002",), None),
+        ({"message": "Tool runs at."}, "malware--1", ("T1053",), None),
+    ]

@@ -35,12 +35,17 @@ _CALL = re.compile(
     r"(?m)(?:^|[\s;&|(=`])aws\s+((?:--?[\w-]+[= ]\S+\s+){0,3})([a-z][a-z0-9-]+)\s+([a-z][a-z0-9-]+)([^\n;&|)`]*)"
 )
 _OPTION = re.compile(r"""--([a-z][a-z0-9-]*)[= ]+("[^"]*"|'[^']*'|[^\s"'-]\S*)""")
+_ENTRA: Final = "Azure.Audit"
+"""Entra's one log of several categories, which share no layout."""
 _READS: Final = ("Get", "List", "Describe", "Head")
 _SPELT: Final[Mapping[str, str]] = {"iam": "IAM", "db": "DB", "mfa": "MFA", "saml": "SAML", "ssh": "SSH", "acl": "Acl"}
 
 
 def overlaid(log: str, values: Mapping[str, str], ordinary: Sequence[Document], draw: Random) -> Document | None:
     """An ordinary event of the log with the values in place of its own, dotted names nested; None where none is known."""
+    if log == _ENTRA:
+        wanted = values.get("category", "AuditLogs")
+        ordinary = [event for event in ordinary if event.get("category") == wanted]
     if not ordinary:
         return None
     found = msgspec.json.decode(msgspec.json.encode(draw.choice(ordinary)))

@@ -34,6 +34,9 @@ _SYSMON = {
 }
 
 
+_HIVES = ("\\SOFTWARE\\", "\\SYSTEM\\", "\\SAM\\", "\\SECURITY\\")
+
+
 class Bases(msgspec.Struct, frozen=True):
     """Ordinary raw events that values are laid over: a host's by kind, a cloud's by the name of its log."""
 
@@ -89,6 +92,8 @@ def process(values: dict[str, str], draw: Random) -> Document | None:
         wanted = (full if field == "Image" else _folder(values[field], "")) if values.get(field) else ""
         if wanted:
             fields[field if field in fields else twin] = wanted
+    if values.get("ParentImage") and "ParentCommandLine" in fields:
+        fields["ParentCommandLine"] = f'"{fields["ParentImage"]}"'
     for field in (
         "OriginalFileName",
         "ParentCommandLine",
@@ -129,7 +134,8 @@ def sysmon_values(values: dict[str, str]) -> dict[str, str]:
     found = dict(values)
     key = found.get("TargetObject")
     if key is not None and not key.upper().startswith("HK"):
-        found["TargetObject"] = "HKLM\\SOFTWARE" + (key if key.startswith("\\") else f"\\{key}")
+        path = key if key.startswith("\\") else f"\\{key}"
+        found["TargetObject"] = ("HKLM" if path.upper().startswith(_HIVES) else "HKLM\\SOFTWARE") + path
     elif key is not None and key.upper().startswith("HKCU\\"):
         found["TargetObject"] = "HKU\\S-1-5-21-1001" + key[4:]
     for field in ("TargetFilename", "ImageLoaded", "Image", "SourceImage", "TargetImage"):

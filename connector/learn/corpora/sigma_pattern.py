@@ -16,6 +16,7 @@ import msgspec
 
 _TOKEN = re.compile(r"\(|\)|[^\s()]+")
 _FILLABLE = frozenset({"contains", "startswith", "endswith", "all", "windash", "cased"})
+_EXTENSION = re.compile(r"\.\w{1,10}")
 _NO_SELECTION = frozenset({"condition", "timeframe"})
 _TEXTS = frozenset({"CommandLine", "ParentCommandLine", "ScriptBlockText"})
 _WORDS = ("update", "report", "data", "setup", "agent", "sync", "app", "output", "cache", "service")
@@ -149,6 +150,8 @@ def assembled(pieces: Sequence[Piece], draw: Random) -> str:
     text = starts[0] if starts else ""
     for part in inside:
         text = joined(text, part if part.startswith((" ", "\\", ".", ",")) else f" {part}")
+    if ends and _EXTENSION.fullmatch(ends[0]) and not text.rpartition("\\")[2]:
+        text += draw.choice(_WORDS)
     return joined(text, ends[0] if ends else "").strip(" ") or draw.choice(_WORDS)
 
 
