@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from connector.models import fingerprints
 from connector.models.cache import Cache
@@ -19,6 +20,7 @@ from connector.models.ensemble import TEXT, Combiner, in_order
 from connector.models.manifest import Manifest, Thresholds
 from connector.models.memory import Memory, joined
 from connector.models.predictions import Predictor
+from connector.models.site import SiteLayer
 from connector.ports import Closes, Member, State
 from connector.telemetry import CACHE, UNTRAINED
 from connector.types import Event, ModelRef, Prediction, Scores, StateChange
@@ -34,8 +36,13 @@ class Bundle:
         *,
         cache_entries: int = 200_000,
         trained_on: fingerprints.TrainFingerprints | None = None,
+        attacks: NDArray[np.float64] | None = None,
+        site: SiteLayer | None = None,
     ) -> None:
         self.manifest = manifest
+        self.attacks = attacks
+        self.site = site
+        self._cache_entries = cache_entries
         self.model = ModelRef(name=manifest.name, version=manifest.version, attack_version=manifest.attack_version)
         self._ordered = in_order(members)
         self.members: Mapping[str, Member] = {member.name: member for member in members}
@@ -58,6 +65,17 @@ class Bundle:
     def thresholds(self) -> Thresholds:
         """The levels of p_malicious, and the techniques' thresholds."""
         return self.manifest.thresholds
+
+    def on_site(self, layer: SiteLayer | None) -> Bundle:
+        """The same members with another site layer, or with none; what was predicted is not remembered."""
+        return Bundle(
+            self.manifest,
+            self._all,
+            cache_entries=self._cache_entries,
+            trained_on=self._trained_on,
+            attacks=self.attacks,
+            site=layer,
+        )
 
     def saw_in_training(self, fingerprint: str) -> bool:
         """Whether training saw this fingerprint; False too where the bundle does not say what it saw."""
@@ -114,7 +132,7 @@ class Bundle:
             return [silent] * len(events)
         if len(self.members) == 1:
             return self.predict(events, {})[0]
-        scores, _ = self._memories[TEXT].score(events, {}, {})
+        scores = self._here(events, self._memories[TEXT].score(events, {}, {})[0])
         alone = Combiner((text,), self.manifest.labels, self.manifest.calibration).combine({TEXT: scores}, len(events))
         return self._predictor.predict(alone, (TEXT,), scores.notes)
 
@@ -145,12 +163,17 @@ class Bundle:
                 views[member.name] = _no_view(member, len(events))
                 continue
             memory = self._memories[member.name]
-            views[member.name], change = memory.score(events, views, states.get(member.name, {}))
+            scores, change = memory.score(events, views, states.get(member.name, {}))
+            views[member.name] = self._here(events, scores) if member.name == TEXT else scores
             if change.rows:
                 changes[member.name] = change
         combined = self._combiner.combine(views, len(events))
         notes = [tuple(note for name in self._names for note in views[name].notes[row]) for row in range(len(events))]
         return self._predictor.predict(combined, self._names, notes), changes
+
+    def _here(self, events: Sequence[Event], scores: Scores) -> Scores:
+        """The text member's scores as they are on this site."""
+        return scores if self.site is None else self.site.adjusted(events, scores)
 
     def _count_untrained(self, events: Sequence[Event]) -> None:
         kinds = self._kinds

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from connector.errors import ConfigError
 from connector.events import CANONICAL_VERSIONS
-from connector.models import fingerprints, integrity, manifest as manifests
+from connector.models import fingerprints, integrity, manifest as manifests, reference
 from connector.models.bundle import Bundle
+from connector.models.ensemble import TEXT
 from connector.models.manifest import NAME, Manifest
 from connector.ports import Member, MemberFactory, MemberPlugin, MemberSpec
 
@@ -92,6 +95,7 @@ class Store:
             [_member(known[spec.kind].member, spec, directory, threads) for spec in manifest.members],
             cache_entries=cache_entries,
             trained_on=None if seen is None else fingerprints.read(directory / seen),
+            attacks=_attacks(manifest, directory),
         )
 
     def promote(self, ref: str) -> None:
@@ -134,6 +138,12 @@ def installed_kinds() -> dict[str, MemberPlugin]:
 
 def _member(factory: MemberFactory, spec: MemberSpec, directory: Path, threads: int) -> Member:
     return factory(spec, directory / spec.directory, threads)
+
+
+def _attacks(manifest: Manifest, directory: Path) -> NDArray[np.float64] | None:
+    """The bundle's attack reference, in the columns of its text member."""
+    text = next((spec for spec in manifest.members if spec.name == TEXT), None)
+    return None if text is None else reference.read(directory, len(text.labels))
 
 
 def _other_canonical_forms(manifest: Manifest) -> list[str]:

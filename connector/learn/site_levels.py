@@ -1,0 +1,106 @@
+"""What each level of a bundle costs on a site's stream, and the site's logit that makes it cost what it should."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.models.calibration import logit, prior_shift
+from connector.models.manifest import Manifest
+from connector.models.site import Level
+
+TAIL_SHARE, TAIL_ROWS = 0.05, 5
+"""Beyond the last rows that were seen, alarms are taken to thin out as an exponential: the mean excess of this tail."""
+
+LEAST_GAP = 1e-3
+"""Two levels never fall together, or no logit between them could be told."""
+
+Floats = NDArray[np.float64]
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A stream's distinct events: logits before and after the layer, how often each passed, which half it is in.
+
+    ``left`` are known alarms (a rule fires on them): they are no false ones, and set no level. All (n,).
+    """
+
+    before: Floats
+    after: Floats
+    counts: Floats
+    half: NDArray[np.int_]
+    left: NDArray[np.bool_]
+
+
+def levels(sample: Sample, manifest: Manifest, budget: float | None) -> Mapping[str, Level]:
+    """Every level of the bundle, as it stands here.
+
+    A level is to cost what the bundle states or, if that is less, what it costs here now; with a ``budget`` (alarms of
+    level malicious per 10,000 events) that, and the other levels in the proportion that the bundle states.
+    """
+    keep = ~sample.left
+    before, after, counts = sample.before[keep], sample.after[keep], sample.counts[keep]
+    stated = manifest.thresholds.false_alarms
+    found: dict[str, Level] = {}
+    floor = -math.inf
+    for name, threshold in manifest.thresholds.levels().items():
+        own = vote_of(threshold, manifest)
+        now = rate_at(before, counts, own)
+        wanted = min(stated[name], max(now, 1e4 / max(counts.sum(), 1.0)))
+        if budget is not None:
+            wanted = budget * stated[name] / stated["malicious"]
+        here = max(cut_at(after, counts, wanted), floor + LEAST_GAP)
+        floor = here
+        found[name] = Level(
+            per_10000=wanted,
+            before=now,
+            held_out=_held_out(sample, wanted),
+            here=here,
+            bundle=own,
+        )
+    return found
+
+
+def vote_of(threshold: float, manifest: Manifest) -> float:
+    """The logit of the text member's vote that a threshold of p_malicious stands for, where that member is alone."""
+    platt = manifest.calibration.malicious
+    return (float(logit(np.array([threshold]))[0]) - prior_shift(manifest.calibration) - platt.b) / platt.a
+
+
+def rate_at(logits: Floats, counts: Floats, cut: float) -> float:
+    """Events per 10,000 at or above a cut."""
+    total = float(counts.sum())
+    return 1e4 * float(counts[logits >= cut].sum()) / total if total else 0.0
+
+
+def cut_at(logits: Floats, counts: Floats, per_10000: float) -> float:
+    """The lowest cut that no more than so many of 10,000 events reach; beyond what was seen, by the tail's mean excess.
+
+    Source: Balkema, de Haan, Residual life time at great age, 1974, for tails that thin out exponentially.
+    """
+    order = np.argsort(-logits, kind="stable")
+    weight = counts[order] / counts.sum()
+    above = np.cumsum(weight)
+    rate = per_10000 / 1e4
+    place = int(np.searchsorted(above, rate, side="right"))
+    if place >= TAIL_ROWS:
+        return float(np.nextafter(logits[order[min(place, len(order) - 1)]], math.inf))
+    start = min(max(int(np.searchsorted(above, TAIL_SHARE)), TAIL_ROWS), len(order) - 1)
+    base = float(logits[order[start]])
+    tail = slice(0, start + 1)
+    excess = float(np.average(logits[order[tail]] - base, weights=weight[tail]))
+    return base + excess * math.log(max(float(weight[tail].sum()) / max(rate, 1e-9), 1.0))
+
+
+def _held_out(sample: Sample, per_10000: float) -> float:
+    """What a cut set on one half of the distinct events costs on the other: the mean of both ways."""
+    rates = []
+    for side in (0, 1):
+        mine, other = (sample.half == side) & ~sample.left, (sample.half != side) & ~sample.left
+        if mine.any() and other.any():
+            cut = cut_at(sample.after[mine], sample.counts[mine], per_10000)
+            rates.append(rate_at(sample.after[other], sample.counts[other], cut))
+    return float(np.mean(rates)) if rates else 0.0

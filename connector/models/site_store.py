@@ -1,0 +1,121 @@
+"""A site's layers: ``<version>/`` folders, and ``production.json``, which names the one that is applied.
+
+It is kept as the model store is: a version is written once, everything that is opened was hashed first, and promoting or
+rolling back is one file replaced in one step.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.models import integrity
+from connector.models.manifest import NAME
+from connector.models.site import SiteLayer, SiteManifest, read_manifest
+
+PRODUCTION: Final = "production.json"
+
+
+class InUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``production.json`` says. ``previous`` is where a roll-back goes."""
+
+    layer: str
+    previous: str | None = None
+
+
+class SiteStore:
+    """A folder of layers. It need not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def list(self) -> list[str]:
+        """Every version that has a manifest, oldest first."""
+        return sorted(file.parent.name for file in self.path.glob(f"*/{integrity.MANIFEST}"))
+
+    def fresh(self) -> str:
+        """The version that the next layer will have."""
+        taken = [int(folder.name) for folder in self.path.glob("*/") if folder.name.isdecimal()]
+        return f"{max(taken, default=0) + 1:06d}"
+
+    def directory(self, version: str) -> Path:
+        """Where a version lies. Raises ``ConfigError`` for what is no version."""
+        if not NAME.fullmatch(version):
+            raise ConfigError(f"{version!r} is no version of a site layer; there are: {self._known()}")
+        return self.path / version
+
+    def manifest(self, version: str) -> SiteManifest:
+        """A layer's manifest. Raises ``ConfigError``."""
+        manifest = read_manifest(self.directory(version))
+        if manifest.version != version:
+            raise ConfigError(f"{self.directory(version)} holds layer {manifest.version}: it was moved or copied")
+        return manifest
+
+    def in_use(self) -> InUse | None:
+        """What was promoted, or None. Raises ``ConfigError``."""
+        path = self.path / PRODUCTION
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=InUse)
+        except FileNotFoundError:
+            return None
+        except (OSError, RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:
+            raise ConfigError(f"{path} does not name the site layer in use: {error}") from error
+
+    def open(self, bundle: str, bundle_digest: str) -> SiteLayer | None:
+        """The layer in use, else the newest of this bundle, in shadow; None where there is none.
+
+        Raises ``ConfigError`` where the layer in use is damaged, or was learnt on another bundle.
+        """
+        used = self.in_use()
+        if used is not None:
+            return self._opened(used.layer, bundle, bundle_digest, shadow=False)
+        mine = [version for version in self.list() if self.manifest(version).bundle_digest == bundle_digest]
+        return self._opened(mine[-1], bundle, bundle_digest, shadow=True) if mine else None
+
+    def promote(self, version: str) -> None:
+        """Puts a layer in use in one step. Raises ``ConfigError`` where it is damaged."""
+        self._check(version)
+        before = self.in_use()
+        previous = None if before is None else (before.previous if before.layer == version else before.layer)
+        self._put(InUse(layer=version, previous=previous))
+
+    def roll_back(self) -> str | None:
+        """Puts the layer before in use and returns it; None: there was none, and now none is in use.
+
+        Raises ``ConfigError`` where none is in use.
+        """
+        used = self.in_use()
+        if used is None:
+            raise ConfigError(f"no site layer is in use in {self.path}; there are: {self._known()}")
+        if used.previous is None:
+            (self.path / PRODUCTION).unlink()
+            return None
+        self._check(used.previous)
+        self._put(InUse(layer=used.previous))
+        return used.previous
+
+    def _put(self, use: InUse) -> None:
+        fresh = self.path / f"{PRODUCTION}.new"
+        fresh.write_bytes(msgspec.json.encode(use) + b"\n")
+        fresh.replace(self.path / PRODUCTION)
+
+    def _check(self, version: str) -> SiteManifest:
+        manifest = self.manifest(version)
+        if problems := integrity.problems(self.directory(version), manifest.files):
+            raise ConfigError(f"site layer {version} in {self.path} is refused: {'; '.join(problems)}")
+        return manifest
+
+    def _opened(self, version: str, bundle: str, bundle_digest: str, *, shadow: bool) -> SiteLayer:
+        manifest = self._check(version)
+        if manifest.bundle_digest != bundle_digest:
+            raise ConfigError(
+                f"site layer {version} in {self.path} was learnt on bundle {manifest.bundle}, and {bundle} is another one: "
+                "learn it again with `triaged baseline learn`, or roll the bundle back"
+            )
+        return SiteLayer(self.directory(version), manifest, shadow=shadow)
+
+    def _known(self) -> str:
+        return ", ".join(self.list()) or "none"
