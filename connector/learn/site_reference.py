@@ -7,7 +7,6 @@ again; a bundle that is in production anywhere should get a new version instead.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,17 +25,15 @@ def write(
     bundle: Path,
     techniques: NDArray[np.floating],
     malicious: NDArray[np.floating],
-    attacks: Sequence[bool],
     labels: tuple[str, ...],
     calibration: HeadCalibration,
 ) -> int:
-    """Writes the reference from the raw logits (n, labels) and (n,) of rows; ``attacks`` says which of them are. Returns how many."""
-    which = np.array(attacks, bool)
+    """Writes the reference from the raw logits (n, labels) and (n,) of attack rows. Returns how many were written."""
     slope, intercept = technique_scale(calibration, labels)
     scores = Scores(
-        techniques=sigmoid(techniques[which].astype(np.float64) * slope + intercept).astype(np.float32),
-        p_malicious=sigmoid(scaled(malicious[which].astype(np.float64), calibration.malicious)).astype(np.float32),
-        notes=((),) * int(which.sum()),
+        techniques=sigmoid(techniques.astype(np.float64) * slope + intercept).astype(np.float32),
+        p_malicious=sigmoid(scaled(malicious.astype(np.float64), calibration.malicious)).astype(np.float32),
+        notes=((),) * len(malicious),
     )
     return reference.write(bundle, scores)
 
@@ -54,7 +51,7 @@ def main(bundle: Path, rows: Path) -> None:
     finally:
         member.close()
     options = msgspec.convert(spec.options, Options)
-    count = write(bundle, techniques, malicious, [True] * len(held_out), spec.labels, options.calibration)
+    count = write(bundle, techniques, malicious, spec.labels, options.calibration)
     manifests.seal(bundle, manifest)
     print(f"{bundle}: {count} rows of attack reference")
 
