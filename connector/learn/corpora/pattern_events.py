@@ -134,8 +134,8 @@ def sysmon_values(values: dict[str, str]) -> dict[str, str]:
     found = dict(values)
     key = found.get("TargetObject")
     if key is not None and not key.upper().startswith("HK"):
-        path = key if key.startswith("\\") else f"\\{key}"
-        found["TargetObject"] = ("HKLM" if path.upper().startswith(_HIVES) else "HKLM\\SOFTWARE") + path
+        below = key if key.startswith("\\") else f"\\{key}"
+        found["TargetObject"] = ("HKLM" if below.upper().startswith(_HIVES) else "HKLM\\SOFTWARE") + below
     elif key is not None and key.upper().startswith("HKCU\\"):
         found["TargetObject"] = "HKU\\S-1-5-21-1001" + key[4:]
     for field in ("TargetFilename", "ImageLoaded", "Image", "SourceImage", "TargetImage"):
