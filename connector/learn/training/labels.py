@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -19,6 +19,10 @@ TRUST: Mapping[Basis, float] = {
     "outside-tree": 0.5,
     "rule-test": 0.7,
     "rule-pattern": 0.7,
+    "rule-filter": 0.7,
+    "rule-match": 0.4,
+    "report-sentence": 0.4,
+    "procedure": 0.4,
 }
 """Weight of a row in the losses by label basis, 1 where not listed: a file's label is not every event's label."""
 
@@ -73,6 +77,30 @@ def targets(rows: Sequence[Row], labels: Sequence[str]) -> Targets:
     malicious = np.array([np.nan if row.malicious is None else float(row.malicious) for row in rows], np.float32)
     weight = np.array([TRUST.get(row.basis, 1.0) for row in rows], np.float32)
     return Targets(techniques, malicious, weight)
+
+
+def shares(rows: Sequence[Row], power: float) -> Floats:
+    """Weights (n,) of rows in the technique loss: trust, over the size of the row's group to ``power``; their mean is 1.
+
+    0 counts rows, 1 counts files: a long recording does not teach its one technique more often than a short one.
+    """
+    sizes = Counter((row.source, row.group) for row in rows)
+    weight = np.array([TRUST.get(row.basis, 1.0) * sizes[row.source, row.group] ** -power for row in rows], np.float64)
+    found: Floats = (weight / max(weight.mean(), 1e-12)).astype(np.float32)
+    return found
+
+
+def repeats(techniques: Floats, threshold: float) -> NDArray[np.intp]:
+    """Places of rows, those of rare techniques several times: oversampling, instead of weights by class.
+
+    A row occurs √(threshold / share of its rarest technique) times, at least once. Source: repeat-factor sampling,
+    Gupta, Dollár, Girshick, LVIS, arXiv:1908.03195.
+    """
+    marked = np.nan_to_num(techniques) > 0
+    share = marked.sum(0) / max(len(techniques), 1)
+    rarest = np.where(marked, share[None, :], 1.0).min(1, initial=1.0)
+    times = np.maximum(1, np.rint(np.sqrt(threshold / np.maximum(rarest, 1e-9)))).astype(np.intp)
+    return np.repeat(np.arange(len(techniques)), times)
 
 
 def positive_weights(techniques: Floats, most: float) -> Floats:
