@@ -22,7 +22,7 @@ _HIDDEN = re.compile(r"(?i)(?<=\s)(?:1|hidden|hid|h)(?=\s)")
 _ORDERLESS = re.compile(
     r"(?i)^\W*(?:[a-z]:\\[\w\\]+\\)?(schtasks|reg(?:\.exe)?\s+add\s+\S+|sc(?:\.exe)?\s+create\s+\S+)"
 )
-_PAIR = re.compile(r'/[a-z]{1,4}(?:\s+(?:"[^"]*"|[^\s/"]\S*))?', re.IGNORECASE)
+_PAIR = re.compile(r'/[a-z]{1,12}(?:\s+(?:"[^"]*"|[^\s/"]\S*))?', re.IGNORECASE)
 _NAMED = re.compile(r"(?<= )-[A-Z][A-Za-z]{2,20} (?:'[^']*'|\"[^\"]*\"|[\w.:\\$]+)(?= -[A-Z]| ?$)")
 
 
