@@ -18,7 +18,7 @@ endif
 # a process a core; tests/conftest.py says which tests stay together
 PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: help setup demo demo-elastic demo-splunk demo-soar test test-all check bench bench-elastic bench-splunk fuzz lock clean
+.PHONY: help setup demo demo-elastic demo-splunk demo-soar test test-all check bench bench-elastic bench-models bench-splunk fuzz lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -54,6 +54,9 @@ bench: $(VENV)/.dev  ## Speed as ratios against transformers.pipeline, in one ru
 
 bench-elastic: $(VENV)/.dev  ## What the pipeline costs a server, and what a server costs the daemon; needs mvn and a JDK 21
 	$(BIN)/python -m tests.bench.elastic
+
+bench-models: $(VENV)/.dev  ## Complexity, latency and accuracy of models by size; ROWS=DIR, a built dataset
+	$(BIN)/triaged evaluate --variants --rows $(ROWS)
 
 bench-splunk: $(VENV)/.dev  ## What the API costs beside the scorer, and the search command beside the API and the interpreter
 	$(BIN)/python -m tests.bench.api

@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as training does; read when torch loads
     options = _parser().parse_args(arguments)
     try:
-        return _evaluate(options)
+        run = _self_test if options.self_test else _variants if options.variants else _evaluate
+        return run(options)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -53,6 +54,37 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _self_test(options: argparse.Namespace) -> int:
+    from connector.learn import dataset_file  # noqa: PLC0415
+    from connector.learn.evaluation import selftest  # noqa: PLC0415
+
+    rows = selftest.made() if options.rows is None else dataset_file.read(options.rows).rows
+    found = selftest.checks(rows)
+    for check in found:
+        print(f"{'ok    ' if check.passed else 'FAILED'}  {check.name}: {check.seen}")
+    return 0 if all(check.passed for check in found) else EXIT_FOUND
+
+
+def _variants(options: argparse.Namespace) -> int:
+    from connector.learn import dataset_file  # noqa: PLC0415
+    from connector.learn.evaluation import shipped as bundles, variants  # noqa: PLC0415
+    from connector.models.store import Store  # noqa: PLC0415
+
+    if options.rows is None:
+        raise ConfigError("name a built dataset with --rows")
+    bundle = bundles.opened(Store(options.store or shipped("model_store")), options.bundle)
+    found = variants.table(bundle, dataset_file.read(options.rows), quick=options.quick)
+    print("| variant | fitted on | parameters | MB | time an event | file hit@1 | file hit@3 | AUC |")
+    print("|---|---|---|---|---|---|---|---|")
+    for line in found:
+        print(
+            f"| {line.name} | {line.trained} | {line.parameters / 1e6:.1f} M | {line.megabytes:.1f} | {line.ratio:.2f} "
+            f"| {line.hit1:.2f} | {line.hit3:.2f} | {line.auc:.2f} |"
+        )
+    print(f"\ntime an event: of {variants.BASELINE} in the same run, one event at a time on one thread")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="triaged evaluate", description=__doc__)
     parser.add_argument("--corpora", type=Path, help="folder of corpora archives or unpacked trees")
@@ -62,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, default=Path("evaluation"), help="folder for the report")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="fit a smaller recipe: to see that it works")
+    parser.add_argument(
+        "--self-test", action="store_true", help="shuffle labels and plant leaks, in --rows or in rows made for it"
+    )
+    parser.add_argument("--variants", action="store_true", help="complexity, latency and accuracy of models by size")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="models fitted at a time")
     return parser
 

@@ -143,10 +143,10 @@ def _text(fit: Fit, texts: Sequence[str], recipe: Recipe) -> Predicted:
 
 
 def _linear(fit: Fit, texts: Sequence[str]) -> Predicted:
-    model = linear.fit_linear(fit.train, _hashed(fit.train))
-    seen = model.scores(_hashed(fit.calibration))
-    found = model.scores(linear.hashed(texts))
-    return spoken(model.names, found, _calibrated(fit, model.names, seen))
+    grams = linear.hashed([row.text for row in fit.train])
+    heads = linear.fit_techniques(fit.train, grams), linear.fit_malice(fit.train, grams)
+    said = [(heads[0].scores(part), heads[1].scores(part)) for part in (_hashed(fit.calibration), linear.hashed(texts))]
+    return spoken(heads[0].names, said[1], _calibrated(fit, heads[0].names, said[0]))
 
 
 def _calibrated(fit: Fit, labels: Sequence[str], seen: Logits) -> Calibrated:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import SGDClassifier
@@ -30,25 +31,25 @@ ALPHA, EPOCHS = 3e-6, 5
 CHUNK = 2000
 
 
-class Linear(msgspec.Struct, frozen=True):
-    """A fitted baseline over hashed grams."""
+class Head(msgspec.Struct, frozen=True):
+    """A fitted linear model over hashed grams; ``names`` are of its techniques, empty where it tells malice."""
 
     names: tuple[str, ...]
-    columns: Any
+    columns: NDArray[np.int64]
     frequencies: Any
-    techniques: Any
-    malicious: Any
+    model: Any
 
-    def scores(self, grams: csr_matrix) -> tuple[Floats, Floats]:
-        """Margins of parent techniques (n, names) and of malice (n,): they rank, and are no probabilities."""
-        found = self.frequencies.transform(grams[:, self.columns])
-        techniques, malicious = (head.decision_function(found) for head in (self.techniques, self.malicious))
-        return techniques.astype(np.float32), malicious.astype(np.float32)
+    def scores(self, grams: csr_matrix) -> Floats:
+        """Margins (n, names) of techniques, or (n,) of malice: they rank, and are no probabilities."""
+        found = self.model.decision_function(self.frequencies.transform(grams[:, self.columns]))
+        if len(self.names) == 1:
+            found = found.reshape(-1, 1)
+        return np.asarray(found, np.float32)
 
     @property
     def parameters(self) -> int:
         """How many weights it has."""
-        return len(self.columns) * (len(self.names) + 1)
+        return len(self.columns) * max(len(self.names), 1)
 
 
 def hashed(texts: Sequence[str]) -> csr_matrix:
@@ -60,22 +61,30 @@ def hashed(texts: Sequence[str]) -> csr_matrix:
     return vstack(parts, format="csr") if parts else csr_matrix((0, BUCKETS), dtype=np.float32)
 
 
-def fit_linear(rows: Sequence[Row], grams: csr_matrix, parent_groups: int = 3) -> Linear:
-    """Fits both heads on training rows and their grams: the parents that the text member could learn from them too."""
-    columns = np.flatnonzero(np.bincount(grams.indices, minlength=BUCKETS) >= LEAST_ROWS)
-    frequencies = TfidfTransformer(sublinear_tf=True)
-    found = frequencies.fit_transform(grams[:, columns])
+def fit_techniques(rows: Sequence[Row], grams: csr_matrix, parent_groups: int = 3) -> Head:
+    """Parents that occur in so many groups, each against the rest, on the training rows that name any."""
     names = [name for name in label_space(rows, parent_groups, parent_groups) if "." not in name]
     labelled = [number for number, row in enumerate(rows) if parents(row) & set(names)]
     marks = MultiLabelBinarizer(classes=names).fit_transform(
         [parents(rows[number]) & set(names) for number in labelled]
     )
+    columns, frequencies, found = _weighed(grams[labelled])
+    return Head(tuple(names), columns, frequencies, OneVsRestClassifier(_learner()).fit(found, marks))
+
+
+def fit_malice(rows: Sequence[Row], grams: csr_matrix) -> Head:
+    """Malicious against benign, on the training rows that say which."""
     said = [number for number, row in enumerate(rows) if row.malicious is not None]
     truth = [bool(rows[number].malicious) for number in said]
-    techniques = OneVsRestClassifier(_learner(ALPHA)).fit(found[labelled], marks)
-    malicious = _learner(ALPHA).fit(found[said], truth)
-    return Linear(tuple(names), columns, frequencies, techniques, malicious)
+    columns, frequencies, found = _weighed(grams[said])
+    return Head((), columns, frequencies, _learner().fit(found, truth))
 
 
-def _learner(alpha: float) -> SGDClassifier:
-    return SGDClassifier(loss="log_loss", alpha=alpha, max_iter=EPOCHS, tol=None, random_state=1)
+def _weighed(grams: csr_matrix) -> tuple[NDArray[np.int64], Any, csr_matrix]:
+    columns = np.flatnonzero(np.bincount(grams.indices, minlength=BUCKETS) >= LEAST_ROWS)
+    frequencies = TfidfTransformer(sublinear_tf=True)
+    return columns, frequencies, frequencies.fit_transform(grams[:, columns])
+
+
+def _learner() -> SGDClassifier:
+    return SGDClassifier(loss="log_loss", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=1)

@@ -82,7 +82,7 @@ def evaluate(plan: Plan) -> Evaluation:
     _say(start, f"{len(streams.recordings)} recordings, {len(streams.texts)} distinct events")
     logged = {name: list(_logged(name, corpora)) for name in (open_xp_rules.NAME, evtx_to_mitre.NAME)}
     fits = [_as_served(fit, logged, streams) for fit in _fits(bundle, rows, streams, plan.folds)]
-    lines = list(samples.read(lolbas.samples(corpora.of([lolbas.NAME])), lolbas.NAME, "GPL-3.0"))
+    lines = list(_logged(lolbas.NAME, corpora))
     orders = list(_orders(fits, streams, [row.text for row, _ in lines], recipe))
     answers = dict(
         zip(
@@ -144,7 +144,12 @@ Logged = Mapping[str, Sequence[tuple[Row, Event]]]
 
 
 def _logged(name: str, corpora: Corpora) -> Iterator[tuple[Row, Event]]:
-    return samples.read(RECIPES[name](corpora), name, corpora.sources[name].licence)
+    """What a source's recipe reads; nothing where the source is not in the corpora, and that is said."""
+    if not corpora.holds(name):
+        print(f"{name} is not in {corpora.folder}: what it measures is left out", flush=True)
+        return iter(())
+    samples_of = lolbas.samples if name == lolbas.NAME else RECIPES[name]
+    return samples.read(samples_of(corpora), name, corpora.sources[name].licence)
 
 
 def _as_served(fit: Fit, logged: Logged, streams: Streams) -> Fit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +16,7 @@ from connector.models.ensemble import TEXT
 from connector.models.manifest import HeadCalibration, Manifest
 from connector.models.store import Store
 from connector.models.text import TextMember
+from connector.ports import MemberSpec
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -24,10 +26,15 @@ class Bundle(msgspec.Struct, frozen=True):
     manifest: Manifest
     known: fingerprints.TrainFingerprints
 
+    @property
+    def member(self) -> tuple[MemberSpec, Path]:
+        """The text member and its folder."""
+        spec = next(member for member in self.manifest.members if member.kind == TEXT)
+        return spec, self.store.directory(self.manifest.ref) / spec.directory
+
     def predicted(self, texts: Sequence[str]) -> Predicted:
         """What its text member says of texts, through the quantised graph that serves."""
-        spec = next(member for member in self.manifest.members if member.kind == TEXT)
-        folder = self.store.directory(self.manifest.ref) / spec.directory
+        spec, folder = self.member
         member = TextMember(spec, folder, 0)
         try:
             techniques, malicious = member.logits(texts)
