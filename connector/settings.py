@@ -278,6 +278,13 @@ class ApiSettings(Section):
         return self
 
 
+class TaxiiSettings(Section):
+    """Credentials for TAXII servers that `triaged learn intel` reads from."""
+
+    user: str | None = None
+    password: SecretStr | None = None
+
+
 class Settings(BaseSettings):
     """The whole tree. :func:`load` narrows the adapter tables to the installed plug-ins."""
 
@@ -297,6 +304,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     api: ApiSettings = ApiSettings()
+    taxii: TaxiiSettings = TaxiiSettings()
     sources: dict[str, SourceSettings] = {}
     targets: dict[str, TargetSettings] = {}
     soars: dict[str, SoarSettings] = {}

@@ -19,6 +19,7 @@ from connector.cli import (
     elastic,
     evaluate,
     evasion,
+    learn,
     ledger,
     model,
     playbook,
@@ -78,6 +79,7 @@ app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(elastic.app, name="elastic")
+app.add_typer(learn.app, name="learn")
 app.add_typer(model.app, name="model")
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(policy.app, name="policy")

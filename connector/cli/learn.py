@@ -1,0 +1,139 @@
+"""``triaged learn``: new threat intelligence becomes training rows, and what learns from them is measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connector.cli import options
+from connector.cli.train import OWN_OPTIONS, started
+from connector.errors import ConfigError
+
+if TYPE_CHECKING:
+    from connector.learn.intel.findings import Finding
+    from connector.settings import TaxiiSettings
+
+app = typer.Typer(help="Learn from new threat intelligence.", no_args_is_help=True)
+
+Paths = list[Path] | None
+NOT_STATED = "not stated"
+SHOWN = 10
+
+
+@app.command("report-text", context_settings=OWN_OPTIONS, add_help_option=False)
+def report_text(context: typer.Context) -> None:
+    """Measure how well report sentences are tagged. `triaged learn report-text --help` lists the options."""
+    raise typer.Exit(started("connector.learn.training.report_text", *context.args))
+
+
+@app.command()
+def intel(
+    *,
+    output: Annotated[Path, typer.Option(help="Folder that samples.jsonl and sources.toml are written to.")],
+    attack: Annotated[
+        Paths, typer.Option(help="An ATT&CK release: a STIX bundle, such as enterprise-attack.json.")
+    ] = None,
+    stix: Annotated[Paths, typer.Option(help="A STIX 2 bundle.")] = None,
+    taxii: Annotated[list[str] | None, typer.Option(help="Address of a TAXII 2.1 collection; https.")] = None,
+    since: Annotated[str | None, typer.Option(help="TAXII: objects added after this time (RFC 3339).")] = None,
+    sigma: Annotated[Paths, typer.Option(help="Sigma rules: a folder or a zip.")] = None,
+    misp: Annotated[Paths, typer.Option(help="A MISP export (JSON).")] = None,
+    licence: Annotated[
+        str, typer.Option(help="Licence of the STIX, TAXII and MISP content, for the card.")
+    ] = NOT_STATED,
+    corpora: Annotated[Path | None, typer.Option(help="Folder of the corpora; needed to retrain.")] = None,
+    retrain: Annotated[Path | None, typer.Option(help="Model store: build, train into it, and evaluate.")] = None,
+    version: Annotated[str, typer.Option(help="Version of the retrained bundle.")] = "0.2.0",
+    config: options.Config = None,
+    secrets_dir: options.Secrets = None,
+) -> None:
+    """Turn new intelligence into training rows with provenance, and on request retrain and evaluate."""
+    if missing := [name for name in ("taxii2client", "yaml", "evtx", "pyarrow") if find_spec(name) is None]:
+        raise ConfigError(f"learning needs the extra `train` ({', '.join(missing)}): pip install 'triaged[train]'")
+    if retrain is not None and corpora is None:
+        raise ConfigError("to retrain, name the corpora folder with --corpora")
+    from connector.learn.intel import findings as found  # noqa: PLC0415 - the extra may be missing
+
+    secrets = options.settings(config, secrets_dir).taxii
+    listed = [
+        *_from_stix(attack or (), "attack", "ATT&CK terms of use"),
+        *_from_stix(stix or (), "stix", licence),
+        *_from_taxii(taxii or (), since, secrets, licence),
+        *_from_sigma(sigma or (), corpora),
+        *_from_misp(misp or (), licence),
+    ]
+    found.write(listed, output)
+    _say(listed, output)
+    steps = commands(output, corpora, retrain, version)
+    for step in steps:
+        typer.echo("triaged " + " ".join(step))
+        if retrain is not None and (code := _run(step)):
+            raise typer.Exit(code)
+
+
+def _run(step: Sequence[str]) -> int:
+    command = [sys.executable, "-m", "connector.cli", *step]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 (our own commands)
+
+
+def commands(output: Path, corpora: Path | None, store: Path | None, version: str) -> list[list[str]]:
+    """The commands that retrain and evaluate; what was not named stands as a word in capitals."""
+    rows, folder, kept = output / "rows", str(corpora or "CORPORA"), str(store or "STORE")
+    return [
+        ["dataset", "build", "--corpora", folder, "--extra", str(output), "--output", str(rows)],
+        ["train", "text", "--rows", str(rows), "--pins", str(output / "sources.toml"), "--output", kept, "--version", version],
+        ["evaluate", "--corpora", folder, "--rows", str(rows), "--store", kept, "--bundle", f"triaged/{version}", "--output", str(output / "evaluation")],
+    ]  # fmt: skip
+
+
+def _from_stix(paths: Sequence[Path], kind: str, licence: str) -> Iterator[Finding]:
+    from connector.learn.intel import findings, stix  # noqa: PLC0415 - the extra may be missing
+
+    for path in paths:
+        yield from stix.findings(stix.objects(path), findings.Upstream(kind=kind, name=path.name, licence=licence))
+
+
+def _from_taxii(addresses: Sequence[str], since: str | None, secrets: TaxiiSettings, licence: str) -> Iterator[Finding]:
+    from connector.learn.intel import findings, stix, taxii  # noqa: PLC0415 - the extra may be missing
+
+    for address in addresses:
+        items = list(taxii.objects(address, secrets.user, secrets.password, since))
+        yield from stix.findings(items, findings.Upstream(kind="taxii", name=address, licence=licence))
+
+
+def _from_sigma(paths: Sequence[Path], corpora: Path | None) -> Iterator[Finding]:
+    from connector.learn.corpora.source import Corpora  # noqa: PLC0415 - the extra may be missing
+    from connector.learn.intel import findings, rules  # noqa: PLC0415 - the extra may be missing
+
+    for path in paths:
+        read = rules.Rules(path, None if corpora is None else Corpora(corpora))
+        yield from rules.findings(read, findings.Upstream(kind="sigma", name=path.name, licence="DRL-1.1"))
+        for reason, count in sorted(read.left_out.items()):
+            typer.echo(f"{path}: {count} rules left out: {reason}", err=True)
+
+
+def _from_misp(paths: Sequence[Path], licence: str) -> Iterator[Finding]:
+    from connector.learn.intel import findings, misp  # noqa: PLC0415 - the extra may be missing
+
+    for path in paths:
+        upstream = findings.Upstream(kind="misp", name=path.name, licence=licence)
+        for event in misp.events(path):
+            yield from misp.findings(event, upstream)
+
+
+def _say(listed: Sequence[Finding], output: Path) -> None:
+    from connector.learn.intel import findings  # noqa: PLC0415 - the extra may be missing
+
+    for source, count in sorted(Counter(finding.source for finding in listed).items()):
+        typer.echo(f"{source}: {count} samples")
+    for kind, techniques in sorted(findings.known(listed).items()):
+        named = f": {', '.join(sorted(techniques)[:SHOWN])}" if kind == "unknown" else ""
+        typer.echo(f"technique ids read as {kind}: {len(techniques)}{named}")
+    typer.echo(f"{output}: {len(listed)} samples written")
