@@ -29,14 +29,22 @@ def build(
         str | None, typer.Option(help="Names of sources, comma-separated; default: all that may train.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 1,
+    extra: Annotated[
+        Path | None, typer.Option(help="A folder that `triaged learn intel` wrote: its samples beside the pinned.")
+    ] = None,
 ) -> None:
     """Build the dataset: rows that went through normalise, canonical form and render, with labels and provenance."""
     _needs_extra()
     from connector.learn import dataset as datasets, dataset_file, held_out  # noqa: PLC0415 - the extra may be missing
+    from connector.learn.corpora.recipes import RECIPES  # noqa: PLC0415
     from connector.learn.corpora.source import Corpora  # noqa: PLC0415
+    from connector.learn.intel import findings  # noqa: PLC0415
 
     names = None if only is None else only.split(",")
-    built = datasets.build(Corpora(corpora), seed=seed, only=names, held_out=held_out.scenario())
+    read, recipes = (Corpora(corpora), RECIPES) if extra is None else findings.added(Corpora(corpora), extra)
+    if names is not None:
+        names += recipes.keys() - RECIPES.keys()
+    built = datasets.build(read, seed=seed, only=names, recipes=recipes, held_out=held_out.scenario())
     dataset_file.write(built, output)
     typer.echo(f"{output}: {len(built.rows)} rows, digest {built.facts.digest}")
 
