@@ -67,7 +67,10 @@ UNCAPPED: frozenset[Basis] = frozenset({"recurring", "outside-tree"})
 """What many recordings share belongs to none of them."""
 
 TELLING: frozenset[str] = frozenset(
-    {"process.command_line", "powershell.script_block_text", "registry.path", "file.path"}
+    {
+        *("process.command_line", "audit.command", "powershell.script", "powershell.payload", "powershell.pipeline"),
+        *("registry.path", "file.path", "dll.path", "service.file", "event.action"),
+    }
 )
 """Fields without which an event does not show the behaviour that its label names."""
 
