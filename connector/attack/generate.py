@@ -1,7 +1,8 @@
 """Writes ``catalogue.json`` from the STIX corpus: ``python -m connector.attack.generate mitre__cti.tar.xz``.
 
-The input is a checkout of github.com/mitre/cti (its ``enterprise-attack`` folder is read) or a tar of one. Objects are
-STIX 2 as https://github.com/mitre/cti/blob/master/USAGE.md describes them.
+The input is a checkout of github.com/mitre/cti (its ``enterprise-attack`` folder is read), a tar of one, or a release as
+one bundle (``enterprise-attack.json`` of github.com/mitre-attack/attack-stix-data). Objects are STIX 2 as
+https://github.com/mitre/cti/blob/master/USAGE.md describes them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Stix = Mapping[str, Any]
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m connector.attack.generate", description=__doc__)
-    parser.add_argument("corpus", type=Path, help="a checkout of mitre/cti, or a tar of one")
+    parser.add_argument("corpus", type=Path, help="a checkout of mitre/cti, a tar of one, or a bundle (.json)")
     parser.add_argument("--version", default="18.1", help="the ATT&CK version that the corpus holds")
     parser.add_argument("--out", type=Path, default=FACTS)
     options = parser.parse_args(arguments)
@@ -42,10 +43,13 @@ def objects(corpus: Path) -> Iterator[Stix]:
     """Every technique, tactic and revocation of the Enterprise domain."""
     for data in _files(corpus):
         if b'"relationship"' not in data or b'"revoked-by"' in data:
-            yield from json.loads(data)["objects"]
+            yield from (item for item in json.loads(data)["objects"] if item.get("type") in FOLDERS)
 
 
 def _files(corpus: Path) -> Iterator[bytes]:
+    if corpus.suffix == ".json":
+        yield corpus.read_bytes()
+        return
     if corpus.is_dir():
         for path in sorted(corpus.rglob("*.json")):
             if _wanted(path):
