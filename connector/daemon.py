@@ -148,6 +148,8 @@ class Daemon:
             jobs.append((f"soar:{name}", act.drain, act.settings.every, None))
         for name, history in app.history_jobs.items():
             jobs.append((f"history:{name}", history.poll, history.settings.every, None))
+        if app.export is not None:
+            jobs.append(("export", app.export.run, app.settings.export.every, None))
         scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(len(jobs))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -232,5 +234,7 @@ def drain(app: App) -> list[str]:
         moved += sum(moved_by(f"target:{name}", deliver.drain) for name, deliver in app.delivers.items())
     for name, history in app.history_jobs.items():
         moved_by(f"history:{name}", history.poll)
+    if app.export is not None:
+        moved_by("export", app.export.run)
     moved_by("retention", lambda: retain(app))
     return failed

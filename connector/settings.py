@@ -39,6 +39,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from connector.errors import ConfigError
+from connector.types import Cause, Disposition
 
 FILE_SECTION = "the settings file"
 
@@ -127,6 +128,25 @@ class RetentionSettings(Section):
     snapshot_share: float = Field(0.01, ge=0, le=1, description="share of benign events that are kept as snapshots")
 
 
+class ExportSettings(Section):
+    """What closed alerts become. Nothing is exported without a key."""
+
+    key: SecretStr | None = Field(
+        None, description="of the pseudonyms, at least 16 bytes; never written anywhere; absent: no export"
+    )
+    every: Every = timedelta(hours=1)
+    folder: Path | None = Field(None, description="where exports lie; absent: `export` in data_dir")
+    parquet: bool = Field(False, description="write the labels as Parquet too (extra `train`)")
+    service_accounts: tuple[str, ...] = Field(
+        (), description='further patterns of users that are no person; `""`: closures that name nobody'
+    )
+    bulk_closures: int = Field(50, ge=1, description="closures of one user within `bulk_within`; more label nothing")
+    bulk_within: Stretch = timedelta(minutes=1)
+    dispositions: dict[str, Disposition] = Field({}, description="further words for dispositions, or tags")
+    causes: dict[str, Cause] = Field({}, description="further tags for causes of false positives")
+    comments: dict[str, Cause] = Field({}, description="patterns of comments that tell such a cause")
+
+
 class ModelSettings(Section):
     """Which bundle scores, and with how much."""
 
@@ -134,6 +154,8 @@ class ModelSettings(Section):
     bundle: str | None = Field(None, description="name/version; absent: what the store has in production")
     threads: int = Field(0, ge=0, description="ONNX threads a member; 0: one a core")
     cache_entries: int = Field(200_000, ge=0, description="scores kept by fingerprint")
+
+
 
 
 class PolicySettings(Section):
@@ -301,6 +323,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     policy: PolicySettings = PolicySettings()
     enrichment: EnrichmentSettings = EnrichmentSettings()
+    export: ExportSettings = ExportSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     api: ApiSettings = ApiSettings()

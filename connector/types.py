@@ -121,7 +121,7 @@ class Event(Noun, frozen=True):
 
 
 class DispositionChange(Noun, frozen=True):
-    """One change of an alert's status, as a SIEM reported it."""
+    """One change of an alert's status, as a SIEM reported it. ``techniques``: ids that the alert's own rule names."""
 
     alert_id: str
     event_ids: tuple[str, ...]
@@ -134,6 +134,24 @@ class DispositionChange(Noun, frozen=True):
     tags: tuple[str, ...] = ()
     assignees: tuple[str, ...] = ()
     machine: bool = False
+    techniques: tuple[str, ...] = ()
+
+
+Disposition: TypeAlias = Literal[
+    "true_positive",
+    "benign_positive",
+    "false_positive",
+    "false_positive_logic",
+    "false_positive_data",
+    "duplicate",
+    "other",
+]
+"""What was decided of an alert; ``false_positive`` where nobody said whether the rule's logic or its data was wrong."""
+
+Cause: TypeAlias = Literal[
+    "benign_software", "administration", "misconfigured_source", "stale_intelligence", "test", "other"
+]
+"""Why a false positive came about."""
 
 
 class Scores(msgspec.Struct, frozen=True, eq=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import socket
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 from connector import api, pipeline, settings as tree
 from connector.errors import ConfigError
+from connector.learn.export import Export, LabelMap, Machines
 from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle, Store
 from connector.policy import Enrichment, Policy
@@ -155,6 +157,7 @@ class App:
             name: pipeline.History(name, h, settings.histories[name], ledger=self.ledger, stopping=self.stopping.is_set)
             for name, h in self.histories.items()
         }
+        self.export = exporter(settings, self.ledger, clock)
 
     def _kept(self, adapter: Adapter) -> Adapter:
         """The adapter, closed with the application where it holds something open."""
@@ -251,6 +254,7 @@ class App:
         emit(Signal.BUNDLE_SWAPPED, bundle=fresh.ref)
         return True
 
+
     def close(self) -> None:
         """Closes every adapter that holds something open, the bundle and the ledger."""
         self._open.close()
@@ -265,6 +269,8 @@ def open_bundle(settings: Settings) -> Bundle:
         cache_entries=settings.model.cache_entries,
         kinds=plugins("triaged.member"),
     )
+
+
 
 
 def load_policy(settings: Settings) -> Policy:
@@ -362,6 +368,39 @@ def soar(name: str, config: Any, clock: Clock) -> Soar:
     """The SOAR that a ``[soars.NAME]`` table describes."""
     factory: SoarFactory = plugins("triaged.soar")[config.type].soar
     return factory(name, config, clock)
+
+
+def exporter(settings: Settings, ledger: Ledger, clock: Clock) -> Export | None:
+    """The export of closed alerts; None without a key. Raises ``ConfigError`` for a key that could be guessed."""
+    export = settings.export
+    if export.key is None:
+        return None
+    return Export(
+        ledger,
+        export.folder or settings.data_dir / "export",
+        key=_long_enough(export.key.get_secret_value().encode(), "export.key"),
+        clock=clock,
+        labels=LabelMap(export.dispositions, export.causes, export.comments),
+        machines=Machines(export.service_accounts, closures=export.bulk_closures, within=export.bulk_within),
+        queries={
+            name: hashlib.sha256(f"{name}\0{config.model_dump_json()}".encode()).hexdigest()[:16]
+            for name, config in settings.histories.items()
+        },
+        parquet=export.parquet,
+    )
+
+
+@contextmanager
+def opened_histories(settings: Settings, ledger: Ledger) -> Iterator[Mapping[str, pipeline.History]]:
+    """The alert histories alone, each with its way into the ledger."""
+    with ExitStack() as stack:
+        opened: dict[str, pipeline.History] = {}
+        for name, config in settings.histories.items():
+            adapter = history(name, config, utc_now)
+            if isinstance(adapter, Closes):
+                stack.callback(adapter.close)
+            opened[name] = pipeline.History(name, adapter, config, ledger=ledger, stopping=lambda: False)
+        yield opened
 
 
 @contextmanager

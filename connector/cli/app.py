@@ -19,6 +19,7 @@ from connector.cli import (
     elastic,
     evaluate,
     evasion,
+    export,
     learn,
     ledger,
     model,
@@ -64,6 +65,7 @@ app.command(
     add_help_option=False,
 )(evaluate.evaluate)
 app.command("thresholds")(thresholds.thresholds)
+app.command("export")(export.export)
 app.command("evasion")(evasion.evasion)
 app.command("backfill")(ledger.backfill)
 app.command("status")(ledger.status)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from connector.ledger.admission import Admission, Admissions
 from connector.ledger.audit import Audit, chained
+from connector.ledger.closures import Closures
 from connector.ledger.controls import Controls
 from connector.ledger.database import Database
 from connector.ledger.dead_letters import DeadLetters
@@ -31,6 +32,7 @@ from connector.ledger.rows import (
     Gap,
     Interval,
     Lease,
+    Noted,
     OpenRun,
     OutboxRow,
     PastAction,
@@ -39,6 +41,7 @@ from connector.ledger.rows import (
     Renewal,
     Replayed,
     RunRow,
+    Scored,
     Settlement,
     Silence,
     Status,
@@ -66,6 +69,7 @@ class Ledger(
     Past,
     DeadLetters,
     Dispositions,
+    Closures,
     Verdicts,
     Retention,
     StatusRoom,
@@ -104,6 +108,7 @@ __all__ = [
     "Interval",
     "Lease",
     "Ledger",
+    "Noted",
     "OpenRun",
     "OutboxRow",
     "PastAction",
@@ -112,6 +117,7 @@ __all__ = [
     "Renewal",
     "Replayed",
     "RunRow",
+    "Scored",
     "Settlement",
     "Silence",
     "Status",

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from connector.types import Action, Noun, Record, RunRef, RunState, StateChange, Verdict
+from connector.types import Action, DispositionChange, Noun, Record, RunRef, RunState, StateChange, Verdict
 
 OutboxKind: TypeAlias = Literal["record", "action"]
 Outcome: TypeAlias = Literal["delivered", "retry", "untried", "unknown", "rejected", "dead"]
@@ -290,3 +290,19 @@ class Status(Noun, frozen=True):
     readers: tuple[Reader, ...]
     leases: tuple[Lease, ...]
     switches: tuple[Switch, ...]
+
+
+class Noted(Noun, frozen=True):
+    """A change of an alert as the ledger has it: its id, and the alert history that told it."""
+
+    id: str
+    history: str
+    change: DispositionChange
+
+
+class Scored(Noun, frozen=True):
+    """An event's first verdict, when it was written, and the snapshot that it was decided on (compressed)."""
+
+    verdict: Verdict
+    at: datetime
+    snapshot: bytes

@@ -166,6 +166,7 @@ class _Change(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     assignees: tuple[str, ...] = ()
     machine: bool = False
+    techniques: tuple[str, ...] = ()
 
 
 class FilesHistory:
@@ -173,8 +174,8 @@ class FilesHistory:
 
     A line is an object with ``alert_id``, ``status`` (``open``, ``acknowledged``, ``closed``, …) and ``changed_at``
     (RFC 3339, with its zone), and where they are known ``event_ids`` (ids of the events, as verdicts carry them),
-    ``disposition``, ``observed_at`` (absent: when it is read), ``analyst``, ``comment``, ``tags``, ``assignees`` and
-    ``machine``. The cursor is the file's identity and a byte of it: a file that was replaced is read from its start. A
+    ``disposition``, ``observed_at`` (absent: when it is read), ``analyst``, ``comment``, ``tags``, ``assignees``, ``machine``
+    and ``techniques``. The cursor is the file's identity and a byte of it: a file that was replaced is read from its start. A
     line that is no such object makes its batch incomplete, with the reason, and is passed over.
     """
 

@@ -76,5 +76,6 @@ def test_the_example_of_a_disposition_is_read(tmp_path: Path) -> None:
         "tags",
         "assignees",
     }
-    assert fields | {"machine"} == {field.name for field in msgspec.structs.fields(change)}
-    assert fields | {"machine"} <= set(first_cells("files.md"))
+    fields |= {"machine", "techniques"}
+    assert fields == {field.name for field in msgspec.structs.fields(change)}
+    assert fields <= set(first_cells("files.md"))

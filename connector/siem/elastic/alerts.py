@@ -68,6 +68,7 @@ def change_of(index: str, alert_id: str, alert: Document, reading: Reading, obse
         assignees=_texts(value_at(alert, "kibana.alert.workflow_assignee_ids")),
         tags=tags,
         machine=reason == MACHINE_REASON or (user is not None and user in reading.service_users),
+        techniques=techniques_of(alert),
     )
 
 
@@ -89,6 +90,17 @@ def events_of(index: str, alert_id: str, alert: Document, reading: Reading) -> t
     if reading.by_event_id and original is not None:
         return event_id(reading.deployment, original), itself
     return event_id(reading.deployment, reading.native(*root)), itself
+
+
+def techniques_of(alert: Document) -> tuple[str, ...]:
+    """The ids that the alert's rule maps to (``kibana.alert.rule.threat``): sub-techniques, else the technique itself."""
+    found: dict[str, None] = {}
+    for threat in _listed(value_at(alert, "kibana.alert.rule.threat"))[:_MOST_NAMES]:
+        for technique in _listed(value_at(threat, "technique"))[:_MOST_NAMES]:
+            below = _listed(value_at(technique, "subtechnique"))[:_MOST_NAMES]
+            named = [name for name in (_text(value_at(one, "id")) for one in below) if name]
+            found |= dict.fromkeys(named or [name for name in [_text(value_at(technique, "id"))] if name])
+    return tuple(found)
 
 
 def alert_id(index: str, number: str) -> str | None:

@@ -33,6 +33,7 @@ FIELDS: Final = (
     "kibana.alert.threshold_result",
     "kibana.alert.group.id",
     "kibana.alert.rule.type",
+    "kibana.alert.rule.threat",
     "kibana.alert.suppression.docs_count",
     "event.id",
 )

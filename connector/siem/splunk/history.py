@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -26,7 +26,18 @@ from connector.types import Batch, Cursor, DispositionChange
 
 _AT_ONCE: Final = 100
 _LONGEST_ID: Final = 1024
+_MOST_TECHNIQUES: Final = 100
 _SCORED: Final = "triaged_event_id"
+
+
+class About(NamedTuple):
+    """The events that a notable is about, and the techniques that its search names."""
+
+    event_ids: tuple[str, ...] = ()
+    techniques: tuple[str, ...] = ()
+
+
+NOTHING: Final = About()
 
 
 class SplunkHistoryConfig(HistorySettings, Connection):
@@ -75,7 +86,9 @@ class SplunkHistory:
         reasons = list(page.reasons)
         events = self._events({review.rule_id for review in page.reviews}, now, reasons) if page.reviews else {}
         statuses = self._statuses() if page.reviews else SHIPPED
-        items = tuple(self._change(review, statuses, events.get(review.rule_id, ()), now) for review in page.reviews)
+        items = tuple(
+            self._change(review, statuses, events.get(review.rule_id, NOTHING), now) for review in page.reviews
+        )
         for change in items:
             if not change.event_ids:
                 emit(Signal.ALERT_UNJOINED, self.name, alert=change.alert_id)
@@ -91,21 +104,21 @@ class SplunkHistory:
         """Gives up what is held."""
         self._splunk.close()
 
-    def _change(
-        self, review: Review, statuses: Statuses, event_ids: Sequence[str], observed_at: datetime
-    ) -> DispositionChange:
+    def _change(self, review: Review, statuses: Statuses, about: About, observed_at: datetime) -> DispositionChange:
         owner = review.owner if review.owner not in {"", "unassigned"} else None
         return DispositionChange(
             alert_id=review.rule_id,
-            event_ids=tuple(event_ids),
+            event_ids=about.event_ids,
             status=statuses.status(review.status),
             disposition=statuses.disposition(review.disposition, review.status),
             changed_at=moment(review.time),
             observed_at=observed_at,
             analyst=review.user or owner,
             comment=review.comment,
+            tags=(review.disposition,) if review.disposition else (),
             assignees=(owner,) if owner else (),
             machine=review.user in self._config.service_users,
+            techniques=about.techniques,
         )
 
     def _statuses(self) -> Statuses:
@@ -115,15 +128,15 @@ class SplunkHistory:
         entries = answer.get("entry") if isinstance(answer, dict) else None
         return of_site(entry for entry in entries or () if isinstance(entry, dict))
 
-    def _events(self, names: set[str], now: datetime, reasons: list[str]) -> Mapping[str, Sequence[str]]:
-        """The events that notables are about, by the notables' names.
+    def _events(self, names: set[str], now: datetime, reasons: list[str]) -> Mapping[str, About]:
+        """What notables are about, by the notables' names.
 
         Raises ``TransientError`` where one was not found and may be among what is missing: a decision is told once, and
         would label nothing for ever.
         """
         partial = len(reasons)
         ordered = sorted(name for name in names if 0 < len(name) <= _LONGEST_ID)
-        found: dict[str, Sequence[str]] = {}
+        found: dict[str, About] = {}
         for start in range(0, len(ordered), _AT_ONCE):
             search = notables.named(ordered[start : start + _AT_ONCE])
             times = {"earliest_time": f"{(now - self._config.window).timestamp():.0f}", "latest_time": "4102444800"}
@@ -151,7 +164,7 @@ class SplunkHistory:
         finally:
             body.close()
 
-    def _about(self, row: Mapping[str, Any]) -> Sequence[str]:
+    def _about(self, row: Mapping[str, Any]) -> About:
         """The event that was scored, where a search of ours over verdicts raised the notable; else the notable itself.
 
         The metadata field ``source`` is the name of the search that raised it. What the notable says beside it was copied from
@@ -159,8 +172,10 @@ class SplunkHistory:
         """
         raised_by, scored = _first(row.get("source")), row.get(_SCORED)
         if isinstance(scored, str) and scored and _matches(raised_by, self._config.own_searches):
-            return (scored,)
-        return (event_id(self._config.deployment, native_id(row)),)
+            return About((scored,))  # and its techniques are ours: no rule of the site named them
+        techniques = row.get(notables.TECHNIQUES) or ()
+        named = (techniques,) if isinstance(techniques, str) else tuple(map(str, techniques))
+        return About((event_id(self._config.deployment, native_id(row)),), named[:_MOST_TECHNIQUES])
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

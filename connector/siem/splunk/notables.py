@@ -18,6 +18,10 @@ EVENT_ID: Final = 'eval event_id=replace(_bkt, "^.*~", "")."@@".replace(_bkt, "~
 """The command that adds a notable's own name as ``event_id``."""
 
 
+TECHNIQUES: Final = "annotations.mitre_attack"
+"""The field in which a notable has the techniques of the search that raised it."""
+
+
 def named(names: Sequence[str]) -> str:
     """The search for notables with these names.
 
@@ -25,4 +29,4 @@ def named(names: Sequence[str]) -> str:
     """
     wanted = ", ".join(map(quoted, names))
     kept = "fields _time, _indextime, _bkt, _cd, _raw, index, host, source, sourcetype, event_id, triaged_event_id"
-    return " | ".join(("search `notable`", f"where in(event_id, {wanted})", kept))
+    return " | ".join(("search `notable`", f"where in(event_id, {wanted})", f'{kept}, "{TECHNIQUES}"'))
