@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -27,6 +28,7 @@ def samples(corpora: Corpora) -> Iterator[Sample]:
         yield from _of_file(path, content)
 
 
+@lru_cache(maxsize=1)
 def ordinary(corpora: Corpora) -> Mapping[str, list[Document]]:
     """Harmless events by the name of their log, for recipes that put a pattern into one; empty where these are not there."""
     found: dict[str, list[Document]] = defaultdict(list)
