@@ -11,14 +11,17 @@ import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from connector.models import fingerprints
 from connector.models.cache import Cache
 from connector.models.ensemble import TEXT, Combiner, in_order
+from connector.models.explain import Explanation, Readable, explain, like
 from connector.models.manifest import Manifest, Thresholds
 from connector.models.memory import Memory, joined
+from connector.models.neighbours import Examples
 from connector.models.predictions import Predictor
 from connector.models.site import SiteLayer
 from connector.ports import Closes, Member, State
@@ -36,6 +39,7 @@ class Bundle:
         *,
         cache_entries: int = 200_000,
         trained_on: fingerprints.TrainFingerprints | None = None,
+        examples: Examples | None = None,
         attacks: NDArray[np.float64] | None = None,
         site: SiteLayer | None = None,
     ) -> None:
@@ -55,6 +59,8 @@ class Bundle:
         self._memories = {m.name: Memory(m, self._above(m), rows) for m in members}
         self._kinds = frozenset(manifest.canonical_versions)
         self._trained_on = trained_on
+        self._examples = examples
+        self._reader = _reader(self.members.get(TEXT))
 
     @property
     def ref(self) -> str:
@@ -73,6 +79,7 @@ class Bundle:
             self._all,
             cache_entries=self._cache_entries,
             trained_on=self._trained_on,
+            examples=self._examples,
             attacks=self.attacks,
             site=layer,
         )
@@ -136,6 +143,10 @@ class Bundle:
         alone = Combiner((text,), self.manifest.labels, self.manifest.calibration).combine({TEXT: scores}, len(events))
         return self._predictor.predict(alone, (TEXT,), scores.notes)
 
+    def explain(self, event: Event) -> Explanation | None:
+        """What weighed most in an event and what it is like, whatever its score; None without a member that reads texts."""
+        return None if self._reader is None else explain(event, self._reader, self._examples)
+
     def close(self) -> None:
         """Ends what the members hold open."""
         for member in self.members.values():
@@ -169,7 +180,20 @@ class Bundle:
                 changes[member.name] = change
         combined = self._combiner.combine(views, len(events))
         notes = [tuple(note for name in self._names for note in views[name].notes[row]) for row in range(len(events))]
-        return self._predictor.predict(combined, self._names, notes), changes
+        predictions = self._predictor.predict(combined, self._names, notes)
+        return [self._told(event, one) for event, one in zip(events, predictions, strict=True)], changes
+
+    def _told(self, event: Event, prediction: Prediction) -> Prediction:
+        """The prediction with its explanation, where it is one that somebody will look at."""
+        if self._reader is None or not prediction.p_malicious >= self.thresholds.suspicious:  # nan is below all
+            return prediction
+        if prediction.p_malicious >= self.thresholds.malicious and not prediction.explanation:
+            told = explain(event, self._reader, self._examples)
+        else:
+            told = Explanation(fields=(), words=(), examples=like(event, self._reader, self._examples))
+        return msgspec.structs.replace(
+            prediction, explanation=(*prediction.explanation, *told.notes(self._reader.name))
+        )
 
     def _here(self, events: Sequence[Event], scores: Scores) -> Scores:
         """The text member's scores as they are on this site."""
@@ -180,6 +204,11 @@ class Bundle:
         strange = [event.kind for event in events if event.kind not in kinds]
         for kind, count in Counter(strange).items():
             UNTRAINED.labels(kind=kind).inc(count)
+
+
+def _reader(member: object) -> Readable | None:
+    """The member, where it reads texts by itself."""
+    return member if isinstance(member, Readable) and not member.needs else None
 
 
 def _no_view(member: Member, count: int) -> Scores:

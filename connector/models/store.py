@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from connector.errors import ConfigError
 from connector.events import CANONICAL_VERSIONS
-from connector.models import fingerprints, integrity, manifest as manifests, reference
+from connector.models import fingerprints, integrity, manifest as manifests, neighbours, reference
 from connector.models.bundle import Bundle
 from connector.models.ensemble import TEXT
 from connector.models.manifest import NAME, Manifest
@@ -95,6 +95,7 @@ class Store:
             [_member(known[spec.kind].member, spec, directory, threads) for spec in manifest.members],
             cache_entries=cache_entries,
             trained_on=None if seen is None else fingerprints.read(directory / seen),
+            examples=neighbours.read(directory),
             attacks=_attacks(manifest, directory),
         )
 
