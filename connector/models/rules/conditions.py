@@ -23,10 +23,11 @@ Names = Callable[[str], Sequence[str]]
 
 
 class Condition(NamedTuple):
-    """A test, and clauses of which an event must meet every one to pass it."""
+    """A test, clauses of which an event must meet every one to pass it, and the fields that it reads (None: all)."""
 
     test: Test
     clauses: tuple[Clause, ...]
+    reads: frozenset[str] | None
 
 
 def compiled(parsed: Any, names: Names) -> Condition:
@@ -37,7 +38,8 @@ def compiled(parsed: Any, names: Names) -> Condition:
         case ConditionOR():
             return _one_field(parsed.args, names) or _any([compiled(arg, names) for arg in parsed.args])
         case ConditionNOT():
-            return Condition(partial(_not, compiled(parsed.args[0], names).test), ())
+            inner = compiled(parsed.args[0], names)
+            return Condition(partial(_not, inner.test), (), inner.reads)
         case ConditionFieldEqualsValueExpression():
             return _leaves(parsed.value, partial(leaf, names(parsed.field)))
         case ConditionValueExpression():
@@ -74,6 +76,16 @@ def fields(parsed: Any) -> frozenset[str]:
     return frozenset()
 
 
+def all_read(parts: Iterable[Condition]) -> frozenset[str] | None:
+    """The fields that any of them reads; None where one reads all."""
+    read: set[str] = set()
+    for part in parts:
+        if part.reads is None:
+            return None
+        read |= part.reads
+    return frozenset(read)
+
+
 def rarity(clause: Clause) -> float:
     """How seldom a clause is met, by guess: the more texts, and the shorter, the more often."""
     return -sum(2.0 ** -min(len(text), 24) for text in clause)
@@ -94,15 +106,18 @@ def _one_field(parts: Sequence[Any], names: Names) -> Condition | None:
     if len({part.field for part in parts}) != 1:
         return None
     found = alternatives(names(parts[0].field), [part.value for part in parts])
-    return None if found is None else Condition(found.test, () if found.clause is None else (found.clause,))
+    return None if found is None else _of_leaf(found)
 
 
 def _leaves(value: SigmaType, make: Callable[[SigmaType], Leaf]) -> Condition:
     """A value, or any of those that a modifier made of it."""
     if isinstance(value, SigmaExpansion):
         return _any([_leaves(inner, make) for inner in value.values])
-    test, clause = make(value)
-    return Condition(test, () if clause is None else (clause,))
+    return _of_leaf(make(value))
+
+
+def _of_leaf(found: Leaf) -> Condition:
+    return Condition(found.test, () if found.clause is None else (found.clause,), found.reads)
 
 
 def _all(parts: Sequence[Condition]) -> Condition:
@@ -111,7 +126,7 @@ def _all(parts: Sequence[Condition]) -> Condition:
     def test(view: View) -> bool:
         return all(test(view) for test in tests)
 
-    return Condition(test, tuple(clause for part in parts for clause in part.clauses))
+    return Condition(test, tuple(clause for part in parts for clause in part.clauses), all_read(parts))
 
 
 def _any(parts: Sequence[Condition]) -> Condition:
@@ -120,7 +135,7 @@ def _any(parts: Sequence[Condition]) -> Condition:
     def test(view: View) -> bool:
         return any(test(view) for test in tests)
 
-    return Condition(test, _joined(part.clauses for part in parts))
+    return Condition(test, _joined(part.clauses for part in parts), all_read(parts))
 
 
 def _joined(each: Iterable[tuple[Clause, ...]]) -> tuple[Clause, ...]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import ahocorasick
 
 from connector.models.cache import Cache
-from connector.models.rules.conditions import rarity
+from connector.models.rules.conditions import all_read, rarity
 from connector.models.rules.nouns import LeftOut, Match
 from connector.models.rules.reading import Rule, Variant
 from connector.models.rules.values import Clause, Test
@@ -60,7 +60,7 @@ class RuleSet:
     def _index(self, view: View) -> Index:
         if view.channel is None:
             return self._of(self._by_source(view))
-        key = (view.channel, view.code.casefold())
+        key = (view.channel, view.code)
         index = self._of_log.get(key)
         if index is None:
             index = self._of(self._by_log(*key))
@@ -102,6 +102,8 @@ class Index:
 
     def __init__(self, variants: Sequence[tuple[int, Variant]]) -> None:
         self._tests: tuple[tuple[int, Test], ...] = tuple((rule, variant.condition.test) for rule, variant in variants)
+        read = all_read(variant.condition for _, variant in variants)
+        self.reads = None if read is None else tuple(sorted(read))
         self._free = [0] * _DEPTH
         masks: dict[str, list[int]] = {}
         for bit, (_, variant) in enumerate(variants):
@@ -139,7 +141,7 @@ class Index:
             left ^= lowest
 
     def _found(self, view: View) -> set[int]:
-        return {number for _, number in self._automaton.iter(view.text())} if self._masks else set()
+        return {number for _, number in self._automaton.iter(view.text(self.reads))} if self._masks else set()
 
 
 def _rarest(clauses: Sequence[Clause]) -> list[Clause]:

@@ -28,7 +28,7 @@ class Source(NamedTuple):
     def holds(self, view: View) -> bool:
         """Whether an event is of this source."""
         return all(
-            not values.isdisjoint(view.folded(name)) or (ANY in values and name in view.values)
+            not values.isdisjoint(view.folded(name)) or (ANY in values and bool(view.get(name)))
             for name, values in self.when.items()
         )
 

@@ -56,23 +56,27 @@ class UnknownValueError(ValueError):
 
 
 class Leaf(NamedTuple):
-    """A test, and what an event must hold to pass it; ``clause`` is None where nothing is sure."""
+    """A test, what an event must hold to pass it, and the fields that it reads.
+
+    ``clause`` is None where nothing is sure, ``reads`` where it reads them all.
+    """
 
     test: Test
     clause: Clause | None
+    reads: frozenset[str] | None
 
 
 def leaf(names: Sequence[str], value: SigmaType) -> Leaf:
     """The test that one of the fields has the value. Raises ``UnknownValueError`` and ``regex.UnsupportedError``."""
     if isinstance(value, SigmaNull):
-        return Leaf(_absent(names), None)
+        return Leaf(_absent(names), None, frozenset(names))
     if isinstance(value, SigmaExists):
-        return Leaf(_present(names) if value.exists else _absent(names), None)
+        return Leaf(_present(names) if value.exists else _absent(names), None, frozenset(names))
     if isinstance(value, SigmaFieldReference):
-        return Leaf(_same(names, value), None)
+        return Leaf(_same(names, value), None, frozenset({*names, value.field}))
     check, cased, needed = _check(value)
     clause = frozenset({needed}) if len(needed) >= _SHORTEST else None
-    return Leaf(_any(names, check, cased=cased), clause)
+    return Leaf(_any(names, check, cased=cased), clause, frozenset(names))
 
 
 def alternatives(names: Sequence[str], values: Sequence[SigmaType]) -> Leaf | None:
@@ -112,7 +116,7 @@ def alternatives(names: Sequence[str], values: Sequence[SigmaType]) -> Leaf | No
         )
 
     sure = all(len(text) >= _SHORTEST for text in needed)
-    return Leaf(_any(names, check, cased=False), frozenset(needed) if sure else None)
+    return Leaf(_any(names, check, cased=False), frozenset(needed) if sure else None, frozenset(names))
 
 
 def keyword(value: SigmaType) -> Leaf:
@@ -120,15 +124,14 @@ def keyword(value: SigmaType) -> Leaf:
     if isinstance(value, SigmaString) and not isinstance(value, SigmaCasedString):
         value = SpecialChars.WILDCARD_MULTI + value + SpecialChars.WILDCARD_MULTI
     if isinstance(value, SigmaNumber):
-        number = str(value)
-        return Leaf(lambda view: any(number in text for texts in view.values.values() for text in texts), None)
+        value = SpecialChars.WILDCARD_MULTI + SigmaString(str(value)) + SpecialChars.WILDCARD_MULTI
     check, cased, needed = _check(value)
 
     def test(view: View) -> bool:
         read = view.get if cased else view.folded
-        return any(check(text) for name in view.values for text in read(name))
+        return any(check(text) for name in view.names() for text in read(name))
 
-    return Leaf(test, frozenset({needed}) if len(needed) >= _SHORTEST else None)
+    return Leaf(test, frozenset({needed}) if len(needed) >= _SHORTEST else None, None)
 
 
 def _any(names: Sequence[str], check: Check, *, cased: bool) -> Test:
@@ -148,11 +151,11 @@ def _any(names: Sequence[str], check: Check, *, cased: bool) -> Test:
 
 
 def _absent(names: Sequence[str]) -> Test:
-    return lambda view: not any(name in view.values for name in names)
+    return lambda view: not any(map(view.get, names))
 
 
 def _present(names: Sequence[str]) -> Test:
-    return lambda view: any(name in view.values for name in names)
+    return lambda view: any(map(view.get, names))
 
 
 def _check(value: SigmaType) -> tuple[Check, bool, str]:

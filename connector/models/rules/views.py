@@ -7,7 +7,8 @@ door moved into ECS are read back from there. All other events have dotted ECS n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from connector.events.canonical import text_of
@@ -33,103 +34,132 @@ _CHANNELS: Final = {
 }
 """The log of a kind, for doors that leave its name out."""
 
-Values = dict[str, tuple[str, ...]]
+Texts = tuple[str, ...]
 
 
 class View:
-    """One event's values by field name, as they are and case-folded.
+    """One event's values by field name, as they are and case-folded; none where a field is absent.
 
     ``channel`` and ``code`` (both case-folded) tell a Windows event's log; ``channel`` is None for any other event.
     """
 
-    __slots__ = ("_folded", "channel", "code", "values")
+    __slots__ = ("_folded", "_values", "channel", "code")
 
-    def __init__(self, values: Values, channel: str | None, code: str) -> None:
-        self.values = values
+    def __init__(self, channel: str | None, code: str) -> None:
         self.channel = channel
         self.code = code
-        self._folded: Values = {}
+        self._values: dict[str, Texts] = {}
+        self._folded: dict[str, Texts] = {}
 
-    def get(self, name: str) -> tuple[str, ...]:
-        """The values of a field as the event has them; none where it is absent."""
-        return self.values.get(name, ())
+    def get(self, name: str) -> Texts:
+        """The values of a field as the event has them."""
+        found = self._values.get(name)
+        if found is None:
+            found = self._values[name] = self._find(name)
+        return found
 
-    def folded(self, name: str) -> tuple[str, ...]:
+    def folded(self, name: str) -> Texts:
         """The same without regard to case."""
         found = self._folded.get(name)
         if found is None:
-            found = self._folded[name] = tuple(value.casefold() for value in self.values.get(name, ()))
+            found = self._folded[name] = tuple([value.casefold() for value in self.get(name)])
         return found
 
-    def text(self) -> str:
-        """All values, case-folded, one after the other."""
-        return SEPARATOR.join(value for values in self.values.values() for value in values).casefold()
+    def text(self, names: Iterable[str] | None) -> str:
+        """The values of these fields, or of all, case-folded, one after the other."""
+        fields = self.names() if names is None else names
+        return SEPARATOR.join([value for name in fields for value in self.folded(name)])
+
+    def names(self) -> Iterable[str]:
+        """The names of all fields."""
+        raise NotImplementedError
+
+    def _find(self, name: str) -> Texts:
+        raise NotImplementedError
+
+
+class WindowsView(View):
+    """A Windows event: nothing is read that no rule asks for."""
+
+    __slots__ = ("_data", "_event", "_user_data", "_winlog")
+
+    def __init__(self, event: Event, winlog: Mapping[str, Any], code: str) -> None:
+        channel = winlog.get("channel") or _CHANNELS.get(event.kind.partition("-")[0], "")
+        super().__init__(channel.casefold() if type(channel) is str else "", code.casefold())
+        data, user_data = winlog.get("event_data"), winlog.get("user_data")
+        self._event = event
+        self._winlog = winlog
+        self._data: Mapping[str, Json] = data if type(data) is dict else {}
+        self._user_data: Mapping[str, Json] = user_data if type(user_data) is dict else {}
+
+    def names(self) -> Iterable[str]:
+        """The names of the event's data, and of the record's fields."""
+        return dict.fromkeys((*islice({**self._data, **self._user_data}, MAX_VALUES), *_RECORD_FIELDS))
+
+    def _find(self, name: str) -> Texts:
+        value = self._data.get(name)
+        if value is None:
+            value = self._user_data.get(name)
+        if type(value) is str:
+            return (value if len(value) <= MAX_VALUE else value[:MAX_VALUE],)
+        if value is None:
+            value = self._elsewhere(name)
+        return () if value is None else tuple(text for _, text in islice(_leaves("", value, _DEEPEST), MAX_VALUES))
+
+    def _elsewhere(self, name: str) -> Json:
+        """What is no event data: the record's own fields, unnamed texts, and what a door moved into ECS."""
+        if name == "EventID":
+            return self.code
+        if name in _RECORD_FIELDS:
+            return self._winlog.get(_RECORD_FIELDS[name]) or (self.channel if name == "Channel" else None)
+        if name == "Data":
+            return [value for key, value in self._data.items() if key.startswith("param") and key[5:].isdigit()]
+        return _moved(self._event, name)
+
+
+_RECORD_FIELDS: Final = {
+    "EventID": "event_id",
+    "Channel": "channel",
+    "Provider_Name": "provider_name",
+    "Computer": "computer_name",
+}
+
+
+class FlatView(View):
+    """Any other event, with the scalars of its ECS document under their dotted paths."""
+
+    __slots__ = ()
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(None, "")
+        values = self._values
+        for name, value in islice(_leaves("", event.ecs, _DEEPEST), MAX_VALUES):
+            values[name] = (*values[name], value) if name in values else (value,)
+        for place, argument in enumerate(values.get("process.args", ())[:_ARGUMENTS]):
+            values[f"process.args.{place}"] = (argument,)
+        if any(name.startswith("auditd.") for name in values):
+            values["auditd.record"] = _record_types(values)
+
+    def names(self) -> Iterable[str]:
+        """The dotted paths."""
+        return tuple(self._values)
+
+    def _find(self, name: str) -> Texts:
+        del name
+        return ()
 
 
 def view_of(event: Event) -> View:
     """The view of an event. Long values are cut and values beyond :data:`MAX_VALUES` left out."""
     winlog = event.ecs.get("winlog")
     if type(winlog) is dict and (code := _code(event.ecs, winlog)):
-        return _windows(event, winlog, code)
-    values: Values = {}
-    for name, value in _leaves("", event.ecs, _DEEPEST):
-        values[name] = (*values[name], value) if name in values else (value,)
-        if len(values) >= MAX_VALUES:
-            break
-    for place, argument in enumerate(values.get("process.args", ())[:_ARGUMENTS]):
-        values[f"process.args.{place}"] = (argument,)
-    if any(name.startswith("auditd.") for name in values):
-        values["auditd.record"] = _record_types(values)
-    return View(values, None, "")
-
-
-def _record_types(values: Values) -> tuple[str, ...]:
-    """The types of the audit records that an event was put together from: as its text says, else by what it holds."""
-    told = [type_ for text in values.get("event.original", ()) for type_ in _RECORD.findall(text)]
-    if not told:
-        told = list(values.get("auditd.message_type", ()))
-        told += ["EXECVE"] if "process.args" in values else []
-        told += ["PATH"] if "file.path" in values else []
-    return tuple(dict.fromkeys(told[:_ARGUMENTS]))
+        return WindowsView(event, winlog, code)
+    return FlatView(event)
 
 
 def _code(ecs: Document, winlog: Mapping[str, Any]) -> str:
     event = ecs.get("event")
     return text_of((event.get("code") if type(event) is dict else None) or winlog.get("event_id"))
-
-
-def _windows(event: Event, winlog: Mapping[str, Any], code: str) -> View:
-    channel = winlog.get("channel") or _CHANNELS.get(event.kind.partition("-")[0], "")
-    values: Values = {}
-    for part in (winlog.get("event_data"), winlog.get("user_data")):
-        if type(part) is dict:
-            _take(values, part)
-    for name, value in (
-        ("EventID", code),
-        ("Channel", channel),
-        ("Provider_Name", winlog.get("provider_name")),
-        ("Computer", winlog.get("computer_name")),
-    ):
-        if value and name not in values:
-            _put(values, name, value)
-    _read_back(values, event)
-    _name_params(values)
-    return View(values, channel.casefold() if type(channel) is str else "", code)
-
-
-def _take(values: Values, data: Mapping[str, Json]) -> None:
-    for name, value in data.items():
-        if len(values) >= MAX_VALUES:
-            return
-        if name not in values:
-            _put(values, name, value)
-
-
-def _put(values: Values, name: str, value: Json) -> None:
-    if type(value) is str:
-        values[name] = (value if len(value) <= MAX_VALUE else value[:MAX_VALUE],)
-    elif found := tuple(text for _, text in _leaves("", value, _DEEPEST)):
-        values[name] = found[:MAX_VALUES]
 
 
 def _leaves(path: str, value: Json, depth: int) -> Iterator[tuple[str, str]]:
@@ -150,19 +180,19 @@ def _leaves(path: str, value: Json, depth: int) -> Iterator[tuple[str, str]]:
         yield path, repr(value) if type(value) is float else text_of(value)
 
 
-def _read_back(values: Values, event: Event) -> None:
-    """Event data that a door moved into ECS, as Elastic's integrations do with what they map."""
+def _moved(event: Event, name: str) -> Json:
+    """Event data that stands in ECS alone, as Elastic's integrations leave what they map."""
     meta = KINDS.get(event.kind)
-    for name, folders, leaf, _ in meta.rules if meta else ():
-        if name in values:
-            continue
-        node: Json = event.ecs
-        for key in (*folders, leaf):
-            node = node.get(key) if type(node) is dict else None
-        if type(node) is dict:
-            node = _account(node) if "name" in node else _hashes(node)
-        if node is not None:
-            _put(values, name, node)
+    for field, folders, leaf, _ in meta.rules if meta else ():
+        if field == name:
+            node: Json = event.ecs
+            for key in (*folders, leaf):
+                node = node.get(key) if type(node) is dict else None
+            if type(node) is dict:
+                node = _account(node) if "name" in node else _hashes(node)
+            if node is not None:
+                return node
+    return None
 
 
 def _account(node: Mapping[str, Json]) -> Json:
@@ -174,8 +204,11 @@ def _hashes(node: Mapping[str, Json]) -> str | None:
     return ",".join(f"{name.upper()}={digest}" for name, digest in node.items() if type(digest) is str) or None
 
 
-def _name_params(values: Values) -> None:
-    """The texts without a name of a classic event, together, as Sigma's rules read them."""
-    params = [name for name in values if name.startswith("param") and name[5:].isdigit()]
-    if params and "Data" not in values:
-        values["Data"] = tuple(value for name in params for value in values[name])
+def _record_types(values: Mapping[str, Texts]) -> Texts:
+    """The types of the audit records that an event was put together from: as its text says, else by what it holds."""
+    told = [type_ for text in values.get("event.original", ()) for type_ in _RECORD.findall(text)]
+    if not told:
+        told = list(values.get("auditd.message_type", ()))
+        told += ["EXECVE"] if "process.args" in values else []
+        told += ["PATH"] if "file.path" in values else []
+    return tuple(dict.fromkeys(told[:_ARGUMENTS]))

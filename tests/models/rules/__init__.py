@@ -1,0 +1,1 @@
+"""Sigma rules: against pySigma's SQLite backend, and by themselves."""
