@@ -19,6 +19,7 @@ from connector.cli import (
     elastic,
     evaluate,
     evasion,
+    explanation,
     export,
     learn,
     ledger,
@@ -67,6 +68,7 @@ app.command(
 app.command("thresholds")(thresholds.thresholds)
 app.command("export")(export.export)
 app.command("evasion")(evasion.evasion)
+app.command("explain")(explanation.explain)
 app.command("backfill")(ledger.backfill)
 app.command("status")(ledger.status)
 app.command("gaps")(ledger.gaps)
