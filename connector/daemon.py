@@ -140,6 +140,8 @@ class Daemon:
             ("bundle", app.swap_bundle, BUNDLE_CHECK, None),
             ("retention", lambda: retain(app), app.settings.retention.every, None),
         ]
+        if app.site is not None:
+            jobs.append(("site", app.learn_site, app.settings.site.every, None))
         for name, ingest in app.ingests.items():
             jobs.append((f"source:{name}", ingest.poll, ingest.settings.every, ingest.settings.jitter))
         for name, deliver in app.delivers.items():

@@ -158,6 +158,19 @@ class ModelSettings(Section):
 
 
 
+class SiteSettings(Section):
+    """The site layer: what is ordinary here, learnt from what passes."""
+
+    folder: Path | None = Field(None, description="where layers lie; absent: no layer is learnt or applied")
+    every: Every = Field(timedelta(hours=6), description="how often to learn")
+    events: int = Field(50_000, ge=1, description="events below which the baseline does not stand")
+    days: int = Field(7, ge=1, description="days below which the baseline does not stand")
+    per_10000: float | None = Field(
+        None, gt=0, description="alarms (malicious) wanted per 10,000 events; absent: no more than the bundle states"
+    )
+    rules: Path | None = Field(None, description="a folder of Sigma rules (extra `rules`): what they fire on is left out")
+
+
 class PolicySettings(Section):
     """Which policy decides."""
 
@@ -321,6 +334,7 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     retention: RetentionSettings = RetentionSettings()
     model: ModelSettings = ModelSettings()
+    site: SiteSettings = SiteSettings()
     policy: PolicySettings = PolicySettings()
     enrichment: EnrichmentSettings = EnrichmentSettings()
     export: ExportSettings = ExportSettings()

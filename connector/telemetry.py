@@ -24,6 +24,7 @@ class Signal(Enum):
     RELOADED = ("daemon.reloaded", "info")
     RELOAD_REFUSED = ("daemon.reload_refused", "error")
     BUNDLE_SWAPPED = ("model.bundle_swapped", "info")
+    SITE_LEARNT = ("model.site_learnt", "info")
     BUNDLE_REFUSED = ("model.bundle_refused", "error")
     BATCH_DONE = ("ingest.batch_done", "debug")
     POLL_DONE = ("ingest.poll_done", "debug")

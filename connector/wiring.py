@@ -18,8 +18,12 @@ from typing import Any, TypeVar
 from connector import api, pipeline, settings as tree
 from connector.errors import ConfigError
 from connector.learn.export import Export, LabelMap, Machines
+from connector.learn.site import Demands
+from connector.learn.site_job import SiteJob, firing
 from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle, Store
+from connector.models.site import bundle_digest
+from connector.models.site_store import SiteStore
 from connector.policy import Enrichment, Policy
 from connector.policy.assets import read_assets
 from connector.policy.check import Site
@@ -125,7 +129,8 @@ class App:
         check_policy(self.policy, settings)
         self.enrichment = load_enrichment(settings)
         self.origin_key = origin_key(settings)
-        self.bundle = open_bundle(settings)
+        self.site = site_job(settings, clock)
+        self.bundle = self._here(open_bundle(settings))
         self._open.callback(lambda: self.bundle.close())  # noqa: PLW0108 (the bundle of then, not of now)
         self.sources = {
             n: self._kept(source(n, c.kept_in(settings.data_dir, n), clock)) for n, c in settings.sources.items()
@@ -188,6 +193,7 @@ class App:
             clock=self.clock,
             stopping=self.stopping,
             steps=steps,
+            seen=pipeline.unwatched if self.site is None else self.site.take,
         )
 
     def _deliver(self, name: str, steps: pipeline.Steps) -> pipeline.Deliver:
@@ -210,7 +216,7 @@ class App:
             self.settings.soars[name],
             ledger=self.ledger,
             policy=lambda: self.policy,
-            bundle_ready=lambda: self.bundle is not None,
+            bundle_ready=lambda: self.site is None or self.site.stands(self.bundle),
             routes=self.routes,
             enrichment=self.enrichment,
             origin_key=self.origin_key,
@@ -250,10 +256,18 @@ class App:
         except ConfigError as error:
             emit(Signal.BUNDLE_REFUSED, reason=str(error))
             return False
-        self.bundle = fresh
+        self.bundle = self._here(fresh)
         emit(Signal.BUNDLE_SWAPPED, bundle=fresh.ref)
         return True
 
+
+    def learn_site(self) -> None:
+        """Learns the site layer from what has passed, where that is enough; the loops use it from their next batch."""
+        if self.site is not None and self.site.run(self.bundle):
+            self.bundle = self._here(self.bundle)
+
+    def _here(self, bundle: Bundle) -> Bundle:
+        return bundle if self.site is None else self.site.dressed(bundle)
 
     def close(self) -> None:
         """Closes every adapter that holds something open, the bundle and the ledger."""
@@ -271,6 +285,28 @@ def open_bundle(settings: Settings) -> Bundle:
     )
 
 
+
+
+def site_job(settings: Settings, clock: Clock) -> SiteJob | None:
+    """What learns the site layer; None where no folder is set. Raises ``ConfigError`` for damaged files."""
+    site = settings.site
+    if site.folder is None:
+        return None
+    return SiteJob(
+        site.folder,
+        demands=Demands(events=site.events, days=site.days),
+        budget=site.per_10000,
+        clock=clock,
+        fires=firing(site.rules),
+    )
+
+
+def open_site(bundle: Bundle, folder: Path) -> Bundle:
+    """The bundle with the layer that a folder has in use. Raises ``ConfigError`` where it has none for this bundle."""
+    layer = SiteStore(folder).open(bundle.ref, bundle_digest(bundle.manifest))
+    if layer is None:
+        raise ConfigError(f"no site layer of bundle {bundle.ref} in {folder}: `triaged baseline learn` makes one")
+    return bundle.on_site(layer)
 
 
 def load_policy(settings: Settings) -> Policy:

@@ -10,6 +10,7 @@ import connector
 from connector.cli import (
     actions,
     audit,
+    baseline,
     classify,
     config,
     coverage,
@@ -79,6 +80,7 @@ app.command("reject")(actions.reject)
 app.command("silence")(silences.silence)
 app.command("silences")(silences.silences)
 app.add_typer(audit.app, name="audit")
+app.add_typer(baseline.app, name="baseline")
 app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")

@@ -35,12 +35,13 @@ class Output(StrEnum):
     TABLE = "table"
 
 
-def classify(
+def classify(  # noqa: PLR0917 (typer reads the options from the signature)
     files: Annotated[list[Path], typer.Argument(help="JSONL, JSON, EVTX, XML, mail, text; plain, .gz, zip or tar.")],
     output: Annotated[Output, typer.Option(help="One JSON document a line, or a table.")] = Output.JSONL,
     text: Annotated[
         bool, typer.Option("--text", help="The files are reports (text, Markdown, HTML; - for stdin): tag sentences.")
     ] = False,
+    site: Annotated[Path | None, typer.Option(help="Folder of a site's layers; see `triaged baseline learn`.")] = None,
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
 ) -> None:
@@ -48,7 +49,7 @@ def classify(
     if text:
         _tag(files, output, config, secrets_dir)
         return
-    app = Classifier.from_settings(config, secrets_dir)
+    app = Classifier.from_settings(config, secrets_dir, site)
     failed = 0
     rows = app.documents(open_paths(files))
     with progress("events") as advance:
@@ -85,10 +86,18 @@ class Classifier:
         self._state: dict[str, dict[str, tuple[int, bytes]]] = {}
 
     @classmethod
-    def from_settings(cls, config: Path | None, secrets_dir: Path | None = None) -> Classifier:
-        """The bundle and policy that the settings name; the shipped ones without a file."""
+    def from_settings(
+        cls, config: Path | None, secrets_dir: Path | None = None, site: Path | None = None
+    ) -> Classifier:
+        """The bundle and policy that the settings name, the shipped ones without a file; ``site`` has a layer in use."""
         settings = options.settings(config, secrets_dir)
-        return cls(wiring.open_bundle(settings), wiring.load_policy(settings), wiring.load_enrichment(settings))
+        bundle = wiring.open_bundle(settings)
+        folder = site or settings.site.folder
+        return cls(
+            bundle if folder is None else wiring.open_site(bundle, folder),
+            wiring.load_policy(settings),
+            wiring.load_enrichment(settings),
+        )
 
     def documents(self, raws: Iterable[RawEvent]) -> Iterator[tuple[dict[str, Any], bool]]:
         """One (document, classified) pair for each event, in order."""

@@ -221,7 +221,17 @@ def _sample(scored: Scored, left: Left, seen: Mapping[int, Recurrence], attacks:
             for fingerprint, kept in zip(scored.fingerprints, scored.kept, strict=True)
         ]
     )
-    return Sample(before=scored.logits, after=after, counts=scored.counts, half=half, left=left.rules)
+    may = ~(left.rules | left.lone)
+    if not may.any():
+        raise ConfigError("no two hosts or days of the stream have anything in common: nothing can be learnt from it")
+    alarms = [min(kept.events, max(len(kept.hosts), 1) * max(len(kept.days), 1)) for kept in scored.kept]
+    return Sample(
+        before=scored.logits[may],
+        after=after[may],
+        alarms=np.array(alarms, np.float64)[may],
+        half=half[may],
+        events=int(scored.counts.sum()),
+    )
 
 
 def _missing(found: Gathered, demands: Demands, any_ordinary: bool) -> Iterator[str]:

@@ -23,36 +23,38 @@ Floats = NDArray[np.float64]
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """A stream's distinct events: logits before and after the layer, how often each passed, which half it is in.
+    """A stream's distinct events that may set a level: logits before and after the layer, weights, halves; all (n,).
 
-    ``left`` are known alarms (a rule fires on them): they are no false ones, and set no level. All (n,).
+    ``alarms``: on how many hosts and days each passed, since a repeated alarm there is one alarm, and repeating an event
+    must not lift a level out of its own way. ``events`` are all that passed.
     """
 
     before: Floats
     after: Floats
-    counts: Floats
+    alarms: Floats
     half: NDArray[np.int_]
-    left: NDArray[np.bool_]
+    events: int
 
 
 def levels(sample: Sample, manifest: Manifest, budget: float | None) -> Mapping[str, Level]:
     """Every level of the bundle, as it stands here.
 
-    A level is to cost what the bundle states or, if that is less, what it costs here now; with a ``budget`` (alarms of
-    level malicious per 10,000 events) that, and the other levels in the proportion that the bundle states.
+    A level is to cost what the bundle states or, if that is less, what it costs here now, and never becomes easier to
+    reach. With a ``budget`` (alarms of level malicious per 10,000 events) it is to cost that, the other levels in the
+    proportion that the bundle states, and may become easier to reach.
     """
-    keep = ~sample.left
-    before, after, counts = sample.before[keep], sample.after[keep], sample.counts[keep]
+    before, after, events = sample.before, sample.after, sample.events
     stated = manifest.thresholds.false_alarms
     found: dict[str, Level] = {}
     floor = -math.inf
     for name, threshold in manifest.thresholds.levels().items():
         own = vote_of(threshold, manifest)
-        now = rate_at(before, counts, own)
-        wanted = min(stated[name], max(now, 1e4 / max(counts.sum(), 1.0)))
+        now = rate_at(before, sample.alarms, own, events)
+        wanted = min(stated[name], max(now, 1e4 / events))
         if budget is not None:
             wanted = budget * stated[name] / stated["malicious"]
-        here = max(cut_at(after, counts, wanted), floor + LEAST_GAP)
+        here = cut_at(after, sample.alarms, wanted, events)
+        here = max(here if budget is not None else max(here, own), floor + LEAST_GAP)
         floor = here
         found[name] = Level(
             per_10000=wanted,
@@ -70,19 +72,18 @@ def vote_of(threshold: float, manifest: Manifest) -> float:
     return (float(logit(np.array([threshold]))[0]) - prior_shift(manifest.calibration) - platt.b) / platt.a
 
 
-def rate_at(logits: Floats, counts: Floats, cut: float) -> float:
-    """Events per 10,000 at or above a cut."""
-    total = float(counts.sum())
-    return 1e4 * float(counts[logits >= cut].sum()) / total if total else 0.0
+def rate_at(logits: Floats, alarms: Floats, cut: float, events: float) -> float:
+    """Alarms per 10,000 events at a cut."""
+    return 1e4 * float(alarms[logits >= cut].sum()) / events
 
 
-def cut_at(logits: Floats, counts: Floats, per_10000: float) -> float:
-    """The lowest cut that no more than so many of 10,000 events reach; beyond what was seen, by the tail's mean excess.
+def cut_at(logits: Floats, alarms: Floats, per_10000: float, events: float) -> float:
+    """The lowest cut at which 10,000 events give no more alarms; beyond what was seen, by the tail's mean excess.
 
     Source: Balkema, de Haan, Residual life time at great age, 1974, for tails that thin out exponentially.
     """
     order = np.argsort(-logits, kind="stable")
-    weight = counts[order] / counts.sum()
+    weight = alarms[order] / events
     above = np.cumsum(weight)
     rate = per_10000 / 1e4
     place = int(np.searchsorted(above, rate, side="right"))
@@ -99,8 +100,8 @@ def _held_out(sample: Sample, per_10000: float) -> float:
     """What a cut set on one half of the distinct events costs on the other: the mean of both ways."""
     rates = []
     for side in (0, 1):
-        mine, other = (sample.half == side) & ~sample.left, (sample.half != side) & ~sample.left
+        mine, other = sample.half == side, sample.half != side
         if mine.any() and other.any():
-            cut = cut_at(sample.after[mine], sample.counts[mine], per_10000)
-            rates.append(rate_at(sample.after[other], sample.counts[other], cut))
+            cut = cut_at(sample.after[mine], sample.alarms[mine], per_10000, sample.events / 2)
+            rates.append(rate_at(sample.after[other], sample.alarms[other], cut, sample.events / 2))
     return float(np.mean(rates)) if rates else 0.0

@@ -160,7 +160,10 @@ class SiteLayer:
         """Site logits as bundle logits: straight between the levels, shifted beyond them; monotone."""
         inside = np.interp(logits, self._here, self._bundle)
         below, above = logits - self._here[0], logits - self._here[-1]
-        return np.where(below < 0, self._bundle[0] + below, np.where(above > 0, self._bundle[-1] + above, inside))
+        found: Floats = np.where(
+            below < 0, self._bundle[0] + below, np.where(above > 0, self._bundle[-1] + above, inside)
+        )
+        return found
 
     def recurrence(self, kind: str, pairs: Pairs, fingerprint: str) -> tuple[Recurrence, Recurrence]:
         """How often this very event, and its program under its parent in such events, was seen here."""

@@ -6,6 +6,7 @@ rolling back is one file replaced in one step.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -96,6 +97,14 @@ class SiteStore:
         self._check(used.previous)
         self._put(InUse(layer=used.previous))
         return used.previous
+
+    def keep(self, most: int) -> None:
+        """Deletes the oldest layers beyond so many, but never the one in use nor the one that a roll-back goes to."""
+        used = self.in_use()
+        bound = set() if used is None else {used.layer, used.previous}
+        for version in self.list()[:-most]:
+            if version not in bound:
+                shutil.rmtree(self.directory(version))
 
     def _put(self, use: InUse) -> None:
         fresh = self.path / f"{PRODUCTION}.new"

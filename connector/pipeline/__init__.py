@@ -3,7 +3,7 @@
 from connector.pipeline.act import LATEST, Act, longest_start
 from connector.pipeline.deliver import Deliver
 from connector.pipeline.history import History
-from connector.pipeline.ingest import Ingest, microseconds
+from connector.pipeline.ingest import Ingest, microseconds, unwatched
 from connector.pipeline.passage import Outcome
 from connector.pipeline.replay import replay
 from connector.pipeline.routes import Routes
@@ -23,5 +23,6 @@ __all__ = [
     "longest_start",
     "microseconds",
     "replay",
+    "unwatched",
     "verify",
 ]

@@ -22,7 +22,11 @@ from connector.policy import Enrichment, Policy
 from connector.ports import Clock, EventSource
 from connector.settings import RetentionSettings, SourceSettings
 from connector.telemetry import Signal, emit
-from connector.types import Position, RawEvent
+from connector.types import Event, Position, RawEvent
+
+
+def unwatched(_: Sequence[Event]) -> None:
+    """Nobody wants to know which events are new."""
 
 
 class Ingest:
@@ -46,6 +50,7 @@ class Ingest:
         clock: Clock,
         stopping: Flag,
         steps: Steps,
+        seen: Callable[[Sequence[Event]], None] = unwatched,
     ) -> None:
         self.name = name
         self.source = source
@@ -68,6 +73,7 @@ class Ingest:
             retention=retention,
             clock=clock,
             steps=steps,
+            seen=seen,
         )
         self._batches = Batches(
             name,

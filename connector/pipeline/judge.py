@@ -59,7 +59,9 @@ class Judge:
         retention: RetentionSettings,
         clock: Clock,
         steps: Steps,
+        seen: Callable[[Sequence[Event]], None],
     ) -> None:
+        self._seen = seen
         self._source = source
         self._ledger = ledger
         self._bundle = bundle
@@ -89,6 +91,7 @@ class Judge:
         states = {member: self._ledger.member_state(member, wanted) for member, wanted in keys.items()}
         with timed("ingest.score", self._steps):
             predictions, state = bundle.predict(fresh, states)
+        self._seen(fresh)
         return Scored(prepared, fresh, bundle, predictions, state)
 
     def decide(self, scored: Scored, commit: Commit) -> tuple[Commit, Made]:
