@@ -156,8 +156,6 @@ class ModelSettings(Section):
     cache_entries: int = Field(200_000, ge=0, description="scores kept by fingerprint")
 
 
-
-
 class SiteSettings(Section):
     """The site layer: what is ordinary here, learnt from what passes."""
 

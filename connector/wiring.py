@@ -260,7 +260,6 @@ class App:
         emit(Signal.BUNDLE_SWAPPED, bundle=fresh.ref)
         return True
 
-
     def learn_site(self) -> None:
         """Learns the site layer from what has passed, where that is enough; the loops use it from their next batch."""
         if self.site is not None and self.site.run(self.bundle):
@@ -283,8 +282,6 @@ def open_bundle(settings: Settings) -> Bundle:
         cache_entries=settings.model.cache_entries,
         kinds=plugins("triaged.member"),
     )
-
-
 
 
 def site_job(settings: Settings, clock: Clock) -> SiteJob | None:
