@@ -50,20 +50,41 @@ def at_half(probabilities: Floats, prevalence: float) -> Floats:
     return result
 
 
+class Binned:
+    """Probabilities (n,) sorted once, for errors under many weights and truths."""
+
+    def __init__(self, said: Floats, bins: int = BINS) -> None:
+        self._said, self._bins = said, bins
+        self._values, self._place = np.unique(said, return_inverse=True)  # equal probabilities share a bin
+
+    def sums(self, seen: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+        """By bin (bins,): the weight, and the weighted sums of probability and of truth."""
+        mass = np.bincount(self._place, weight, minlength=len(self._values))
+        middle = np.cumsum(mass) - mass / 2
+        cell = np.minimum((middle / max(mass.sum(), 1e-12) * self._bins).astype(np.intp), self._bins - 1)[self._place]
+        parts = (np.bincount(cell, part, minlength=self._bins) for part in (weight, weight * self._said, weight * seen))
+        total, said, true = (part.astype(np.float64) for part in parts)
+        return total, said, true
+
+    def ece(self, seen: Floats, weight: Floats) -> float:
+        """Expected calibration error over bins of equal weight: |mean probability - observed share| by mass."""
+        _, said, true = self.sums(seen, weight)
+        return float(np.abs(said - true).sum() / max(float(weight.sum()), 1e-12))
+
+
 def reliability(said: Floats, seen: Floats, weight: Floats, bins: int = BINS) -> list[Bin]:
     """Rows sorted by probability, cut into bins of equal weight; rows of equal probability stay together."""
-    table = _masses(said, seen[None, :], weight, bins)
     total = float(weight.sum())
     return [
-        Bin(p / mass, float(y) / mass, mass / total)
-        for p, y, mass in zip(table.said, table.seen[0], table.mass, strict=True)
+        Bin(float(p / mass), float(y / mass), float(mass / total))
+        for mass, p, y in zip(*Binned(said, bins).sums(seen, weight), strict=True)
         if mass > 0
     ]
 
 
 def equal_mass_ece(said: Floats, seen: Floats, weight: Floats, bins: int = BINS) -> float:
-    """Expected calibration error over bins of equal weight: |mean probability - observed share| by mass."""
-    return float(_errors(said, seen[None, :], weight, bins)[0])
+    """The error of :meth:`Binned.ece`, once."""
+    return Binned(said, bins).ece(seen, weight)
 
 
 def perfect_ece(
@@ -74,11 +95,11 @@ def perfect_ece(
     ``together``: one draw a group, so that the rows of a file are true or false together, as labels by file are.
     """
     numbers, count = numbered(groups)
-    generator = np.random.default_rng(2)
+    generator, binned = np.random.default_rng(2), Binned(said)
     found = []
     for times in resampled(count, draws):
         roll = generator.random(count)[numbers] if together else generator.random(len(said))
-        found.append(equal_mass_ece(said, (roll < said).astype(np.float64), weight * times[numbers]))
+        found.append(binned.ece((roll < said).astype(np.float64), weight * times[numbers]))
     return np.array(found)
 
 
@@ -91,29 +112,3 @@ def brier_skill(said: Floats, seen: Floats, weight: Floats) -> float:
     """1 - Brier / Brier of always saying the base rate: 0 says nothing, 1 knows all."""
     base = float(np.average(seen, weights=weight))
     return 1.0 - brier(said, seen, weight) / max(base * (1 - base), 1e-12)
-
-
-class _Table(msgspec.Struct, frozen=True, eq=False):
-    """Sums by bin: of weight and of weight times probability (bins,), of weight times truth (truths, bins)."""
-
-    mass: Floats
-    said: Floats
-    seen: Floats
-
-
-def _masses(said: Floats, seen: Floats, weight: Floats, bins: int) -> _Table:
-    values, place = np.unique(said, return_inverse=True)  # equal probabilities share a bin
-    mass = np.bincount(place, weight, minlength=len(values))
-    middle = np.cumsum(mass) - mass / 2
-    cell = np.minimum((middle / max(mass.sum(), 1e-12) * bins).astype(np.intp), bins - 1)[place]
-    return _Table(
-        np.bincount(cell, weight, minlength=bins).astype(np.float64),
-        np.bincount(cell, weight * said, minlength=bins).astype(np.float64),
-        np.stack([np.bincount(cell, weight * row, minlength=bins) for row in seen]),
-    )
-
-
-def _errors(said: Floats, seen: Floats, weight: Floats, bins: int) -> Floats:
-    table = _masses(said, seen, weight, bins)
-    errors: Floats = np.abs(table.said - table.seen).sum(1) / max(float(weight.sum()), 1e-12)
-    return errors

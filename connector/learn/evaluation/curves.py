@@ -28,20 +28,42 @@ def precision_recall(score: Floats, truth: NDArray[np.bool_], weight: Floats) ->
     return Curve(ranked[last], right / np.maximum(said, 1e-12), right / max(total, 1e-12))
 
 
+class Ranked:
+    """Scores and truth (n,) sorted once, for areas under many weights. Rows of equal score are taken together."""
+
+    def __init__(self, score: Floats, truth: NDArray[np.bool_]) -> None:
+        values, place = np.unique(-score, return_inverse=True)  # highest first
+        self._place, self._truth, self._size = place, truth, len(values)
+
+    def sides(self, weight: Floats) -> tuple[Floats, Floats]:
+        """The weight of true and of false rows at each distinct score, highest score first."""
+        true = np.bincount(self._place, np.where(self._truth, weight, 0.0), minlength=self._size)
+        false = np.bincount(self._place, np.where(self._truth, 0.0, weight), minlength=self._size)
+        return true.astype(np.float64), false.astype(np.float64)
+
+    def average_precision(self, weight: Floats) -> float:
+        """The area under precision over recall as steps, without interpolation; nan without a true row."""
+        true, false = self.sides(weight)
+        right, said = np.cumsum(true), np.cumsum(true + false)
+        total = float(true.sum())
+        return float(np.sum(true * right / np.maximum(said, 1e-12))) / total if total > 0 else float("nan")
+
+    def auc(self, weight: Floats) -> float:
+        """The chance that a true row scores above a false one, ties half; nan where one side is empty."""
+        true, false = self.sides(weight)
+        below = false.sum() - np.cumsum(false) + false / 2
+        pairs = float(true.sum() * false.sum())
+        return float(true @ below) / pairs if pairs > 0 else float("nan")
+
+
 def average_precision(score: Floats, truth: NDArray[np.bool_], weight: Floats) -> float:
-    """The area under the curve as steps, without interpolation."""
-    curve = precision_recall(score, truth, weight)
-    return float(np.sum(np.diff(np.r_[0.0, curve.recall]) * curve.precision))
+    """The area of :meth:`Ranked.average_precision`, once."""
+    return Ranked(score, truth).average_precision(weight)
 
 
 def auc(score: Floats, truth: NDArray[np.bool_], weight: Floats) -> float:
-    """The chance that a true row scores above a false one, ties half; nan where one side is empty."""
-    _, place = np.unique(score, return_inverse=True)
-    false = np.bincount(place, np.where(truth, 0.0, weight))
-    true = np.bincount(place, np.where(truth, weight, 0.0), minlength=len(false))
-    below = np.cumsum(false) - false / 2
-    pairs = float(true.sum() * false.sum())
-    return float(true @ below) / pairs if pairs > 0 else float("nan")
+    """The area of :meth:`Ranked.auc`, once."""
+    return Ranked(score, truth).auc(weight)
 
 
 def precision_at(recall: float, alarms: float, prevalence: float) -> float:

@@ -22,15 +22,13 @@ from connector.learn.evaluation.folds import Fit
 from connector.learn.training.calibrate import Calibrated, calibrate, probabilities
 from connector.learn.training.fit import Recipe
 from connector.learn.training.labels import targets
-from connector.learn.training.text import FittedRows, fit_rows
+from connector.learn.training.text import fit_rows
 from connector.models.calibration import sigmoid, technique_scale
 
 Kind: TypeAlias = Literal["text", "linear"]
 
 Logits: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Of techniques (n, labels) and of malice (n,)."""
-
-BATCH = 64
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -137,8 +135,8 @@ def load(place: Path) -> Predicted:
 
 def _text(fit: Fit, texts: Sequence[str], recipe: Recipe) -> Predicted:
     fitted = fit_rows(fit.train, fit.dev, recipe)
-    seen = logits(fitted, [row.text for row in fit.calibration])
-    found = logits(fitted, texts)
+    seen = fitted.logits([row.text for row in fit.calibration])
+    found = fitted.logits(texts)
     return spoken(fitted.labels, found, _calibrated(fit, fitted.labels, seen))
 
 
@@ -170,14 +168,3 @@ def spoken(labels: Sequence[str], found: Logits, calibrated: Calibrated) -> Pred
         over={level: malicious >= cut for level, cut in calibrated.thresholds.levels().items()},
         prevalence=calibrated.bundle.reference_prevalence,
     )
-
-
-def logits(fitted: FittedRows, texts: Sequence[str]) -> Logits:
-    """Raw logits in batches of like length."""
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    techniques = np.empty((len(texts), len(fitted.labels)), np.float32)
-    malicious = np.empty(len(texts), np.float32)
-    for start in range(0, len(order), BATCH):
-        places = order[start : start + BATCH]
-        techniques[places], malicious[places] = fitted.logits([texts[place] for place in places])
-    return techniques, malicious

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -35,14 +34,15 @@ def separation(about: About, rows: Sequence[Row], found: Predicted) -> Iterator[
         if min(truth.sum(), (~truth).sum()) < LEAST:
             continue
         score, groups, weight = found.malicious[numbers], [group_of(rows[n]) for n in numbers], np.ones(len(numbers))
+        ranked = curves.Ranked(score, truth)
         curve = curves.thinned(curves.precision_recall(score, truth, weight))
         yield Separation(
             **about._replace(source="every source with this kind", basis="every basis")._asdict(),
             kind=kind,
             malicious=int(truth.sum()),
             benign=int((~truth).sum()),
-            auc=bootstrap.statistic(partial(curves.auc, score, truth), weight, groups),
-            average_precision=bootstrap.statistic(partial(curves.average_precision, score, truth), weight, groups),
+            auc=bootstrap.statistic(ranked.auc, weight, groups),
+            average_precision=bootstrap.statistic(ranked.average_precision, weight, groups),
             curve=list(zip(curve.recall.tolist(), curve.precision.tolist(), strict=True)),
         )
 
@@ -126,7 +126,8 @@ class _Said(NamedTuple):
 def _entry(about: About, head: Head, rows: _Said) -> Calibration:
     said, _, weight, groups = rows
     seen = rows.truth.astype(np.float64)
-    ece = bootstrap.statistic(lambda w: calibration.equal_mass_ece(said, seen, w), weight, groups)
+    binned = calibration.Binned(said)
+    ece = bootstrap.statistic(lambda w: binned.ece(seen, w), weight, groups)
     perfect = float(calibration.perfect_ece(said, weight, groups).mean())
     return Calibration(
         **about._asdict(),

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.learn.evaluation.bootstrap import Floats, Interval, Whole, share, statistic
+from connector.learn.evaluation.bootstrap import Floats, Interval, Whole, numbered, share, statistic
 
 Wanted: TypeAlias = Sequence[Collection[str]]
 
@@ -111,9 +111,12 @@ def f1(guessed: Sequence[str], wanted: Wanted, groups: Sequence[Hashable]) -> F1
     files = files_of(wanted, groups)
     kept = sorted(name for name, found in files.items() if len(found) >= INDEPENDENT)
     few = {name: len(found) for name, found in sorted(files.items()) if name not in set(kept)}
-    counts = _Counts(guessed, wanted, kept)
-    weight = np.ones(len(guessed))
-    return F1(statistic(counts.micro, weight, groups), statistic(counts.macro, weight, groups), len(kept), few)
+    counts, units = _Counts(guessed, wanted, kept, groups), range(len(set(groups)))
+    micro, macro = (
+        msgspec.structs.replace(statistic(each, np.ones(len(units)), units), rows=len(guessed))
+        for each in (counts.micro, counts.macro)
+    )
+    return F1(micro, macro, len(kept), few)
 
 
 def table(guessed: Sequence[str], wanted: Wanted, groups: Sequence[Hashable]) -> list[Label]:
@@ -158,13 +161,15 @@ def files_of(wanted: Wanted, groups: Sequence[Hashable]) -> dict[str, set[Hashab
 
 
 class _Counts:
-    """Right, said and true marks of the first guesses by row and label, for sums under any weights."""
+    """Right, said and true marks of the first guesses by unit (row, or group of rows) and label, under any weights."""
 
-    def __init__(self, guessed: Sequence[str], wanted: Wanted, names: Sequence[str]) -> None:
-        self._true = np.array([[name in right for name in names] for right in wanted], np.float64)
-        self._said = np.array([[name == guess for name in names] for guess in guessed], np.float64)
-        self._true, self._said = (part.reshape(len(guessed), len(names)) for part in (self._true, self._said))
-        self._right = self._true * self._said
+    def __init__(
+        self, guessed: Sequence[str], wanted: Wanted, names: Sequence[str], groups: Sequence[Hashable] | None = None
+    ) -> None:
+        true = _marks(wanted, names)
+        said = _marks([{guess} for guess in guessed], names)
+        units, count = numbered(range(len(guessed)) if groups is None else groups)
+        self._right, self._said, self._true = (_summed(part, units, count) for part in (true * said, said, true))
 
     def sums(self, weight: Floats) -> tuple[Floats, Floats, Floats]:
         """Weighted right, said and true by label."""
@@ -180,3 +185,13 @@ class _Counts:
         right, said, true = self.sums(weight)
         there = true > 0
         return float(np.mean(2 * right[there] / (said + true)[there])) if there.any() else float("nan")
+
+
+def _marks(found: Wanted, names: Sequence[str]) -> Floats:
+    return np.array([[name in each for name in names] for each in found], np.float64).reshape(len(found), len(names))
+
+
+def _summed(marks: Floats, units: Whole, count: int) -> Floats:
+    total = np.zeros((count, marks.shape[1]))
+    np.add.at(total, units, marks)
+    return total

@@ -10,13 +10,15 @@ import tarfile
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import yaml
 
 from connector.errors import PermanentError
 from connector.events import normalise, render
-from connector.learn.corpora import otrf
+from connector.learn.corpora import otrf, process_tree
 from connector.learn.corpora.source import Corpora
 from connector.learn.evaluation.sigma import alarms
 from connector.models.rules.ruleset import RuleSet
@@ -34,7 +36,7 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """One recording. ``attack`` counts events of its process tree, ``background`` all others, by fingerprint and host.
+    """One recording. ``attack`` counts events of its process tree by fingerprint, ``background`` all others by host too.
 
     ``known``: its attack's entry was found, so that what lies outside the tree is background.
     """
@@ -58,35 +60,59 @@ class Streams(msgspec.Struct, frozen=True):
         return {stream.recording: stream.site for stream in self.recordings}
 
 
+def kept(corpora: Corpora, rules: RuleSet, place: Path) -> Streams:
+    """The same, from a file where an earlier run left it."""
+    if not place.exists():
+        streams = read(corpora, rules)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        fresh = place.with_suffix(".new")
+        fresh.write_bytes(msgspec.msgpack.encode(streams))
+        fresh.replace(place)
+    return msgspec.msgpack.decode(place.read_bytes(), type=Streams)
+
+
 def read(corpora: Corpora, rules: RuleSet) -> Streams:
-    """Every host recording of the OTRF datasets, with the attack trees that the dataset's own recipe found."""
-    survey = otrf.surveyed(corpora)
+    """Every host recording of the OTRF datasets, with the attack trees that the dataset's own rule finds."""
+    views = _views(corpora)
     texts = _Texts(rules)
     found: dict[str, _Counted] = {}
     for path, content in corpora.files(otrf.NAME, ".zip", ".tar.gz"):
         if "/host/" in path:
-            found[path] = _counted(path, events(path, content), survey, texts)
+            found[path] = _counted(path, list(events(path, content)), views.get(path.rsplit("/", 1)[-1], ""), texts)
     sites = sites_of({path: counted.hosts for path, counted in found.items()})
     return Streams(
         texts.found,
         [
-            Stream(path, sites[path], path in survey.known, counted.attack, counted.background)
+            Stream(path, sites[path], counted.known, counted.attack, counted.background)
             for path, counted in found.items()
             if path in sites
         ],
     )
 
 
-class _Counted(msgspec.Struct):
-    """What is counted in one recording."""
+def _views(corpora: Corpora) -> dict[str, str]:
+    """What each recording's metadata shows of the operator's own screen."""
+    views: dict[str, str] = {}
+    for _, content in corpora.files(otrf.NAME, ".yaml"):
+        document = yaml.load(content, Loader=yaml.CSafeLoader)
+        view = str((document.get("simulation") or {}).get("adversary_view") or "")
+        views.update((str(file.get("link", "")).rsplit("/", 1)[-1], view) for file in document.get("files") or ())
+    return views
 
+
+class _Counted(msgspec.Struct):
+    """What is counted in one recording; ``known``: its attack's tree was found."""
+
+    known: bool
     hosts: Counter[str] = msgspec.field(default_factory=Counter)
     attack: Counter[str] = msgspec.field(default_factory=Counter)
     background: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
 
 
-def _counted(path: str, raws: Iterator[Mapping[str, Any]], survey: otrf.Survey, texts: _Texts) -> _Counted:
-    counted = _Counted()
+def _counted(path: str, raws: Sequence[Mapping[str, Any]], view: str, texts: _Texts) -> _Counted:
+    starts = [event for event in raws if event.get("EventID") == 1 and "ProcessGuid" in event]
+    tree = process_tree.attack(starts, view)
+    counted = _Counted(bool(tree.guids))
     for number, data in enumerate(raws):
         try:
             event = normalise(RawEvent(deployment="corpus", native_id=f"{path}:{number}", ref=_NOWHERE, data=data))
@@ -95,8 +121,7 @@ def _counted(path: str, raws: Iterator[Mapping[str, Any]], survey: otrf.Survey, 
         host = host_of(event)
         counted.hosts[host] += 1
         texts.enter(event)
-        seen = survey.seen.get(event.fingerprint)
-        if seen is not None and path in seen.inside:
+        if tree.holds(data):
             counted.attack[event.fingerprint] += 1
         else:
             counted.background[event.fingerprint, host] += 1

@@ -78,7 +78,7 @@ def evaluate(plan: Plan) -> Evaluation:
     recipe = _recipe(bundle.manifest.metrics, quick=plan.quick)
     _say(start, f"{bundle.manifest.ref} on dataset {rows.facts.digest[:12]}, {len(rows.rows)} rows")
     rules = sigma.rules(corpora)
-    streams = recordings.read(corpora, rules)
+    streams = recordings.kept(corpora, rules, plan.output / "fitted" / f"streams-{rows.facts.digest[:16]}.msgpack")
     _say(start, f"{len(streams.recordings)} recordings, {len(streams.texts)} distinct events")
     logged = {name: list(_logged(name, corpora)) for name in (open_xp_rules.NAME, evtx_to_mitre.NAME)}
     fits = [_as_served(fit, logged, streams) for fit in _fits(bundle, rows, streams, plan.folds)]
