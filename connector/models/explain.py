@@ -1,8 +1,8 @@
 """Why an event scored as it did: the fields and words that weighed most, and the labelled examples that it is most like.
 
 By occlusion: a piece weighs what the malicious logit loses where the text is read without it (Zeiler and Fergus, Visualizing
-and Understanding Convolutional Networks, arXiv:1311.2901). First each field is left out, then the words of the field that
-weighed most, in so many stretches that one event never costs more than ``MOST_FIELDS + MOST_WORDS + 2`` runs. While events
+and Understanding Convolutional Networks, arXiv:1311.2901). First each field is left out, then the words of the heaviest field
+that has several, in so many stretches that one event never costs more than ``MOST_FIELDS + MOST_WORDS + 2`` runs. While events
 are scored this is done from the level ``malicious`` on; what is only suspicious is told by its examples, for one run.
 """
 
@@ -82,7 +82,8 @@ def explain(event: Event, member: Readable, examples: Examples | None = None) ->
     names = list(dict.fromkeys(field for field, _ in pairs[1:]))[:MOST_FIELDS]
     fields = _weights(member, whole, [(name, render(_without(pairs, name))) for name in names])
     words: tuple[Weight, ...] = ()
-    if fields and (part := _part(pairs, fields[0].piece)) and part in text:
+    parts = (part for one in fields if " " in (part := _part(pairs, one.piece)) and part in text)
+    if part := next(parts, ""):
         words = _weights(member, whole, list(_without_words(text, part)))
     return Explanation(fields=fields[:SHOWN_FIELDS], words=words[:SHOWN_WORDS], examples=like(event, member, examples))
 
