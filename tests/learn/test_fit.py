@@ -8,7 +8,6 @@ import torch
 from connector.learn import dataset
 from connector.learn.corpora.source import Corpora
 from connector.learn.training import checkpoint
-from connector.learn.training.checkpoint import Fitted
 from connector.learn.training.export import export
 from connector.learn.training.fit import Recipe, fit
 from connector.learn.training.labels import label_space
@@ -29,7 +28,8 @@ def test_a_second_phase_that_helps_nothing_gives_the_first_ones_weights_and_stop
     rows = dataset.build(tiny)
     labels = label_space(rows.of("train"), 3, 3)
 
-    model, history = fit(rows.of("train"), rows.of("dev"), labels, tmp_path / "base", HARMFUL)
+    made = fit(rows.of("train"), rows.of("dev"), labels, tmp_path / "base", HARMFUL)
+    model, history = made.model, made.history
 
     assert history["kept"] == "wide"
     assert not model.deep
@@ -40,9 +40,9 @@ def test_a_second_phase_that_helps_nothing_gives_the_first_ones_weights_and_stop
     assert "dev score" in said
     assert "{'" not in said
 
-    checkpoint.save(tmp_path, model, Fitted(digest="d", labels=labels, recipe=HARMFUL, history=history, deep=False))
-    again, _ = checkpoint.load(tmp_path, tmp_path / "base")
-    export(again, tmp_path / "base", tmp_path / "member", quantise=False)
+    checkpoint.save(tmp_path, made, checkpoint.of(made, "d", labels, HARMFUL))
+    again = checkpoint.load(tmp_path, tmp_path / "base")
+    export(again.model, again.tokenizer, tmp_path / "member", quantise=False)
     member = TextMember(
         MemberSpec(name="t", kind="text", directory="t", labels=labels, options={"max_length": 64, "batch_size": 1}),
         tmp_path / "member",

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from connector.learn.training.fit import Recipe
 
 EXIT_CONFIG = 2
-FRACTIONS = ("epochs", "wide_epochs", "wide_rate", "learning_rate", "most_weight")
+FRACTIONS = ("epochs", "wide_epochs", "wide_rate", "learning_rate", "group_power", "most_weight", "oversampled")
 WHOLE = (
+    "vocabulary",
     "wide_evaluations",
     "evaluations",
     "patience",
@@ -66,15 +67,17 @@ def _text(options: argparse.Namespace) -> int:
         only=options.only,
         recipe=recipe_of(options),
         keep=options.keep,
+        resume=options.resume,
         fitted=options.fitted,
+        track=options.track,
     )
     print(f"bundle written: {train_text(order)}")
     return 0
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
-    """The default recipe with what the options change. A base that the user named keeps all its layers."""
-    from connector.learn.training.fit import Recipe  # noqa: PLC0415
+    """The default recipe with what the options change. A base that the user named is trained, and keeps all its layers."""
+    from connector.learn.training.fit import NAMED_EPOCHS, Recipe  # noqa: PLC0415
 
     given = {
         name: getattr(options, name) for name in Recipe.__struct_fields__ if getattr(options, name, None) is not None
@@ -83,6 +86,8 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         given["layers"] = None if options.layers == "all" else tuple(int(part) for part in options.layers.split(","))
     elif options.base is not None:
         given["layers"] = None
+    if options.base is not None:
+        given.setdefault("epochs", NAMED_EPOCHS)
     return Recipe(**given)
 
 
@@ -97,12 +102,17 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument("--corpora", type=Path, help="folder of corpora archives or unpacked trees")
     text.add_argument("--rows", type=Path, help="a dataset built before, instead of --corpora")
     text.add_argument("--pins", type=Path, help="another table of sources than the shipped one")
-    text.add_argument("--base", type=Path, help="any Hugging Face model folder; default: the packaged MiniLM")
+    text.add_argument("--base", type=Path, help="any Hugging Face model folder, whose encoder is trained too")
     text.add_argument("--output", type=Path, required=True, help="the model store that the bundle is written to")
     text.add_argument("--name", default="triaged")
-    text.add_argument("--version", default="0.1.0")
+    text.add_argument("--version", default="0.2.0")
     text.add_argument("--only", type=_names, help="names of sources, comma-separated")
-    text.add_argument("--keep", type=Path, help="save the fitted network here")
+    text.add_argument("--keep", type=Path, help="save the fitted network here, and what --resume needs")
+    text.add_argument("--resume", action="store_true", help="go on from what a run that was broken off left in --keep")
+    text.add_argument(
+        "--track", nargs="?", const="", help="tell MLflow: a store's URI; default: a file beside --output"
+    )
+    text.add_argument("--balance", choices=("weights", "oversampling", "none"), help="how rare techniques are helped")
     text.add_argument("--fitted", type=Path, help="export and calibrate the network saved here, without training")
     text.add_argument("--layers", help="encoder layers to keep, such as 0,2,5, or all; default: all of --base")
     for name in FRACTIONS:

@@ -12,12 +12,14 @@ import msgspec
 import numpy as np
 
 from connector.errors import ConfigError
+from connector.learn import site_reference
 from connector.learn.corpora.source import Source as Upstream
 from connector.learn.dataset import Dataset, Row
+from connector.learn.training import examples
 from connector.learn.training.calibrate import Calibrated, calibrate, probabilities
 from connector.learn.training.card import card
 from connector.learn.training.export import export
-from connector.learn.training.fit import Recipe
+from connector.learn.training.fit import Fit, Recipe
 from connector.learn.training.labels import Floats, targets
 from connector.learn.training.measure import (
     flagged,
@@ -26,7 +28,6 @@ from connector.learn.training.measure import (
     techniques_by,
     techniques_by_group,
 )
-from connector.learn.training.model import TextModel
 from connector.learn.training.provenance import check_rows, described, sources
 from connector.models import fingerprints
 from connector.models.calibration import scaled, sigmoid
@@ -41,12 +42,11 @@ MEMBER = "text"
 class Trained(msgspec.Struct, frozen=True):
     """A fitted network and what it was fitted on."""
 
-    model: TextModel
+    made: Fit
     labels: tuple[str, ...]
-    base: Path
+    base: Path | None
     dataset: Dataset
     recipe: Recipe
-    history: Mapping[str, Any]
 
 
 def free(store: Path, name: str, version: str) -> Path:
@@ -62,16 +62,20 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
     check_rows(trained.dataset, upstreams)
     folder = free(store, name, version)
     try:
-        export(trained.model, trained.base, folder / MEMBER)
+        export(trained.made.model, trained.made.tokenizer, folder / MEMBER)
         held_out = trained.dataset.of("calibration")
         spec = _spec(trained, {})
         techniques, malicious = logits(folder / MEMBER, spec, held_out)
         calibrated = calibrate(techniques, malicious, held_out, targets(held_out, trained.labels))
+        attacks = np.array([row.malicious is True for row in held_out])
+        site_reference.write(folder, techniques[attacks], malicious[attacks], trained.labels, calibrated.heads)
         metrics = {"calibration": measured(techniques, malicious, held_out, trained.labels, calibrated)}
         dev = trained.dataset.of("dev")
         metrics["dev"] = measured(*logits(folder / MEMBER, spec, dev), dev, trained.labels, calibrated)
         seen = (row.fingerprint for row in trained.dataset.rows)  # dev chose the weights, calibration the thresholds
         fingerprints.write(folder / fingerprints.FILE, seen)
+        chosen = examples.choose(trained.dataset.of("train"))
+        examples.write_examples(folder, embeddings(folder / MEMBER, spec, chosen), chosen)
         manifest = Manifest(
             name=name,
             version=version,
@@ -81,10 +85,10 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
             canonical_versions=trained_kinds(trained.dataset),
             members=(_spec(trained, msgspec.to_builtins(calibrated.heads)),),
             dataset=_dataset(trained.dataset, upstreams),
-            base=described(trained.base),
+            base=None if trained.base is None else described(trained.base),
             calibration=calibrated.bundle,
             thresholds=calibrated.thresholds,
-            metrics={**metrics, "training": {**trained.history, "recipe": msgspec.to_builtins(trained.recipe)}},
+            metrics={**metrics, "training": {**trained.made.history, "recipe": msgspec.to_builtins(trained.recipe)}},
             reference=_reference(techniques, malicious, held_out, trained.labels, calibrated),
             train_fingerprints=fingerprints.FILE,
         )
@@ -106,6 +110,15 @@ def logits(member: Path, spec: MemberSpec, rows: Sequence[Row]) -> tuple[Floats,
     finally:
         serving.close()
     return techniques.astype(np.float32), malicious.astype(np.float32)
+
+
+def embeddings(member: Path, spec: MemberSpec, rows: Sequence[Row]) -> Floats:
+    """The features (n, d) of rows, by the member that serves."""
+    serving = TextMember(spec, member, 0)
+    try:
+        return serving.embed([row.text for row in rows])
+    finally:
+        serving.close()
 
 
 def measured(

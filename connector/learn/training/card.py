@@ -9,7 +9,7 @@ import msgspec
 
 from connector.learn.corpora.recipes import RECIPES
 from connector.learn.dataset import Facts
-from connector.learn.training.fit import Recipe
+from connector.learn.training.fit import NAMED_EPOCHS, Recipe
 from connector.models.manifest import Base, Manifest
 
 _USE = """
@@ -18,10 +18,8 @@ techniques (Enterprise v{attack}) the event shows, each with its own probability
 (`p_malicious`, at a reference prevalence of {prevalence:g}). It is meant for triage by people. With one member, Triaged
 refuses automatic containment.
 
-{made} It was fine-tuned on {rows} rows: first the bag
-alone (up to {wide_epochs:g} epochs), then the encoder upon it (up to {epochs:g} epochs, learning rate {rate:g}, {length} tokens). Best
-dev score of each (mean of top-1 and top-3 over sources, and of AUC over kinds): {scores}. Kept: {kept}.
-It was exported as ONNX int8.
+{made} It was trained on {rows} rows: {phases}. Best
+dev score (mean of top-1 and top-3 over sources, and of AUC over kinds): {scores}. It was exported as ONNX int8.
 
 ## Made by
 
@@ -29,17 +27,18 @@ It was exported as ONNX int8.
 {command}
 ```
 
-## Base model
-
-`{base}`: {base_facts}
-
+{base_facts}
 """
 
+_BAG = "a bag of hashed token n-grams (up to {grams} tokens, {buckets} buckets)"
 _MADE = {
-    "wide and deep": "It is a wide-and-deep network: `{base}` (layers {layers}) with mean pooling, and a bag of hashed token pairs.",
-    "wide": "It is a bag of hashed token pairs over the tokenizer of `{base}`. The encoder (layers {layers}) did not raise the\n"
+    "wide and deep": f"It is a wide-and-deep network: `{{base}}` (layers {{layers}}) with mean pooling, and {_BAG}.",
+    "wide": f"It is {_BAG} over the tokenizer of `{{base}}`. The encoder (layers {{layers}}) did not raise the\n"
     "dev score in its short training and is left out.",
+    "bag": f"It is {_BAG} over a tokenizer of {{vocabulary}} byte pairs\nthat was fitted to the training texts, with two heads.",
 }
+_BAG_PHASE = "the bag for up to {wide_epochs:g} epochs"
+_DEEP_PHASE = ", then the encoder upon it for up to {epochs:g} (learning rate {learning_rate:g}, {train_length} tokens)"
 
 _CAUTION = """
 ## How to read the numbers
@@ -61,7 +60,8 @@ def card(manifest: Manifest, facts: Facts) -> str:
     """The README.md of a bundle."""
     recipe = manifest.metrics["training"]["recipe"]
     base = manifest.base or Base(name="unknown")
-    kept = manifest.metrics["training"].get("kept", "wide and deep")
+    kept = manifest.metrics["training"].get("kept", "wide and deep") if manifest.base else "bag"
+    phases = _BAG_PHASE + ("" if manifest.base is None else _DEEP_PHASE)
     layers = "all" if recipe["layers"] is None else ", ".join(str(layer) for layer in recipe["layers"])
     alarms = ", ".join(f"{level} {rate:g}" for level, rate in manifest.thresholds.false_alarms.items())
     parts = [
@@ -69,16 +69,11 @@ def card(manifest: Manifest, facts: Facts) -> str:
         _USE.format(
             attack=manifest.attack_version,
             prevalence=manifest.calibration.reference_prevalence,
-            base=base.name,
-            made=_MADE[kept].format(base=base.name, layers=layers),
-            base_facts=_base(base),
-            kept=kept,
+            made=_MADE[kept].format(base=base.name, layers=layers, **recipe["shape"], vocabulary=recipe["vocabulary"]),
+            base_facts=f"## Base model\n\n`{base.name}`: {_base(base)}\n" if manifest.base else "",
+            phases=phases.format(**recipe),
             command=command(manifest),
             rows=facts.rows.get("train", 0),
-            wide_epochs=recipe["wide_epochs"],
-            epochs=recipe["epochs"],
-            rate=recipe["learning_rate"],
-            length=recipe["train_length"],
             scores=_scores(manifest.metrics["training"]),
         ),
         _CAUTION.format(split=facts.split, alarms=alarms),
@@ -99,15 +94,14 @@ def card(manifest: Manifest, facts: Facts) -> str:
 
 def command(manifest: Manifest) -> str:
     """The command that makes this bundle again; options that are the defaults are left out."""
-    base = manifest.base or Base(name="unknown")
     parts = [
         "triaged train text --corpora DIR --output model_store",
         f"--name {manifest.name} --version {manifest.version}",
     ]
     usual = msgspec.to_builtins(Recipe())
-    if not base.upstream:
-        parts.append(f"--base {base.name}")
-        usual["layers"] = None
+    if manifest.base is not None and not manifest.base.upstream:
+        parts.append(f"--base {manifest.base.name}")
+        usual |= {"layers": None, "epochs": NAMED_EPOCHS}
     used = manifest.metrics["training"]["recipe"]
     for name, value in (
         (name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(used.items())

@@ -37,14 +37,14 @@ class _Graph(nn.Module):  # type: ignore[misc]
         return self.model.read(input_ids, attention_mask)
 
 
-def export(model: TextModel, base: Path, folder: Path, *, quantise: bool = True) -> None:
+def export(model: TextModel, tokenizer: Tokenizer, folder: Path, *, quantise: bool = True) -> None:
     """Writes ``model.onnx`` and ``tokenizer.json`` into the member's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         raw, fused = Path(scratch) / "raw.onnx", Path(scratch) / "fused.onnx"
         _to_onnx(model, raw)
-        config = model.encoder.config
-        if config.model_type in _FUSED:
+        config = model.encoder.config if model.deep else None
+        if config is not None and config.model_type in _FUSED:
             options = FusionOptions("bert")
             graph = optimizer.optimize_model(
                 str(raw),
@@ -69,7 +69,6 @@ def export(model: TextModel, base: Path, folder: Path, *, quantise: bool = True)
             )
         else:
             shutil.copyfile(fused, folder / MODEL)
-    tokenizer = Tokenizer.from_file(str(base / TOKENIZER))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     tokenizer.save(str(folder / TOKENIZER))

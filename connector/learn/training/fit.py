@@ -4,50 +4,67 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from random import Random
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import torch
+from tokenizers import Tokenizer
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import get_last_checkpoint
 
 from connector.learn.dataset import Row
-from connector.learn.training.labels import positive_weights, targets
+from connector.learn.training.labels import positive_weights, repeats, shares, targets
 from connector.learn.training.measure import selection_score
 from connector.learn.training.model import Shape, TextModel, load_encoder, load_tokenizer
-from connector.learn.training.rows import TextRows, collate
+from connector.learn.training.optimizer import optimizer
+from connector.learn.training.rows import TextRows, ThinnedRows, collate
+from connector.learn.training.vocabulary import fit_tokenizer
 
 LONG = 500
 """Characters from which a text fills the training length anyway."""
 
+NAMED_EPOCHS = 3.0
+"""How long the encoder of a base is trained that the user named, unless told otherwise."""
+
 HEAD_RATE, WARMUP = 5.0, 0.06
+WIDE = "wide"
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """How a text member is trained; every number that a result depends on. The defaults made the shipped bundle.
 
-    ``layers`` are those of the packaged base; None keeps all. Each phase is evaluated as often as its
-    ``…evaluations`` say, and stops after ``patience`` of them without a better score.
+    With ``epochs`` 0 the network is the bag alone, over a tokenizer of at most ``vocabulary`` tokens that is fitted to
+    the training texts; else an encoder is trained upon it, whose tokenizer both read, and ``layers`` are those of the
+    packaged base; None keeps all. Each phase is evaluated as often as its ``…evaluations`` say, and stops after
+    ``patience`` of them without a better score. ``group_power`` is that of :func:`labels.shares`. Rare techniques weigh
+    more (``balance`` "weights", up to ``most_weight``) or occur more often ("oversampling", up to a share of
+    ``oversampled`` of the rows).
     """
 
+    vocabulary: int = 8192
     layers: tuple[int, ...] | None = (0, 2, 5)
     shape: Shape = Shape()
-    wide_epochs: float = 4
-    wide_rate: float = 5e-3
+    wide_epochs: float = 8
+    wide_rate: float = 2e-2
     wide_evaluations: int = 8
-    epochs: float = 0.15
+    epochs: float = 0.0
     evaluations: int = 2
-    patience: int = 2
-    batch_size: int = 32
+    patience: int = 3
+    batch_size: int = 64
     learning_rate: float = 2e-4
-    max_length: int = 128
+    max_length: int = 160
     train_length: int = 64
     parent_groups: int = 3
     sub_groups: int = 6
+    group_power: float = 0.5
+    balance: Literal["weights", "oversampling", "none"] = "weights"
     most_weight: float = 6.0
+    oversampled: float = 0.005
     seed: int = 1
 
 
@@ -66,19 +83,32 @@ class _TextTrainer(Trainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
-        return LengthGroupedSampler(self.args.train_batch_size, lengths=[min(len(text), LONG) for text in rows.texts])
+        return LengthGroupedSampler(self.args.train_batch_size, lengths=rows.lengths(LONG))
 
     def create_optimizer(self, *_: Any) -> Any:
         if getattr(self, "optimizer", None) is None:
             rate, network = self.args.learning_rate, self.model
             encoder = list(network.encoder.parameters()) if network.deep else []
-            inside = {id(weight) for weight in network.encoder.parameters()}
-            rest = [weight for weight in network.parameters() if weight.requires_grad and id(weight) not in inside]
+            table = [weight for weight in network.bag.parameters() if weight.requires_grad]
+            apart = {
+                id(weight) for weight in (*table, *(() if network.encoder is None else network.encoder.parameters()))
+            }
+            rest = [weight for weight in network.parameters() if weight.requires_grad and id(weight) not in apart]
             groups = [{"params": rest, "lr": rate * HEAD_RATE if network.deep else rate}]
             if encoder:
                 groups.append({"params": encoder, "lr": rate})
-            self.optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
+            self.optimizer = optimizer(table, groups, rate)
         return self.optimizer
+
+
+class _Passes(TrainerCallback):  # type: ignore[misc]
+    """Tells the rows which pass they are read in."""
+
+    def __init__(self, rows: ThinnedRows) -> None:
+        self.rows = rows
+
+    def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        self.rows.epoch = int(state.epoch)
 
 
 class _Progress(TrainerCallback):  # type: ignore[misc]
@@ -101,76 +131,107 @@ class _Session:
     """What both phases share: the network, the rows, and the tokenizer of each set of rows."""
 
     def __init__(
-        self, train: Sequence[Row], dev: Sequence[Row], labels: Sequence[str], base: Path, recipe: Recipe
+        self, train: Sequence[Row], dev: Sequence[Row], labels: Sequence[str], base: Path | None, recipe: Recipe
     ) -> None:
         self.recipe, self.dev, self.labels = recipe, dev, labels
-        goal = targets(train, labels)
-        weights = torch.from_numpy(positive_weights(goal.techniques, recipe.most_weight))
-        self.model = TextModel(load_encoder(base, recipe.layers), len(labels), weights, recipe.shape)
-        self.tokenizer = load_tokenizer(base)
-        reading = load_tokenizer(base)
+        texts, goal = [row.text for row in train], targets(train, labels)
+        weights = np.ones(len(labels), np.float32)
+        if recipe.balance == "weights":
+            weights = positive_weights(goal.techniques, recipe.most_weight)
+        encoder = None if base is None else load_encoder(base, recipe.layers)
+        self.model = TextModel(encoder, len(labels), torch.from_numpy(weights), recipe.shape)
+        self.tokenizer = fit_tokenizer(texts, recipe.vocabulary) if base is None else load_tokenizer(base)
+        places = np.arange(len(train))
+        if recipe.balance == "oversampling":
+            places = repeats(goal.techniques, recipe.oversampled)
+        rows = TextRows(texts, goal, self.tokenizer, shares(train, recipe.group_power))
+        self.seen = ThinnedRows(rows, places, recipe.seed)
+        reading = Tokenizer.from_str(self.tokenizer.to_str())
         reading.enable_truncation(recipe.max_length)  # as serving reads, whatever the training length
-        self.seen = TextRows([row.text for row in train], goal, self.tokenizer, Random(recipe.seed))  # noqa: S311
-        self.unseen = TextRows([row.text for row in dev], targets(dev, labels), reading, None)
+        self.unseen = TextRows([row.text for row in dev], targets(dev, labels), reading, shares(dev, 0.0))
 
-    def run(self, phase: Phase) -> list[Mapping[str, Any]]:
-        """Trains, leaves the phase's best weights in the network, and returns its evaluations."""
+    def run(self, phase: Phase, work: Path) -> list[Mapping[str, Any]]:
+        """Trains, leaves the phase's best weights in the network, and returns its evaluations.
+
+        A phase that was broken off goes on from its last evaluation in ``work``.
+        """
         self.tokenizer.enable_truncation(phase.length)
-        with tempfile.TemporaryDirectory() as scratch:
-            trainer = _TextTrainer(
-                model=self.model,
-                args=_arguments(self.recipe, phase, Path(scratch), len(self.seen)),
-                train_dataset=self.seen,
-                eval_dataset=self.unseen,
-                data_collator=collate,
-                compute_metrics=lambda found: selection_score(found.predictions, self.dev, self.labels),
-                callbacks=[EarlyStoppingCallback(self.recipe.patience), _Progress(phase.name)],
-            )
-            trainer.remove_callback(PrinterCallback)
-            trainer.train()
-            return [entry for entry in trainer.state.log_history if "eval_score" in entry]
+        folder = work / phase.name.replace(" ", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        trainer = _TextTrainer(
+            model=self.model,
+            args=_arguments(self.recipe, phase, folder, len(self.seen)),
+            train_dataset=self.seen,
+            eval_dataset=self.unseen,
+            data_collator=collate,
+            compute_metrics=lambda found: selection_score(found.predictions, self.dev, self.labels),
+            callbacks=[EarlyStoppingCallback(self.recipe.patience), _Passes(self.seen), _Progress(phase.name)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
+        self.tokenizer.no_truncation()
+        return [entry for entry in trainer.state.log_history if "eval_score" in entry]
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """The best network by dev score, the tokenizer that it reads by, and the evaluations of each phase."""
+
+    model: TextModel
+    tokenizer: Tokenizer
+    history: Mapping[str, Any]
 
 
 def fit(
-    train: Sequence[Row], dev: Sequence[Row], labels: Sequence[str], base: Path, recipe: Recipe
-) -> tuple[TextModel, Mapping[str, Any]]:
-    """The best model by dev score, and the Trainer's logs: first the bag alone, then the encoder upon it.
+    train: Sequence[Row],
+    dev: Sequence[Row],
+    labels: Sequence[str],
+    base: Path | None,
+    recipe: Recipe,
+    *,
+    work: Path | None = None,
+) -> Fit:
+    """Fits the bag alone, then the encoder of ``base`` upon it, where there is one.
 
     The deep heads start at zero, so the second phase starts from the first one's score. Where it never beats that, the
-    first one's weights come back and the deep half stays off.
+    first one's weights come back and the deep half stays off. ``work`` keeps what a run that was broken off goes on from.
     """
     set_seed(recipe.seed)
     session = _Session(train, dev, labels, base, recipe)
     model = session.model
-    model.deep = False
-    wide = session.run(
-        Phase(
-            name="wide",
-            epochs=recipe.wide_epochs,
-            rate=recipe.wide_rate,
-            length=recipe.max_length,
-            evaluations=recipe.wide_evaluations,
-        )
-    )
-    both: list[Mapping[str, Any]] = []
-    if recipe.epochs > 0:
-        earlier = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
-        model.deepen()
-        both = session.run(
-            Phase(
-                name="wide and deep",
-                epochs=recipe.epochs,
-                rate=recipe.learning_rate,
-                length=recipe.train_length,
-                evaluations=recipe.evaluations,
-            )
-        )
-        if best(both) <= best(wide):
-            model.load_state_dict(earlier)
-            model.deep = False
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if work is None else work
+        wide = session.run(_wide(recipe), folder)
+        both: list[Mapping[str, Any]] = []
+        if base is not None:
+            earlier = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+            model.deepen()
+            both = session.run(_deep(recipe), folder)
+            if best(both) <= best(wide):
+                model.load_state_dict(earlier)
+                model.deep = False
     kept = "wide and deep" if model.deep else "wide"
     print(f"kept: {kept}, dev score {best(both if model.deep else wide):.4f}", flush=True)
-    return model.eval().cpu(), {"wide": wide, "wide and deep": both, "kept": kept}
+    return Fit(model.eval().cpu(), session.tokenizer, {"wide": wide, "wide and deep": both, "kept": kept})
+
+
+def _wide(recipe: Recipe) -> Phase:
+    return Phase(
+        name=WIDE,
+        epochs=recipe.wide_epochs,
+        rate=recipe.wide_rate,
+        length=recipe.max_length,
+        evaluations=recipe.wide_evaluations,
+    )
+
+
+def _deep(recipe: Recipe) -> Phase:
+    return Phase(
+        name="wide and deep",
+        epochs=recipe.epochs,
+        rate=recipe.learning_rate,
+        length=recipe.train_length,
+        evaluations=recipe.evaluations,
+    )
 
 
 def best(evaluations: Sequence[Mapping[str, Any]]) -> float:
@@ -188,7 +249,7 @@ def _arguments(recipe: Recipe, phase: Phase, scratch: Path, rows: int) -> Traini
         per_device_eval_batch_size=2 * recipe.batch_size,
         warmup_steps=int(WARMUP * phase.epochs * rows / recipe.batch_size),
         lr_scheduler_type="linear",
-        max_grad_norm=1.0,
+        max_grad_norm=0.0 if phase.name == WIDE else 1.0,  # a sparse gradient has no norm to cut
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
@@ -197,7 +258,7 @@ def _arguments(recipe: Recipe, phase: Phase, scratch: Path, rows: int) -> Traini
         load_best_model_at_end=True,
         metric_for_best_model="score",
         greater_is_better=True,
-        label_names=["techniques", "malicious", "weight"],
+        label_names=["techniques", "malicious", "weight", "share"],
         remove_unused_columns=False,
         logging_steps=50,
         disable_tqdm=True,

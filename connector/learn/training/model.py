@@ -1,4 +1,4 @@
-"""The text member's network: a Hugging Face encoder with mean pooling, a bag of n-grams beside it, and two heads."""
+"""The text member's network: a bag of token n-grams, a Hugging Face encoder with mean pooling beside it, and two heads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from connector.learn.training.wide import Bag
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The network's sizes beside the encoder's own: buckets and width of the bag, and dropout before the heads."""
+    """The network's sizes beside the encoder's own: the bag's buckets, width and longest n-gram, and dropout before the heads."""
 
-    buckets: int = 65_536
+    buckets: int = 131_072
     bag_width: int = 64
+    grams: int = 3
     dropout: float = 0.1
 
 
@@ -28,23 +29,23 @@ class TextModel(nn.Module):  # type: ignore[misc]
     """Logits of techniques (n, labels) and of maliciousness (n,) from token ids (n, tokens).
 
     Wide and deep logits are added. The deep heads start at zero, so that fine-tuning begins from what the bag knows;
-    ``deep`` off leaves the encoder out.
+    ``deep`` off leaves the encoder out. Without an encoder there is the bag alone.
     """
 
     def __init__(self, encoder: Any, labels: int, positive_weights: Tensor, shape: Shape) -> None:
         super().__init__()
-        self.encoder = encoder
-        width = int(encoder.config.hidden_size)
-        self.deep = True
-        self.bag = Bag(shape.buckets, shape.bag_width)
+        self.deep = False
+        self.bag = Bag(shape.buckets, shape.bag_width, shape.grams)
         self.dropout = nn.Dropout(shape.dropout)
         self.wide_techniques = nn.Linear(shape.bag_width, labels)
         self.wide_malicious = nn.Linear(shape.bag_width, 1)
-        self.techniques = nn.Linear(width, labels)
-        self.malicious = nn.Linear(width, 1)
-        for head in (self.techniques, self.malicious):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        self.encoder = encoder
+        if encoder is not None:
+            width = int(encoder.config.hidden_size)
+            self.techniques, self.malicious = nn.Linear(width, labels), nn.Linear(width, 1)
+            for head in (self.techniques, self.malicious):
+                nn.init.zeros_(head.weight)
+                nn.init.zeros_(head.bias)
         self.register_buffer("positive_weights", positive_weights, persistent=False)
 
     def deepen(self) -> None:
@@ -70,36 +71,40 @@ class TextModel(nn.Module):  # type: ignore[misc]
             features = torch.cat([features, pooled], dim=1)
         return found, bad.squeeze(-1), features
 
-    def forward(
+    def forward(  # noqa: PLR0917  (a Trainer gives every column by its name)
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
         techniques: Tensor | None = None,
         malicious: Tensor | None = None,
         weight: Tensor | None = None,
+        share: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Logits, and the loss where targets are given: what a Trainer calls."""
         found, bad = self.logits(input_ids, attention_mask)
         result = {"techniques_logits": found, "malicious_logits": bad}
-        if techniques is not None and malicious is not None and weight is not None:
-            result = {"loss": self._loss(found, bad, techniques, malicious, weight), **result}
+        if techniques is not None and malicious is not None and weight is not None and share is not None:
+            loss = self._technique_loss(found, techniques, share) + 2.0 * _malicious_loss(bad, malicious, weight)
+            result = {"loss": loss, **result}
         return result
 
-    def _loss(self, found: Tensor, bad: Tensor, techniques: Tensor, malicious: Tensor, weight: Tensor) -> Tensor:
-        """Weighted BCE over the known cells of each head, and cross-entropy that ranks a row's techniques first."""
+    def _technique_loss(self, found: Tensor, techniques: Tensor, share: Tensor) -> Tensor:
+        """Weighted BCE over the known cells, and cross-entropy that ranks a row's techniques first."""
         known = ~torch.isnan(techniques)
         wanted = torch.nan_to_num(techniques)
         cells = nn.functional.binary_cross_entropy_with_logits(
             found, wanted, pos_weight=self.positive_weights, reduction="none"
         )
-        rows = known.any(1).to(weight.dtype) * weight
-        per_row = (cells * known).sum(1)
-        share = wanted / wanted.sum(1, keepdim=True).clamp(min=1.0)
-        ranking = -(share * torch.log_softmax(found.masked_fill(~known, -1e4), dim=1)).sum(1)
-        technique_loss = ((per_row / 4.0 + ranking) * rows).sum() / rows.sum().clamp(min=1.0)
-        said = (~torch.isnan(malicious)).to(weight.dtype) * weight
-        votes = nn.functional.binary_cross_entropy_with_logits(bad, torch.nan_to_num(malicious), reduction="none")
-        return technique_loss + 2.0 * (votes * said).sum() / said.sum().clamp(min=1.0)
+        rows = known.any(1).to(share.dtype) * share
+        right = wanted / wanted.sum(1, keepdim=True).clamp(min=1.0)
+        ranking = -(right * torch.log_softmax(found.masked_fill(~known, -1e4), dim=1)).sum(1)
+        return (((cells * known).sum(1) / 4.0 + ranking) * rows).sum() / rows.sum().clamp(min=1.0)
+
+
+def _malicious_loss(bad: Tensor, malicious: Tensor, weight: Tensor) -> Tensor:
+    said = (~torch.isnan(malicious)).to(weight.dtype) * weight
+    votes = nn.functional.binary_cross_entropy_with_logits(bad, torch.nan_to_num(malicious), reduction="none")
+    return (votes * said).sum() / said.sum().clamp(min=1.0)
 
 
 def check_base(base: Path) -> None:

@@ -39,6 +39,8 @@ EXIT_CONFIG = 2
 SOURCE = "mail"
 KIND = "generic"
 TEST_SHARE = 0.2
+WIDE_EPOCHS = 1.0
+"""Of the bag of tokens below the encoder: enough to start from, and little enough to leave the encoder something."""
 
 
 class Split(NamedTuple):
@@ -206,7 +208,7 @@ def written(fitted: FittedRows, split: Split, base: Path, recipe: Recipe, option
         credit="",
         may_train=True,
     )
-    trained = Trained(fitted.model, fitted.labels, base, dataset, recipe, fitted.history)
+    trained = Trained(fitted.made, fitted.labels, base, dataset, recipe)
     folder = assemble(trained, {SOURCE: source}, options.output, options.name, options.version)
     made = manifests.read(folder)
     member = msgspec.structs.replace(made.members[0], name="phishing", kind="phishing", labels=LABELS)
@@ -235,6 +237,8 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     layers = None if options.layers == "all" else tuple(int(part) for part in options.layers.split(","))
     return Recipe(
         layers=layers,
+        wide_epochs=WIDE_EPOCHS,
+        wide_evaluations=1,
         epochs=options.epochs,
         evaluations=max(1, round(options.epochs)),
         max_length=options.max_length,

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from connector.errors import ConfigError
 from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora.source import PINS, Corpora, pinned
 from connector.learn.dataset import Row
-from connector.learn.training import checkpoint
+from connector.learn.training import checkpoint, tracking
 from connector.learn.training.bundle import Trained, assemble, free
-from connector.learn.training.checkpoint import Fitted
-from connector.learn.training.fit import Recipe, fit
+from connector.learn.training.fit import Fit, Recipe, fit
 from connector.learn.training.labels import Floats, label_space
-from connector.learn.training.model import TextModel, check_base, load_tokenizer
+from connector.learn.training.model import check_base
 from connector.learn.training.provenance import check_rows, default_base
 
 RECIPE = Recipe()
+
+BATCH = 64
+"""Texts that are read at once when a fitted network is measured."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to train on, from what, and where to. One of ``corpora`` and ``rows`` (a built dataset) is given.
 
-    ``keep`` is where the fitted network is saved; ``fitted`` is where one was, to be exported and calibrated again.
+    ``keep`` is where the fitted network is saved, and ``resume`` goes on from what a run that was broken off left there;
+    ``fitted`` is where one was saved, to be exported and calibrated again. ``track`` is the MLflow store that the run is
+    told to, empty for one beside ``output``.
     """
 
     output: Path
@@ -37,21 +41,21 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     pins: Path = PINS
     base: Path | None = None
     name: str = "triaged"
-    version: str = "0.1.0"
+    version: str = "0.2.0"
     only: tuple[str, ...] | None = None
     recipe: Recipe = RECIPE
     keep: Path | None = None
+    resume: bool = False
     fitted: Path | None = None
+    track: str | None = None
 
 
 class FittedRows(msgspec.Struct, frozen=True):
     """A network fitted on rows, for measuring and for other heads: what it says of texts, before calibration."""
 
-    model: TextModel
+    made: Fit
     labels: tuple[str, ...]
-    base: Path
     recipe: Recipe
-    history: Mapping[str, Any]
 
     def logits(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
         """Raw logits of techniques (n, labels) and of malice (n,)."""
@@ -63,14 +67,20 @@ class FittedRows(msgspec.Struct, frozen=True):
         return self._read(texts)[2]
 
     def _read(self, texts: Sequence[str]) -> tuple[Floats, ...]:
-        tokenizer = load_tokenizer(self.base)
+        """Texts of like length share a batch; a padded place says nothing."""
+        tokenizer = self.made.tokenizer
         tokenizer.enable_truncation(self.recipe.max_length)
-        found: list[tuple[torch.Tensor, ...]] = []
+        encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+        order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
+        parts: list[tuple[torch.Tensor, ...]] = []
         with torch.inference_mode():
-            for encoding in tokenizer.encode_batch_fast(list(texts)):
-                ids = torch.tensor([encoding.ids])
-                found.append(self.model.read(ids, torch.ones_like(ids)))
-        return tuple(torch.cat(part).numpy().astype(np.float32) for part in zip(*found, strict=True))
+            for start in range(0, len(order), BATCH):
+                rows = [torch.tensor(encoded[place]) for place in order[start : start + BATCH]]
+                ids = pad_sequence(rows, batch_first=True)
+                mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+                parts.append(self.made.model.read(ids, mask))
+        back = np.argsort(order)
+        return tuple(torch.cat(part).numpy().astype(np.float32)[back] for part in zip(*parts, strict=True))
 
 
 def fit_rows(
@@ -80,17 +90,25 @@ def fit_rows(
     *,
     labels: tuple[str, ...] | None = None,
     base: Path | None = None,
+    work: Path | None = None,
 ) -> FittedRows:
     """Fits the network on ``train``, chosen by ``dev``. ``labels`` None: those that training rows are enough for.
 
-    Raises ``ConfigError`` where nothing can be learnt from the rows.
+    ``base`` None: the packaged one, where the recipe has an encoder. Raises ``ConfigError`` where nothing can be learnt.
     """
     names = label_space(train, recipe.parent_groups, recipe.sub_groups) if labels is None else labels
     if not names or not dev:
         raise ConfigError(f"too few rows to train on: {len(train)} and {len(dev)}, {len(names)} techniques")
-    folder = base or default_base()
-    model, history = fit(train, dev, names, folder, recipe)
-    return FittedRows(model, names, folder, recipe, history)
+    return FittedRows(fit(train, dev, names, base_of(recipe, base), recipe, work=work), names, recipe)
+
+
+def base_of(recipe: Recipe, named: Path | None) -> Path | None:
+    """The folder of the encoder that a recipe trains; None where it trains none. Raises ``ConfigError`` for no model."""
+    if recipe.epochs <= 0:
+        return None
+    base = named or default_base()
+    check_base(base)
+    return base
 
 
 def train_text(order: Order) -> Path:
@@ -99,41 +117,35 @@ def train_text(order: Order) -> Path:
     Raises ``ConfigError`` for missing corpora, a base that is none, a split without rows, or a version that exists.
     """
     free(order.output, order.name, order.version)
-    base = order.base or default_base()
-    check_base(base)
+    if order.resume and order.keep is None:
+        raise ConfigError("--resume goes on from the folder that --keep named: name it")
+    base = base_of(order.recipe, order.base)
     found = _rows(order)
     check_rows(found, pinned(order.pins))
-    train, dev = found.of("train"), found.of("dev")
-    if order.fitted is not None:
-        return _again(order, found, order.fitted, base)
     if not found.of("calibration"):
         raise ConfigError(f"too few rows to calibrate on: {found.facts.rows}")
+    trained = _fitted(order, found, base) if order.fitted is None else _again(found, order.fitted, order.base)
+    folder = assemble(trained, pinned(order.pins), order.output, order.name, order.version)
+    if order.track is not None:
+        tracking.record(order.track or tracking.beside(order.output), folder)
+    return folder
+
+
+def _fitted(order: Order, found: dataset.Dataset, base: Path | None) -> Trained:
     print(f"rows {dict(found.facts.rows)}, digest {found.facts.digest[:12]}", flush=True)
-    made = fit_rows(train, dev, order.recipe, base=base)
+    work = None if order.keep is None else checkpoint.work(order.keep, found.facts.digest, order.recipe, order.resume)
+    made = fit_rows(found.of("train"), found.of("dev"), order.recipe, base=base, work=work)
     if order.keep is not None:
-        fitted = Fitted(
-            digest=found.facts.digest,
-            labels=made.labels,
-            recipe=order.recipe,
-            history=made.history,
-            deep=made.model.deep,
-        )
-        checkpoint.save(order.keep, made.model, fitted)
-    return assemble(
-        Trained(made.model, made.labels, base, found, order.recipe, made.history),
-        pinned(order.pins),
-        order.output,
-        order.name,
-        order.version,
-    )
+        checkpoint.save(order.keep, made.made, checkpoint.of(made.made, found.facts.digest, made.labels, order.recipe))
+    return Trained(made.made, made.labels, base, found, order.recipe)
 
 
-def _again(order: Order, found: dataset.Dataset, folder: Path, base: Path) -> Path:
-    model, fitted = checkpoint.load(folder, base)
+def _again(found: dataset.Dataset, folder: Path, named: Path | None) -> Trained:
+    fitted = checkpoint.facts(folder)
     if fitted.digest != found.facts.digest:
         raise ConfigError(f"{folder} was fitted on dataset {fitted.digest[:12]}, not on {found.facts.digest[:12]}")
-    trained = Trained(model, fitted.labels, base, found, fitted.recipe, fitted.history)
-    return assemble(trained, pinned(order.pins), order.output, order.name, order.version)
+    base = base_of(fitted.recipe, named)
+    return Trained(checkpoint.load(folder, base), fitted.labels, base, found, fitted.recipe)
 
 
 def _rows(order: Order) -> dataset.Dataset:
