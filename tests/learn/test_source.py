@@ -11,6 +11,7 @@ from connector.learn.corpora.recipes import RECIPES
 from connector.learn.corpora.sample import Basis
 from connector.learn.corpora.source import Corpora, pinned
 from connector.learn.dataset import STRENGTH
+from connector.learn.export import training
 
 
 def test_an_archive_and_an_unpacked_tree_give_the_same_files(tiny: Corpora, tmp_path: Path) -> None:
@@ -55,9 +56,8 @@ def test_every_pinned_source_that_may_train_is_read_and_every_other_is_for_evalu
 
 
 def test_a_label_basis_that_no_recipe_gives_is_not_listed() -> None:
-    code = "".join(
-        path.read_text("utf-8") for path in Path(sample.__file__).parent.glob("*.py") if path.stem != "sample"
-    )
+    recipes = [path for path in Path(sample.__file__).parent.glob("*.py") if path.stem != "sample"]
+    code = "".join(path.read_text("utf-8") for path in [*recipes, Path(training.__file__)])
 
     assert [basis for basis in get_args(Basis) if f'"{basis}"' not in code] == []
     assert set(STRENGTH) == set(get_args(Basis))

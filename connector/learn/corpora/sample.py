@@ -26,6 +26,7 @@ Basis: TypeAlias = Literal[
     "rule-filter",
     "report-sentence",
     "procedure",
+    "analyst",
 ]
 """How a label was found; metrics are reported per basis, since a label by file is weaker than one by process tree."""
 

@@ -94,13 +94,16 @@ class _At(msgspec.Struct, frozen=True):
 
 
 class Folder:
-    """An export folder. Raises ``ConfigError`` where another key wrote it, a newer release did, or it is damaged."""
+    """An export folder. Raises ``ConfigError`` where another key wrote it, a newer release did, or it is damaged.
 
-    def __init__(self, path: Path, key: str, steps: Steps = lambda _: None) -> None:
+    Without a ``key`` it can be read: rows need none.
+    """
+
+    def __init__(self, path: Path, key: str | None = None, steps: Steps = lambda _: None) -> None:
         self.path = path
         self.step = steps
         self._key = key
-        self.manifest = Manifest(key=key)
+        self.manifest = Manifest(key=key or "")
         self.reload()
 
     def reload(self) -> None:
@@ -108,12 +111,12 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             found = self.path / MANIFEST
-            self.manifest = _decode(found) if found.exists() else Manifest(key=self._key)
+            self.manifest = _decode(found) if found.exists() else Manifest(key=self._key or "")
         except OSError as error:
             raise ConfigError(f"export folder {self.path} cannot be used: {error.strerror}") from error
         if self.manifest.schema > SCHEMA:
             raise ConfigError(f"{self.path} has schema {self.manifest.schema}; this release reads up to {SCHEMA}")
-        if self.manifest.key != self._key:
+        if self._key is not None and self.manifest.key != self._key:
             raise ConfigError(
                 f"{self.path} was written with another export.key: give that one, or export to another folder"
             )

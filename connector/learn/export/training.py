@@ -1,0 +1,42 @@
+"""An export's labels as rows of a dataset, to be trained on beside the public corpora."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from connector.learn.dataset import Row, agreed, split_of
+from connector.learn.export.folder import Folder
+from connector.learn.export.formats import read_jsonl
+from connector.learn.scrub import leaks
+
+SOURCE: Final = "closed-alerts"
+
+
+def rows(folder: Path, seed: int = 1) -> list[Row]:
+    """The labels that stand, one a fingerprint; near-duplicates are one group, and so never cross a split.
+
+    Where two events of one fingerprint were labelled otherwise, malice is left open. Texts that name a technique by its
+    id are left out, as they are of corpora. Raises ``ConfigError`` where the folder holds no labels, or damaged ones.
+    """
+    found: dict[str, Row] = {}
+    for label in read_jsonl(Folder(folder).labels_file(".jsonl")):
+        if not label.stands or leaks(label.text):
+            continue
+        row = Row(
+            text=label.text,
+            kind=label.kind,
+            fingerprint=label.fingerprint,
+            techniques=label.techniques,
+            malicious=label.malicious,
+            basis="analyst",
+            source=SOURCE,
+            group=label.group,
+            record=label.row,
+            licence="the site's own",
+            split=split_of(SOURCE, label.group, seed),
+            cluster=label.group,
+        )
+        earlier = found.get(row.fingerprint)
+        found[row.fingerprint] = row if earlier is None else agreed(earlier, row)
+    return list(found.values())
