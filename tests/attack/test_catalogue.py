@@ -111,7 +111,7 @@ def test_revocations_are_followed_to_the_live_end_even_in_a_ring() -> None:
     assert [technique.id for technique in facts.techniques] == ["T0003"]
 
 
-def test_a_tar_and_an_unpacked_tree_give_the_same_facts(tmp_path: Path) -> None:
+def test_a_tar_an_unpacked_tree_and_a_bundle_give_the_same_facts(tmp_path: Path) -> None:
     folder = tmp_path / "mitre" / "cti" / "enterprise-attack"
     for item in (TACTIC, attack_pattern("a", "T0001")):
         path = folder / item["type"] / f"{item['id']}.json"
@@ -119,9 +119,14 @@ def test_a_tar_and_an_unpacked_tree_give_the_same_facts(tmp_path: Path) -> None:
         path.write_text(json.dumps({"type": "bundle", "objects": [item]}))
     with tarfile.open(tmp_path / "cti.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "mitre", "mitre")
-    for corpus in (tmp_path / "mitre", tmp_path / "cti.tar.gz"):
-        assert main([str(corpus), "--version", "0", "--out", str(tmp_path / f"{corpus.name}.json")]) == 0
-    assert (tmp_path / "mitre.json").read_bytes() == (tmp_path / "cti.tar.gz.json").read_bytes()
+    other = {"type": "malware", "id": "malware--1"}
+    released = {"type": "bundle", "objects": [TACTIC, attack_pattern("a", "T0001"), other]}
+    (tmp_path / "release.json").write_text(json.dumps(released))
+    facts = set()
+    for corpus in (tmp_path / "mitre", tmp_path / "cti.tar.gz", tmp_path / "release.json"):
+        assert main([str(corpus), "--version", "0", "--out", str(tmp_path / "facts")]) == 0
+        facts.add((tmp_path / "facts").read_bytes())
+    assert len(facts) == 1
 
 
 def test_a_tree_without_techniques_is_refused(tmp_path: Path) -> None:
