@@ -10,11 +10,12 @@ import msgspec
 
 from connector.errors import PermanentError
 from connector.events import normalise, render
-from connector.learn.corpora.recipes import RECIPES
+from connector.learn.corpora import administration, atomic, open_xp_rules, scripts, tldr
 from connector.learn.corpora.sample import Sample
 from connector.learn.corpora.source import Corpora, Recipe
 from connector.learn.corpora.wrap import seeded
 from connector.learn.dataset import split_of
+from connector.learn.evaluation import lolbas
 from connector.learn.evasion.events import line_of, mutated
 from connector.learn.evasion.families import LEFT_OUT, MUTATIONS
 from connector.learn.evasion.line import Mutation
@@ -22,10 +23,18 @@ from connector.learn.scrub import scrub
 from connector.models import Bundle
 from connector.types import Event, RawEvent, SourceRef
 
-ATTACKS = ("atomic", "sigma", "open_xp_rules")
-ORDINARY = ("tldr", "runner_images", "chocolatey")
-FRAGMENTS = frozenset({"rule-pattern", "rule-filter"})
-"""Labels of events made from a rule's patterns: pieces of commands, which nobody could run."""
+ATTACKS: Mapping[str, Recipe] = {
+    atomic.NAME: atomic.samples,
+    open_xp_rules.NAME: open_xp_rules.samples,
+    lolbas.NAME: lolbas.samples,
+}
+ORDINARY: Mapping[str, Recipe] = {
+    administration.NAME: administration.samples,
+    tldr.NAME: tldr.samples,
+    scripts.RUNNER_IMAGES: scripts.runner_images,
+    scripts.CHOCOLATEY: scripts.chocolatey,
+}
+"""Sources of whole commands. Events that are made from a rule's patterns are left alone: nobody could run those pieces."""
 
 _BATCH = 256
 
@@ -88,27 +97,24 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mutations: tuple[Row, ...]
 
 
-def left_out(corpora: Corpora, *, seed: int, limit: int, recipes: Mapping[str, Recipe] = RECIPES) -> list[Case]:
+def left_out(corpora: Corpora, *, seed: int, limit: int) -> list[Case]:
     """Events with a command of groups that training did not see, at most ``limit`` a source, the same ones every time.
 
-    ``seed`` is the one that the bundle's dataset was split by.
+    ``seed`` is the one that the bundle's dataset was split by; of a source that may not train, every group is left out.
     """
     cases: list[Case] = []
-    for source in (*ATTACKS, *ORDINARY):
+    for source, recipe in {**ATTACKS, **ORDINARY}.items():
+        trains = corpora.sources[source].may_train
         found: dict[str, Case] = {}
-        for sample in recipes[source](corpora):
-            if _is_left_out(sample, source, seed) and (event := _event(sample, source)) and line_of(event):
+        for sample in recipe(corpora):
+            if sample.malicious is not (source in ATTACKS) or (
+                trains and split_of(source, sample.group, seed) == "train"
+            ):
+                continue
+            if (event := _event(sample, source)) and line_of(event):
                 found.setdefault(event.fingerprint, Case(source, source in ATTACKS, event))
         cases += [found[digest] for digest in sorted(found)[:limit]]
     return cases
-
-
-def _is_left_out(sample: Sample, source: str, seed: int) -> bool:
-    return (
-        sample.malicious is (source in ATTACKS)
-        and sample.basis not in FRAGMENTS
-        and split_of(source, sample.group, seed) != "train"
-    )
 
 
 def _event(sample: Sample, source: str) -> Event | None:
@@ -200,6 +206,7 @@ def _of(family: str, mutation: str, attacks: Tally, ordinary: Tally) -> Row:
     )
 
 
-def _share(clean: Mapping[str, Tally], sources: Sequence[str]) -> float | None:
-    events = sum(clean[source].events for source in sources if source in clean)
-    return sum(clean[source].before for source in sources if source in clean) / events if events else None
+def _share(clean: Mapping[str, Tally], sources: Iterable[str]) -> float | None:
+    tallies = [clean[source] for source in sources if source in clean]
+    events = sum(tally.events for tally in tallies)
+    return sum(tally.before for tally in tallies) / events if events else None
