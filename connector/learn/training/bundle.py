@@ -74,8 +74,8 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
         metrics["dev"] = measured(*logits(folder / MEMBER, spec, dev), dev, trained.labels, calibrated)
         seen = (row.fingerprint for row in trained.dataset.rows)  # dev chose the weights, calibration the thresholds
         fingerprints.write(folder / fingerprints.FILE, seen)
-        chosen = examples.choose(trained.dataset.of("train"))
-        examples.write_examples(folder, embeddings(folder / MEMBER, spec, chosen), chosen)
+        if chosen := examples.choose(trained.dataset.of("train")):  # of a user's own rows none may be given away
+            examples.write_examples(folder, embeddings(folder / MEMBER, spec, chosen), chosen)
         manifest = Manifest(
             name=name,
             version=version,
