@@ -101,7 +101,7 @@ def _label(malicious: bool | None) -> str:
 
 
 def _leaks(found: Report) -> None:
-    typer.echo("\nWhich fields are there, within a kind (AUC over left-out groups; 0.6 at most):")
+    typer.echo("\nWhich fields are there, within a kind (AUC over left-out groups or rows, the higher; 0.6 at most):")
     show(
         ("kind", "malicious", "benign", "AUC"),
         [(probe.kind, probe.attacks, probe.benign, f"{probe.auc:.3f}") for probe in found.probes],

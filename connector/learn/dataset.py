@@ -22,7 +22,7 @@ from connector.learn.corpora.sample import Basis, Sample
 from connector.learn.corpora.source import Corpora, Recipe, Source
 from connector.learn.levelling import Shape, levelled
 from connector.learn.near_duplicates import clusters
-from connector.learn.scrub import leaks, names, scrub, unnamed
+from connector.learn.scrub import leaks, names, scrub, unnamed, unplaced
 from connector.types import Event, Pairs, RawEvent, SourceRef
 
 PER_GROUP_AND_KIND = 25
@@ -76,7 +76,7 @@ TELLING: frozenset[str] = frozenset(
 """Fields without which an event does not show the behaviour that its label names."""
 
 LONG_NAME = 6
-"""Letters from which a host's or domain's name is looked for inside other words too."""
+"""Letters from which a host's or domain's name is taken out of every text, inside other words too."""
 
 RECORDED: frozenset[Basis] = frozenset(
     {"process-tree", "rule-match", "recurring", "outside-tree", "file-name", "ordinary-log"}
@@ -223,13 +223,15 @@ def _level(reads: Sequence[_Read], tally: _Tally) -> Iterator[Row]:
         if read.row.malicious is not None
     )
     tally.levelled = len(lost)
-    places = {name: word for read in reads for name, word in read.names.items() if word != "user"}
-    tally.places = {name for name in places if len(name) >= LONG_NAME}
+    places = {
+        name: word for read in reads for name, word in read.names.items() if word != "user" and len(name) >= LONG_NAME
+    }
+    tally.places = set(places)
     for read in reads:
         row, gone = read.row, lost.get(read.row.fingerprint, frozenset())
         pairs = tuple(pair for pair in read.pairs if pair[0] not in gone)
         told = render(pairs) if gone else row.text
-        text = unnamed(told, {**places, **read.names}) if row.basis in RECORDED else told
+        text = unplaced(unnamed(told, read.names), places)
         tally.renamed += text != told
         yield msgspec.structs.replace(
             row, text=text, fields=_fields(pairs), techniques=() if gone & TELLING else row.techniques
@@ -238,17 +240,19 @@ def _level(reads: Sequence[_Read], tally: _Tally) -> Iterator[Row]:
 
 def _apart(rows: Sequence[Row], dropped: Counter[str]) -> tuple[Row, ...]:
     """The rows with their clusters of near copies, without those whose near copy stands in an earlier split."""
-    firsts = clusters([row.text for row in rows])
-    held: dict[int, set[Split]] = defaultdict(set)
-    for row, first in zip(rows, firsts, strict=True):
-        held[first].add(row.split)
-    kept: list[Row] = []
-    for row, first in zip(rows, firsts, strict=True):
-        if held[first] & EARLIER[row.split]:
-            dropped["near copy in another split"] += 1
-        else:
-            kept.append(msgspec.structs.replace(row, cluster=rows[first].fingerprint[:16]))
-    return tuple(kept)
+    while True:
+        firsts = clusters([row.text for row in rows])
+        held: dict[int, set[Split]] = defaultdict(set)
+        for row, first in zip(rows, firsts, strict=True):
+            held[first].add(row.split)
+        stays = [not held[first] & EARLIER[row.split] for row, first in zip(rows, firsts, strict=True)]
+        if all(stays):
+            return tuple(
+                msgspec.structs.replace(row, cluster=rows[first].fingerprint[:16])
+                for row, first in zip(rows, firsts, strict=True)
+            )
+        dropped["near copy in another split"] += stays.count(False)
+        rows = [row for row, stay in zip(rows, stays, strict=True) if stay]
 
 
 def _names(corpora: Corpora, only: Iterable[str] | None, recipes: Mapping[str, Recipe]) -> list[str]:

@@ -42,6 +42,9 @@ _EVERYWHERE = frozenset(
         "none",
         "null",
         "krbtgt",
+        "localsystem",
+        "localservice",
+        "networkservice",
     ]
 )
 """Words that name an account or a host on every site."""
@@ -99,3 +102,10 @@ def unnamed(text: str, known: Mapping[str, str]) -> str:
     if not any(name in text for name in known):
         return text
     return _NAME.sub(lambda match: known.get(match[0], match[0]), text)
+
+
+def unplaced(text: str, places: Mapping[str, str]) -> str:
+    """The text with each host's and domain's name replaced wherever it stands, inside other words too; longest first."""
+    for name in sorted((name for name in places if name in text), key=len, reverse=True):
+        text = text.replace(name, places[name])
+    return text
