@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -26,6 +27,9 @@ ADMINISTRATION_SHARE = 0.05
 
 REFERENCE_PREVALENCE = 1e-4
 TAIL_SHARE, TAIL_ROWS = 0.05, 5
+READ = 3
+"""The parents of a row that its calibration is fitted on: as many as a reader looks at."""
+
 _FLAT = 1e4
 """Inverse regularisation: none to speak of."""
 
@@ -51,16 +55,48 @@ def platt(logits: Floats, truth: Floats, weight: Floats) -> Platt:
 
 def calibrate(techniques: Floats, malicious: Floats, rows: Sequence[Row], targets: Targets) -> Calibrated:
     """Both heads from logits of rows that neither training nor early stopping saw. Raises ``ConfigError`` without benign rows."""
-    said = ~np.isnan(targets.malicious)
-    known = ~np.isnan(targets.techniques)
-    weight = np.broadcast_to(targets.weight[:, None], known.shape)
+    weight = group_weights(rows)
     heads = HeadCalibration(
-        malicious=platt(malicious[said], targets.malicious[said], targets.weight[said]),
-        techniques=platt(techniques[known], targets.techniques[known], weight[known]),
+        malicious=_malicious(malicious, targets.malicious, weight),
+        techniques=_techniques(techniques, targets, weight),
     )
-    share = float(np.average(targets.malicious[said], weights=targets.weight[said])) if said.any() else 0.5
-    bundle = Calibration(train_prevalence=min(max(share, 0.01), 0.99), reference_prevalence=REFERENCE_PREVALENCE)
+    bundle = Calibration(train_prevalence=0.5, reference_prevalence=REFERENCE_PREVALENCE)
     return Calibrated(heads, bundle, _thresholds(heads, bundle, techniques, malicious, rows, targets))
+
+
+def group_weights(rows: Sequence[Row]) -> Floats:
+    """Weights (n,) under which every file, recording or rule counts once, however long it is; their mean is 1."""
+    sizes = Counter((row.source, row.group) for row in rows)
+    weight = np.array([1.0 / sizes[row.source, row.group] for row in rows], np.float64)
+    found: Floats = (weight * len(rows) / max(len(sizes), 1)).astype(np.float32)
+    return found
+
+
+def _malicious(logits: Floats, truth: Floats, weight: Floats) -> Platt:
+    """Platt scaling at a prevalence of one half: either side weighs the same."""
+    said = ~np.isnan(truth)
+    logits, truth, weight = logits[said], truth[said], weight[said]
+    sides = [float(weight[truth == side].sum()) for side in (0.0, 1.0)]
+    if min(sides) <= 0:
+        return Platt()
+    return platt(
+        logits, truth, weight * len(truth) / np.where(truth > 0, 2 * sides[1], 2 * sides[0]).astype(np.float32)
+    )
+
+
+def _techniques(logits: Floats, targets: Targets, weight: Floats) -> Platt:
+    """Platt scaling on the parents that each row is most likely taken for: those are what is read and written.
+
+    Over all cells the many that nobody would believe decide, and the first guess comes out too timid.
+    """
+    columns = np.flatnonzero(targets.parents)
+    rows = np.flatnonzero((~np.isnan(targets.techniques)).any(1))
+    if not len(rows) or not len(columns):
+        return Platt()
+    best = columns[np.argsort(-logits[np.ix_(rows, columns)], axis=1)[:, :READ]]
+    cells = (np.repeat(rows, best.shape[1]), best.ravel())
+    known = ~np.isnan(targets.techniques[cells])
+    return platt(logits[cells][known], targets.techniques[cells][known], weight[cells[0]][known])
 
 
 def probabilities(malicious: Floats, calibrated: Calibrated) -> NDArray[np.float64]:

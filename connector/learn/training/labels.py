@@ -28,11 +28,15 @@ TRUST: Mapping[Basis, float] = {
 
 
 class Targets(msgspec.Struct, frozen=True, eq=False):
-    """Targets of n rows: techniques (n, labels) and malicious (n,), nan where unknown; weight (n,)."""
+    """Targets of n rows: techniques (n, labels) and malicious (n,), nan where unknown; weight (n,).
+
+    ``parents`` (labels,) marks the columns that are no sub-technique.
+    """
 
     techniques: Floats
     malicious: Floats
     weight: Floats
+    parents: NDArray[np.bool_]
 
 
 def parent_of(technique: str) -> str:
@@ -76,7 +80,7 @@ def targets(rows: Sequence[Row], labels: Sequence[str]) -> Targets:
                         techniques[number, place[name]] = 1.0
     malicious = np.array([np.nan if row.malicious is None else float(row.malicious) for row in rows], np.float32)
     weight = np.array([TRUST.get(row.basis, 1.0) for row in rows], np.float32)
-    return Targets(techniques, malicious, weight)
+    return Targets(techniques, malicious, weight, np.array(["." not in name for name in labels], bool))
 
 
 def shares(rows: Sequence[Row], power: float) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
@@ -43,7 +44,11 @@ def techniques_by(
 
 
 def techniques_by_group(logits: Floats, rows: Sequence[Row], labels: Sequence[str], source: str) -> dict[str, float]:
-    """The same a file: the file's events' probabilities are averaged first. One file counts once, however long."""
+    """The same a file: the file's events' probabilities are averaged, and what any of its rows names is right.
+
+    One file counts once, however long. The mean of probabilities did as well on training folds as their maximum, noisy-or,
+    mean of squares or a mean weighted by malice (docs/model.md).
+    """
     groups: dict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         if row.source == source and row.techniques:
@@ -53,7 +58,14 @@ def techniques_by_group(logits: Floats, rows: Sequence[Row], labels: Sequence[st
     means = np.stack([sigmoid(logits[numbers].astype(np.float64)).mean(0) for numbers in groups.values()]).astype(
         np.float32
     )
-    return _rates(parent_hits(means, [rows[numbers[0]] for numbers in groups.values()], labels))
+    together = [
+        msgspec.structs.replace(
+            rows[numbers[0]],
+            techniques=tuple(sorted({name for number in numbers for name in rows[number].techniques})),
+        )
+        for numbers in groups.values()
+    ]
+    return _rates(parent_hits(means, together, labels))
 
 
 def _rates(ranks: NDArray[np.int64]) -> dict[str, float]:
