@@ -63,7 +63,7 @@ def samples(corpora: Corpora) -> Iterator[Sample]:
     """Attack events per recording, what rules fire on elsewhere, then the background that recurs in no attack."""
     survey = surveyed(corpora)
     matches = matched(corpora)
-    yield from _attacks(survey, matches)
+    yield from _attacks(survey)
     yield from _matched(survey, matches)
     yield from _background(survey, matches)
     yield from _elsewhere(survey, matches)
@@ -171,8 +171,11 @@ def _place(row: Seen, tree: Recording, data: Mapping[str, Any], group: str) -> N
         row.outside.add(group)
 
 
-def _attacks(survey: Survey, matches: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
-    """Events of attack trees that never happen outside one: what a shell loads and writes in any session is no attack."""
+def _attacks(survey: Survey) -> Iterator[Sample]:
+    """Events of attack trees that never happen outside one: what a shell loads and writes in any session is no attack.
+
+    Their techniques are the recording's own, so that there are labels that no rule gave.
+    """
     taken: Counter[tuple[str, str]] = Counter()
     for fingerprint, row in survey.seen.items():
         if not row.inside or row.outside:
@@ -180,8 +183,7 @@ def _attacks(survey: Survey, matches: Mapping[str, tuple[str, ...]]) -> Iterator
         taken[row.group, row.kind] += 1
         if taken[row.group, row.kind] <= ATTACK_LIMITS.get(row.kind, ATTACK_PER_KIND):
             found = survey.techniques.get(row.group.rsplit("/", 1)[-1], ()) if len(row.inside) < RECURS else ()
-            techniques = tuple(sorted({*found, *matches.get(fingerprint, ())}))
-            yield _sample(fingerprint, row, "process-tree", techniques=techniques, malicious=True)
+            yield _sample(fingerprint, row, "process-tree", techniques=found, malicious=True)
 
 
 def _matched(survey: Survey, matches: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
