@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.errors import ConfigError
 from connector.learn.dataset import Row
 from connector.learn.evaluation.bootstrap import Floats
 from connector.learn.evaluation.calibration import by_group
@@ -22,15 +21,15 @@ RATES = (1000.0, 500.0, 200.0, 100.0, 50.0, 20.0, 10.0, 5.0, 2.0, 1.0, 0.5, 0.2,
 _EDGE = 1e-12
 
 
-def points(malicious: Floats, rows: Sequence[Row]) -> list[Point]:
+def measured(malicious: Floats, rows: Sequence[Row]) -> list[Point]:
     """The points of p_malicious (n,), rising; each group of attacks weighs the same.
 
-    False alarms are those of the benign stream that thresholds are set for. Raises ``ConfigError`` without benign or
-    malicious rows.
+    False alarms are those of the benign stream that thresholds are set for. Without benign or malicious rows there are
+    no points.
     """
     benign, attacks = (np.array([row.malicious is side for row in rows]) for side in (False, True))
     if not benign.any() or not attacks.any():
-        raise ConfigError("operating points need benign and malicious rows")
+        return []
     kept = np.clip(malicious, _EDGE, 1 - _EDGE)
     logits = np.log(kept) - np.log1p(-kept)
     weight = stream_weights(_only(rows, benign))

@@ -198,7 +198,7 @@ def _held_out(
     for suite, part in ((HELD_OUT, fit.test), (WITHOUT, commands)):
         same = techniques.majority(fit.train, names, len(part))
         found.add("techniques", techniques.measured(About(suite, "majority"), part, names, same))
-    return operating.points(spoken.malicious[: len(fit.test)], fit.test)
+    return operating.measured(spoken.malicious[: len(fit.test)], fit.test)
 
 
 def _row_measures(found: _Found, about: About, rows: Sequence[Row], said: Predicted) -> None:

@@ -15,6 +15,7 @@ from connector.errors import ConfigError
 from connector.learn import site_reference
 from connector.learn.corpora.source import Source as Upstream
 from connector.learn.dataset import Dataset, Row
+from connector.learn.evaluation import operating, points
 from connector.learn.training import examples
 from connector.learn.training.calibrate import Calibrated, calibrate, probabilities
 from connector.learn.training.card import card
@@ -71,7 +72,9 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
         site_reference.write(folder, techniques[attacks], malicious[attacks], trained.labels, calibrated.heads)
         metrics = {"calibration": measured(techniques, malicious, held_out, trained.labels, calibrated)}
         dev = trained.dataset.of("dev")
-        metrics["dev"] = measured(*logits(folder / MEMBER, spec, dev), dev, trained.labels, calibrated)
+        unseen = logits(folder / MEMBER, spec, dev)
+        metrics["dev"] = measured(*unseen, dev, trained.labels, calibrated)
+        metrics[points.METRIC] = operating.measured(probabilities(unseen[1], calibrated), dev)
         seen = (row.fingerprint for row in trained.dataset.rows)  # dev chose the weights, calibration the thresholds
         fingerprints.write(folder / fingerprints.FILE, seen)
         if chosen := examples.choose(trained.dataset.of("train")):  # of a user's own rows none may be given away

@@ -7,11 +7,10 @@ import re
 import numpy as np
 
 from connector.learn.corpora import wrap
-from connector.learn.evaluation import alarms, malice, page, targets, techniques
+from connector.learn.evaluation import alarms, malice, operating, page, targets, techniques
 from connector.learn.evaluation.alarms import Judged
 from connector.learn.evaluation.fitting import Predicted, joined, load, save
 from connector.learn.evaluation.lolbas import filled
-from connector.learn.evaluation.operating import points
 from connector.learn.evaluation.recordings import Stream
 from connector.learn.evaluation.result import About, Evaluation
 from connector.learn.evaluation.targets import FOLDS, Parts
@@ -96,7 +95,7 @@ def test_predictions_come_back_from_disk_as_they_were_and_folds_are_joined_by_na
 
 
 def test_operating_points_rise_and_count_harmless_rows_or_say_that_they_are_extrapolated() -> None:
-    found = points(said().malicious, ROWS)
+    found = operating.measured(said().malicious, ROWS)
 
     assert [point.cut for point in found] == sorted(point.cut for point in found)
     assert found[0].recall == 1.0
