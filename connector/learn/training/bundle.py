@@ -70,7 +70,7 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
         calibrated = calibrate(techniques, malicious, held_out, targets(held_out, trained.labels))
         attacks = np.array([row.malicious is True for row in held_out])
         site_reference.write(folder, techniques[attacks], malicious[attacks], trained.labels, calibrated.heads)
-        metrics = {"calibration": measured(techniques, malicious, held_out, trained.labels, calibrated)}
+        metrics: dict[str, Any] = {"calibration": measured(techniques, malicious, held_out, trained.labels, calibrated)}
         dev = trained.dataset.of("dev")
         unseen = logits(folder / MEMBER, spec, dev)
         metrics["dev"] = measured(*unseen, dev, trained.labels, calibrated)
