@@ -26,6 +26,8 @@ class Signal(Enum):
     BUNDLE_SWAPPED = ("model.bundle_swapped", "info")
     SITE_LEARNT = ("model.site_learnt", "info")
     BUNDLE_REFUSED = ("model.bundle_refused", "error")
+    RULES_RELOADED = ("model.rules_reloaded", "info")
+    RULES_REFUSED = ("model.rules_refused", "error")
     BATCH_DONE = ("ingest.batch_done", "debug")
     POLL_DONE = ("ingest.poll_done", "debug")
     READ_INCOMPLETE = ("ingest.read_incomplete", "warning")

@@ -58,23 +58,36 @@ class LeaveOutError(ValueError):
     """Why a rule takes no part."""
 
 
-def read(files: Iterable[tuple[str, bytes]]) -> tuple[tuple[Rule, ...], tuple[LeftOut, ...]]:
+class Part(NamedTuple):
+    """What one file gave."""
+
+    rules: tuple[Rule, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def read(files: Iterable[tuple[str, bytes]]) -> Part:
     """The rules of (path, content) files, in order, and what was left out."""
+    return joined(read_file(path, content) for path, content in files)
+
+
+def read_file(path: str, content: bytes) -> Part:
+    """The rules of one file."""
+    documents, reason = _documents(content)
+    made = [_rule(path, document) for document in documents]
+    left_out = [LeftOut(path, reason)] if reason else [each for each in made if isinstance(each, LeftOut)]
+    return Part(tuple(each for each in made if isinstance(each, Rule)), tuple(left_out))
+
+
+def joined(parts: Iterable[Part]) -> Part:
+    """The rules of several files. Of two with one id the first takes part."""
     rules: dict[str, Rule] = {}
     left_out: list[LeftOut] = []
-    for path, content in files:
-        found, reason = _documents(content)
-        if reason:
-            left_out.append(LeftOut(path, reason))
-        for document in found:
-            made = _rule(path, document)
-            if isinstance(made, LeftOut):
-                left_out.append(made)
-            elif made.match.id in rules:
-                left_out.append(LeftOut(path, f"has the id of {rules[made.match.id].path}"))
-            else:
-                rules[made.match.id] = made
-    return tuple(rules.values()), tuple(left_out)
+    for part in parts:
+        left_out += part.left_out
+        for rule in part.rules:
+            if rules.setdefault(rule.match.id, rule) is not rule:
+                left_out.append(LeftOut(rule.path, f"has the id of {rules[rule.match.id].path}"))
+    return Part(tuple(rules.values()), tuple(left_out))
 
 
 def _documents(content: bytes) -> tuple[Sequence[Any], str]:

@@ -57,6 +57,14 @@ class RuleSet:
         """Whether any rule speaks of the event's log."""
         return self._index(view).size > 0
 
+    def reads(self, view: View) -> Iterator[tuple[str, ...]]:
+        """All that decides which rules match: the event's log, and each field that a rule of it reads with its values."""
+        index = self._index(view)
+        yield ("" if view.channel is None else view.channel, view.code)
+        for name in view.names() if index.reads is None else index.reads:
+            if values := view.get(name):
+                yield (name, *values)
+
     def _index(self, view: View) -> Index:
         if view.channel is None:
             return self._of(self._by_source(view))

@@ -34,6 +34,13 @@ _CHANNELS: Final = {
 }
 """The log of a kind, for doors that leave its name out."""
 
+_PASSING: Final = ("Guid", "GUID", "UtcTime", "Time", "ProcessId", "ThreadId", "LogonId", "PID", "Port", "RecordNumber")
+_PASSING_ECS: Final = (
+    *("timestamp", "created", "ingested", ".start", ".end", ".pid", ".port", ".sequence", ".bytes", ".packets"),
+    *("event.id", "event.duration", "entity_id", "session_id"),
+)
+"""Ends of names whose values come once: what no keyword means."""
+
 Texts = tuple[str, ...]
 
 
@@ -71,7 +78,7 @@ class View:
         return SEPARATOR.join([value for name in fields for value in self.folded(name)])
 
     def names(self) -> Iterable[str]:
-        """The names of all fields."""
+        """The names of the fields that keywords are looked for in: all but times and ids, which make every event new."""
         raise NotImplementedError
 
     def _find(self, name: str) -> Texts:
@@ -94,7 +101,8 @@ class WindowsView(View):
 
     def names(self) -> Iterable[str]:
         """The names of the event's data, and of the record's fields."""
-        return dict.fromkeys((*islice({**self._data, **self._user_data}, MAX_VALUES), *_RECORD_FIELDS))
+        found = (name for part in (self._data, self._user_data) for name in part if not name.endswith(_PASSING))
+        return dict.fromkeys((*islice(found, MAX_VALUES), "Provider_Name"))
 
     def _find(self, name: str) -> Texts:
         value = self._data.get(name)
@@ -141,8 +149,9 @@ class FlatView(View):
             values["auditd.record"] = _record_types(values)
 
     def names(self) -> Iterable[str]:
-        """The dotted paths."""
-        return tuple(self._values)
+        """The dotted paths. The record as it came is read where no message stands for it."""
+        whole = "event.original" if "message" in self._values else ""
+        return [name for name in self._values if name != whole and not name.endswith(_PASSING_ECS)]
 
     def _find(self, name: str) -> Texts:
         del name

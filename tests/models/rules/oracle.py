@@ -26,7 +26,7 @@ def row_of(event: Event) -> dict[str, str]:
     row |= {"EventID": event.ecs["event"]["code"], "Channel": winlog.get("channel")}
     row["Provider_Name"] = winlog.get("provider_name")
     params = [row[name] for name in row if re.fullmatch(r"param\d+", name)]
-    row.setdefault("Data", "\0".join(map(text, params)) if params else None)
+    row.setdefault("Data", "\n".join(map(text, params)) if params else None)
     return {
         name: text(value) for name, value in row.items() if value is not None and not isinstance(value, dict | list)
     }
