@@ -1,0 +1,130 @@
+"""Parts of fitting: the event tokenizer, the bag, weights by file, oversampling, optimizers that step together, resuming, tracking."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from connector.errors import ConfigError
+from connector.learn import dataset
+from connector.learn.corpora.source import Corpora
+from connector.learn.training import checkpoint, fit as fitting, tracking
+from connector.learn.training.fit import Recipe, fit
+from connector.learn.training.labels import label_space, repeats, shares
+from connector.learn.training.model import Shape
+from connector.learn.training.optimizer import optimizer
+from connector.learn.training.vocabulary import fit_tokenizer
+from connector.learn.training.wide import Bag
+from connector.models.testbed import lay_bundle
+from tests.learn.test_targets import row
+
+SMALL = Recipe(shape=Shape(buckets=512, bag_width=8), wide_epochs=3, wide_evaluations=3, vocabulary=300, sub_groups=3)
+
+
+def test_no_byte_is_unknown_to_the_event_tokenizer_and_what_recurs_becomes_one_token() -> None:
+    tokenizer = fit_tokenizer(["rundll32 comsvcs.dll, MiniDump"] * 20, 400)
+
+    assert tokenizer.encode("comsvcs").tokens == ["comsvcs"]
+    strange = "\u4e2d\x07 \U0001f600"
+    assert len(tokenizer.encode(strange).ids) == len(strange.encode())
+    assert "[UNK]" not in tokenizer.encode(strange).tokens
+
+
+def test_padding_says_nothing_and_order_does() -> None:
+    bag = Bag(4096, 4, 3).eval()
+    ids, mask = torch.tensor([[5, 9, 7]]), torch.ones((1, 3), dtype=torch.long)
+    padded, short = torch.tensor([[5, 9, 7, 0, 0]]), torch.tensor([[1, 1, 1, 0, 0]])
+
+    torch.testing.assert_close(bag(padded, short), bag(ids, mask))
+    assert not torch.allclose(bag(ids.flip(1), mask), bag(ids, mask))
+    assert bag(ids[:, :1], mask[:, :1]).shape == (1, 4)
+
+
+def test_a_long_file_weighs_no_more_than_its_power_says() -> None:
+    rows = [row(("T1003",), group="long")] * 9 + [row(("T1003",), group="short")]
+
+    assert shares(rows, 0.0) == pytest.approx(np.ones(10))
+    weight = shares(rows, 1.0)
+    assert weight[:9].sum() == pytest.approx(weight[9])
+    assert shares(rows, 0.5)[:9].sum() == pytest.approx(3 * shares(rows, 0.5)[9])
+
+
+def test_oversampling_repeats_rows_of_rare_techniques_alone() -> None:
+    techniques = np.array([[1, 0]] * 96 + [[0, 1]] + [[np.nan, np.nan]] * 3, np.float32)
+
+    places = repeats(techniques, 0.09)
+
+    assert np.bincount(places).tolist() == [1] * 96 + [3] + [1] * 3
+
+
+def test_one_schedule_moves_every_rate_also_after_a_state_was_taken_up() -> None:
+    table = torch.nn.Embedding(8, 2, sparse=True)
+    head = torch.nn.Linear(2, 1)
+    found = optimizer([table.weight], [{"params": list(head.parameters())}], 0.5)
+    found.load_state_dict(found.state_dict())
+    before = table.weight.detach().clone()
+
+    for group in found.param_groups:
+        group["lr"] = 0.0
+    head(table(torch.tensor([3]))).sum().backward()
+    found.step()
+
+    torch.testing.assert_close(table.weight.detach(), before)
+    for group in found.param_groups:
+        group["lr"] = 0.5
+    found.step()
+    assert (table.weight.detach() != before).any(1).tolist() == [place == 3 for place in range(8)]
+
+
+class _PowerCutError(RuntimeError):
+    """Ends a run at a chosen evaluation, as a power cut would."""
+
+
+def test_a_run_that_was_broken_off_ends_with_the_weights_of_one_that_was_not(
+    tiny: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = dataset.build(tiny)
+    train, dev = rows.of("train"), rows.of("dev")
+    labels = label_space(train, 3, 3)
+    whole = fit(train, dev, labels, None, SMALL)
+    score, calls = fitting.selection_score, []
+
+    def cut(*given):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if len(calls) == 2:
+            raise _PowerCutError
+        return score(*given)
+
+    monkeypatch.setattr(fitting, "selection_score", cut)
+    place = checkpoint.work(tmp_path, "d", SMALL, False)
+    with pytest.raises(_PowerCutError):
+        fit(train, dev, labels, None, SMALL, work=place)
+    monkeypatch.undo()
+
+    again = fit(train, dev, labels, None, SMALL, work=checkpoint.work(tmp_path, "d", SMALL, True))
+
+    assert len(again.history["wide"]) == len(whole.history["wide"])
+    for name, weight in whole.model.state_dict().items():
+        torch.testing.assert_close(again.model.state_dict()[name], weight)
+    with pytest.raises(ConfigError, match="other rows or by another recipe"):
+        checkpoint.work(tmp_path, "another", SMALL, True)
+
+
+@pytest.mark.full  # the store is laid out by three dozen migrations
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # of mlflow's own store
+def test_a_run_is_told_to_mlflow_with_parameters_digest_metrics_and_files(tmp_path: Path) -> None:
+    training = {"recipe": {"seed": 7}, "wide": [{"step": 5, "eval_score": 0.5}, {"step": 9, "eval_score": 0.75}]}
+    metrics = {"training": training, "dev": {"rows": 3, "by kind": {"sysmon-1": {"auc": 0.9}}}, "calibration": {}}
+    lay_bundle(tmp_path, metrics=metrics)
+
+    run = tracking.record(tracking.beside(tmp_path), tmp_path / "tiny" / "1")
+
+    client = MlflowClient(tracking_uri=tracking.beside(tmp_path))
+    told = client.get_run(run).data
+    assert told.params["seed"] == "7"
+    assert told.params["dataset"] == "0" * 64
+    assert told.metrics["dev/by kind/sysmon-1/auc"] == 0.9
+    assert [point.step for point in client.get_metric_history(run, "wide/eval_score")] == [5, 9]
+    assert {entry.path for entry in client.list_artifacts(run)} == {"manifest.json", "README.md"}
