@@ -45,6 +45,7 @@ MALICIOUS: Final[Mapping[Disposition, bool]] = {
 
 CAUSES: Final[Mapping[str, Cause]] = {
     **{cause: cause for cause in get_args(Cause) if cause != "other"},
+    "cause_other": "other",
     "benign_tool": "benign_software",
     "software": "benign_software",
     "admin": "administration",
