@@ -154,6 +154,9 @@ class ModelSettings(Section):
     bundle: str | None = Field(None, description="name/version; absent: what the store has in production")
     threads: int = Field(0, ge=0, description="ONNX threads a member; 0: one a core")
     cache_entries: int = Field(200_000, ge=0, description="scores kept by fingerprint")
+    rules: tuple[Path, ...] = Field(
+        (), description="folders of your own Sigma rules, for a bundle with a `rules` member; read again as they change"
+    )
 
 
 class SiteSettings(Section):
@@ -166,7 +169,9 @@ class SiteSettings(Section):
     per_10000: float | None = Field(
         None, gt=0, description="alarms (malicious) wanted per 10,000 events; absent: no more than the bundle states"
     )
-    rules: Path | None = Field(None, description="a folder of Sigma rules (extra `rules`): what they fire on is left out")
+    rules: Path | None = Field(
+        None, description="a folder of Sigma rules (extra `rules`): what they fire on is left out"
+    )
 
 
 class PolicySettings(Section):

@@ -27,6 +27,7 @@ from connector.cli import (
     model,
     playbook,
     policy,
+    rules,
     silences,
     splunk,
     thresholds,
@@ -89,5 +90,6 @@ app.add_typer(learn.app, name="learn")
 app.add_typer(model.app, name="model")
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(policy.app, name="policy")
+app.add_typer(rules.app, name="rules")
 app.add_typer(splunk.app, name="splunk")
 app.add_typer(train.app, name="train")

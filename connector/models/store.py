@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -70,10 +70,12 @@ class Store:
         *,
         cache_entries: int = 200_000,
         kinds: Mapping[str, MemberPlugin] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Bundle:
         """The bundle, ready to predict; without ``ref`` the one in production.
 
-        ``threads`` a member, 0 for one a core; ``kinds`` are the known member plug-ins, by default the installed ones.
+        ``threads`` a member, 0 for one a core; ``kinds`` are the known member plug-ins, by default the installed ones;
+        ``options`` are the site's own, by kind of member, over those of the manifest.
         Raises ``ConfigError`` where it is not what its manifest says, or this installation cannot run it.
         """
         wanted = ref or self.production()
@@ -84,6 +86,11 @@ class Store:
             raise ConfigError(f"bundle {wanted} is refused: {'; '.join(problems)}")
         directory = self.directory(wanted)
         known = installed_kinds() if kinds is None else kinds
+        own = options or {}
+        if strangers := sorted(own.keys() - {spec.kind for spec in manifest.members}):
+            raise ConfigError(
+                f"bundle {wanted} has no member of kind {', '.join(strangers)}, for which there are settings"
+            )
         for spec in manifest.members:
             if spec.kind not in known:
                 raise ConfigError(
@@ -92,7 +99,10 @@ class Store:
         seen = manifest.train_fingerprints
         return Bundle(
             manifest,
-            [_member(known[spec.kind].member, spec, directory, threads) for spec in manifest.members],
+            [
+                _member(known[spec.kind].member, _with(spec, own.get(spec.kind)), directory, threads)
+                for spec in manifest.members
+            ],
             cache_entries=cache_entries,
             trained_on=None if seen is None else fingerprints.read(directory / seen),
             examples=neighbours.read(directory),
@@ -135,6 +145,10 @@ def installed_kinds() -> dict[str, MemberPlugin]:
             raise ConfigError(f"entry point {point.name!r} of {GROUP} is not a MemberPlugin: {point.value}")
         kinds[point.name] = plugin
     return kinds
+
+
+def _with(spec: MemberSpec, options: Mapping[str, Any] | None) -> MemberSpec:
+    return msgspec.structs.replace(spec, options={**spec.options, **options}) if options else spec
 
 
 def _member(factory: MemberFactory, spec: MemberSpec, directory: Path, threads: int) -> Member:

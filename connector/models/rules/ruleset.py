@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import ahocorasick
 
@@ -20,13 +20,6 @@ _DEPTH: Final = 3
 
 _LOGS: Final = 4096
 """Channels and codes are an attacker's text: what was found for one is not kept for ever."""
-
-
-class Tried(NamedTuple):
-    """A rule's place in the set, and whether it matched."""
-
-    rule: int
-    matched: bool
 
 
 class RuleSet:
@@ -46,12 +39,11 @@ class RuleSet:
 
     def matching(self, view: View) -> list[int]:
         """The places of the rules that match an event."""
-        return sorted({tried.rule for tried in self.tried(view) if tried.matched})
+        return sorted({place for place, test in self.candidates(view) if test(view)})
 
-    def tried(self, view: View) -> Iterator[Tried]:
-        """Every rule that is worth testing on an event, tested."""
-        for rule, test in self._index(view).candidates(view):
-            yield Tried(rule, test(view))
+    def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
+        """The places of the rules that are worth testing on an event, with their tests."""
+        return self._index(view).candidates(view)
 
     def covers(self, view: View) -> bool:
         """Whether any rule speaks of the event's log."""

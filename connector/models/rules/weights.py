@@ -1,8 +1,9 @@
 """What a rule's match is worth, learnt from labels: ``weights.json`` of a rules member.
 
-A rule's precision is its share of right matches with a Beta prior: ``(right + a) / (matched + a + b)``. The prior is that
-of the rule's level, fitted to the rules of that level which did match. Matches are counted by group (file, recording), not
-by event: a recording of a thousand alike events is one witness. Labels that come of Sigma's rules teach nothing here.
+A rule's precision is its share of right matches with a Beta prior: ``(right + a) / (matched + a + b)``. The prior's mean
+is the precision of all rules of the same level together, its weight that of :data:`STRENGTH` witnesses. A witness is a
+group (file, recording), not an event: a recording of a thousand alike events is one. Labels that come of Sigma's rules
+teach nothing here.
 Source: Gelman et al., Bayesian Data Analysis, chapter 2 (Beta-binomial).
 """
 
@@ -18,6 +19,9 @@ from connector.errors import ConfigError
 from connector.models.rules.nouns import Match
 
 FILE = "weights.json"
+
+STRENGTH: Final = 2.0
+"""Witnesses that a level's precision counts for, beside a rule's own."""
 
 
 class Count(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
