@@ -35,7 +35,8 @@ _MADE = {
     "wide and deep": f"It is a wide-and-deep network: `{{base}}` (layers {{layers}}) with mean pooling, and {_BAG}.",
     "wide": f"It is {_BAG} over the tokenizer of `{{base}}`. The encoder (layers {{layers}}) did not raise the\n"
     "dev score in its short training and is left out.",
-    "bag": f"It is {_BAG} over a tokenizer of {{vocabulary}} byte pairs\nthat was fitted to the training texts, with two heads.",
+    "bag": f"It is {_BAG} over the tokenizer of `{{base}}`, with two heads. No encoder\nwas trained.",
+    "fitted": f"It is {_BAG} over a tokenizer of {{vocabulary}} byte pairs\nthat was fitted to the training texts, with two heads.",
 }
 _BAG_PHASE = "the bag for up to {wide_epochs:g} epochs"
 _DEEP_PHASE = ", then the encoder upon it for up to {epochs:g} (learning rate {learning_rate:g}, {train_length} tokens)"
@@ -60,8 +61,10 @@ def card(manifest: Manifest, facts: Facts) -> str:
     """The README.md of a bundle."""
     recipe = manifest.metrics["training"]["recipe"]
     base = manifest.base or Base(name="unknown")
-    kept = manifest.metrics["training"].get("kept", "wide and deep") if manifest.base else "bag"
-    phases = _BAG_PHASE + ("" if manifest.base is None else _DEEP_PHASE)
+    kept = "fitted" if manifest.base is None else "bag"
+    phases = _BAG_PHASE
+    if recipe["epochs"] > 0:
+        kept, phases = manifest.metrics["training"].get("kept", "wide and deep"), _BAG_PHASE + _DEEP_PHASE
     layers = "all" if recipe["layers"] is None else ", ".join(str(layer) for layer in recipe["layers"])
     alarms = ", ".join(f"{level} {rate:g}" for level, rate in manifest.thresholds.false_alarms.items())
     parts = [

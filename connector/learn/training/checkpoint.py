@@ -54,7 +54,7 @@ def load(folder: Path, base: Path | None) -> Fit:
     """The network with its tokenizer. Raises ``ConfigError`` where the folder holds none."""
     fitted = facts(folder)
     size = len(fitted.labels)
-    encoder = None if base is None else load_encoder(base, fitted.recipe.layers)
+    encoder = load_encoder(base, fitted.recipe.layers) if base is not None and fitted.recipe.epochs > 0 else None
     model = TextModel(encoder, size, torch.ones(size), fitted.recipe.shape)
     model.deep = fitted.deep
     model.load_state_dict(load_file(folder / WEIGHTS))

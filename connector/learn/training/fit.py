@@ -38,15 +38,15 @@ WIDE = "wide"
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """How a text member is trained; every number that a result depends on. The defaults made the shipped bundle.
 
-    With ``epochs`` 0 the network is the bag alone, over a tokenizer of at most ``vocabulary`` tokens that is fitted to
-    the training texts; else an encoder is trained upon it, whose tokenizer both read, and ``layers`` are those of the
-    packaged base; None keeps all. Each phase is evaluated as often as its ``…evaluations`` say, and stops after
+    With ``epochs`` 0 the network is the bag alone; else the base's encoder is trained upon it, and ``layers`` are those of
+    the packaged one; None keeps all. Texts are read by the base's tokenizer, or, without an encoder and with a
+    ``vocabulary``, by one of so many tokens that is fitted to the training texts. Each phase is evaluated as often as its ``…evaluations`` say, and stops after
     ``patience`` of them without a better score. ``group_power`` is that of :func:`labels.shares`. Rare techniques weigh
     more (``balance`` "weights", up to ``most_weight``) or occur more often ("oversampling", up to a share of
     ``oversampled`` of the rows).
     """
 
-    vocabulary: int = 8192
+    vocabulary: int = 0
     layers: tuple[int, ...] | None = (0, 2, 5)
     shape: Shape = Shape()
     wide_epochs: float = 8
@@ -61,7 +61,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     train_length: int = 64
     parent_groups: int = 3
     sub_groups: int = 6
-    group_power: float = 0.5
+    group_power: float = 0.25
     balance: Literal["weights", "oversampling", "none"] = "weights"
     most_weight: float = 6.0
     oversampled: float = 0.005
@@ -138,7 +138,7 @@ class _Session:
         weights = np.ones(len(labels), np.float32)
         if recipe.balance == "weights":
             weights = positive_weights(goal.techniques, recipe.most_weight)
-        encoder = None if base is None else load_encoder(base, recipe.layers)
+        encoder = load_encoder(base, recipe.layers) if base is not None and recipe.epochs > 0 else None
         self.model = TextModel(encoder, len(labels), torch.from_numpy(weights), recipe.shape)
         self.tokenizer = fit_tokenizer(texts, recipe.vocabulary) if base is None else load_tokenizer(base)
         places = np.arange(len(train))
@@ -190,7 +190,9 @@ def fit(
     *,
     work: Path | None = None,
 ) -> Fit:
-    """Fits the bag alone, then the encoder of ``base`` upon it, where there is one.
+    """Fits the bag alone, then, where the recipe trains it, the encoder of ``base`` upon it.
+
+    ``base`` None: the tokenizer is fitted too.
 
     The deep heads start at zero, so the second phase starts from the first one's score. Where it never beats that, the
     first one's weights come back and the deep half stays off. ``work`` keeps what a run that was broken off goes on from.
@@ -202,7 +204,7 @@ def fit(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if work is None else work
         wide = session.run(_wide(recipe), folder)
         both: list[Mapping[str, Any]] = []
-        if base is not None:
+        if model.encoder is not None:
             earlier = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
             model.deepen()
             both = session.run(_deep(recipe), folder)

@@ -21,7 +21,7 @@ class Shape(msgspec.Struct, frozen=True):
 
     buckets: int = 131_072
     bag_width: int = 64
-    grams: int = 3
+    grams: int = 2
     dropout: float = 0.1
 
 

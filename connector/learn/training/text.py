@@ -94,7 +94,7 @@ def fit_rows(
 ) -> FittedRows:
     """Fits the network on ``train``, chosen by ``dev``. ``labels`` None: those that training rows are enough for.
 
-    ``base`` None: the packaged one, where the recipe has an encoder. Raises ``ConfigError`` where nothing can be learnt.
+    ``base`` None: the packaged one, where the recipe needs one. Raises ``ConfigError`` where nothing can be learnt.
     """
     names = label_space(train, recipe.parent_groups, recipe.sub_groups) if labels is None else labels
     if not names or not dev:
@@ -103,8 +103,8 @@ def fit_rows(
 
 
 def base_of(recipe: Recipe, named: Path | None) -> Path | None:
-    """The folder of the encoder that a recipe trains; None where it trains none. Raises ``ConfigError`` for no model."""
-    if recipe.epochs <= 0:
+    """The folder of the base that a recipe reads by or trains; None where it does neither. Raises ``ConfigError``."""
+    if recipe.epochs <= 0 and recipe.vocabulary > 0:
         return None
     base = named or default_base()
     check_base(base)
