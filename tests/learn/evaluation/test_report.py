@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import numpy as np
 
 from connector.learn.corpora import wrap
@@ -63,21 +64,21 @@ def test_a_target_is_met_by_its_number_alone_and_the_page_shows_it_without_askin
         stated=list(malice.stated(ABOUT, ROWS, found)),
     )
     lines = {line.name: line for line in targets.judged(parts)}
-    shown = page.written(
-        Evaluation(
+    result = Evaluation(
             bundle="tiny/<1>", dataset="0" * 64, recipe={}, folds=2, seconds=1, rows={}, leaks=[], operating_points=[],
             targets=list(lines.values()), separation=list(malice.separation(ABOUT, ROWS, found)), techniques=parts.techniques,
             flagged=parts.flagged, background=[], recordings=[], calibration=parts.calibration, stated=parts.stated,
-        )
     )  # fmt: skip
+    shown = page.written(result)
 
+    assert b'"operating_points":[]' in msgspec.json.encode(result)
     assert not lines["EVTX-to-MITRE by file, hit@1"].met
     assert lines["EVTX-to-MITRE by file, hit@1"].measured.startswith("0.5 [")
     assert lines["EVTX-to-MITRE by file, hit@3"].met
     assert not lines["administration left out, malicious per 10,000 (tldr, manual-page)"].met
     assert "tiny/&lt;1&gt;" in shown
     assert "<svg" in shown
-    assert re.findall(r"(?:src|href)=[\"']?(?!#)\S*|url\((?!#)\S*|<script", shown) == []
+    assert re.findall(r"(?:src|href)=(?![\"']?#)\S*|url\((?!#)\S*|<script", shown) == []
 
 
 def test_predictions_come_back_from_disk_as_they_were_and_folds_are_joined_by_name(tmp_path) -> None:
