@@ -143,9 +143,9 @@ def _tell(store: SiteStore, manifest: SiteManifest) -> None:
     if not manifest.head:
         typer.echo("without a head: the bundle has no attack reference, or too little is ordinary")
     show(
-        ("level", "alarms per 10,000 before", "wanted", "on the half not learnt from"),
+        ("level", "alarms per 10,000 before", "wanted", "after"),
         [
-            (name, f"{level.before:.2f}", f"{level.per_10000:.2f}", f"{level.held_out:.2f}")
+            (name, f"{level.before:.2f}", f"{level.per_10000:.2f}", f"{level.after:.2f}")
             for name, level in sorted(manifest.levels.items(), key=lambda item: item[1].here)
         ],
     )

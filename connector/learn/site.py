@@ -221,15 +221,13 @@ def _sample(scored: Scored, left: Left, seen: Mapping[int, Recurrence], attacks:
             for fingerprint, kept in zip(scored.fingerprints, scored.kept, strict=True)
         ]
     )
-    may = ~(left.rules | left.lone)
-    if not may.any():
-        raise ConfigError("no two hosts or days of the stream have anything in common: nothing can be learnt from it")
     alarms = [min(kept.events, max(len(kept.hosts), 1) * max(len(kept.days), 1)) for kept in scored.kept]
+    may = ~left.rules
     return Sample(
         before=scored.logits[may],
         after=after[may],
         alarms=np.array(alarms, np.float64)[may],
-        half=half[may],
+        lone=left.lone[may],
         events=int(scored.counts.sum()),
     )
 

@@ -23,47 +23,65 @@ Floats = NDArray[np.float64]
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """A stream's distinct events that may set a level: logits before and after the layer, weights, halves; all (n,).
+    """A stream's distinct events on which no rule fires: logits before and after the layer, weights; all (n,).
 
     ``alarms``: on how many hosts and days each passed, since a repeated alarm there is one alarm, and repeating an event
-    must not lift a level out of its own way. ``events`` are all that passed.
+    must not lift a level out of its own way. ``lone``: one host or one day alone showed it. ``events`` are all that passed.
     """
 
     before: Floats
     after: Floats
     alarms: Floats
-    half: NDArray[np.int_]
+    lone: NDArray[np.bool_]
     events: int
 
 
 def levels(sample: Sample, manifest: Manifest, budget: float | None) -> Mapping[str, Level]:
     """Every level of the bundle, as it stands here.
 
-    A level is to cost what the bundle states or, if that is less, what it costs here now, and never becomes easier to
-    reach. With a ``budget`` (alarms of level malicious per 10,000 events) it is to cost that, the other levels in the
-    proportion that the bundle states, and may become easier to reach.
+    A level costs here what it cost before the layer: its logit moves as the quantile moves that it stands at. Where what
+    recurs on several hosts or days alone costs more than the bundle states, it rises until that costs what is stated. With
+    a ``budget`` (alarms of level malicious per 10,000 events) it costs that, the other levels in the bundle's proportion.
     """
-    before, after, events = sample.before, sample.after, sample.events
     stated = manifest.thresholds.false_alarms
     found: dict[str, Level] = {}
     floor = -math.inf
     for name, threshold in manifest.thresholds.levels().items():
         own = vote_of(threshold, manifest)
-        now = rate_at(before, sample.alarms, own, events)
-        wanted = min(stated[name], max(now, 1e4 / events))
-        if budget is not None:
+        now = rate_at(sample.before, sample.alarms, own, sample.events)
+        if budget is None:
+            here, wanted = max(_moved(sample, own, now), _at_most(sample, stated[name])), min(now, stated[name])
+        else:
             wanted = budget * stated[name] / stated["malicious"]
-        here = cut_at(after, sample.alarms, wanted, events)
-        here = max(here if budget is not None else max(here, own), floor + LEAST_GAP)
+            here = cut_at(sample.after, sample.alarms, wanted, sample.events)
+        here = max(here, floor + LEAST_GAP)
         floor = here
         found[name] = Level(
             per_10000=wanted,
             before=now,
-            held_out=_held_out(sample, wanted),
+            after=rate_at(sample.after, sample.alarms, here, sample.events),
             here=here,
             bundle=own,
         )
     return found
+
+
+def _moved(sample: Sample, own: float, now: float) -> float:
+    """The level's own logit, moved as far as its quantile; the last quantile that was seen where it lies beyond."""
+    rate = max(now, 1e4 * TAIL_ROWS / sample.events)
+    after, before = (cut_at(side, sample.alarms, rate, sample.events) for side in (sample.after, sample.before))
+    return own + after - before
+
+
+def _at_most(sample: Sample, per_10000: float) -> float:
+    """The lowest cut at which what recurs costs no more; nothing recurs on a stream of one host and one day."""
+    mine = ~sample.lone
+    if not mine.any():
+        return -math.inf
+    alarms = sample.alarms[mine]
+    if 1e4 * float(alarms.sum()) / sample.events <= per_10000:
+        return -math.inf
+    return cut_at(sample.after[mine], alarms, per_10000, sample.events)
 
 
 def vote_of(threshold: float, manifest: Manifest) -> float:
@@ -94,14 +112,3 @@ def cut_at(logits: Floats, alarms: Floats, per_10000: float, events: float) -> f
     tail = slice(0, start + 1)
     excess = float(np.average(logits[order[tail]] - base, weights=weight[tail]))
     return base + excess * math.log(max(float(weight[tail].sum()) / max(rate, 1e-9), 1.0))
-
-
-def _held_out(sample: Sample, per_10000: float) -> float:
-    """What a cut set on one half of the distinct events costs on the other: the mean of both ways."""
-    rates = []
-    for side in (0, 1):
-        mine, other = sample.half == side, sample.half != side
-        if mine.any() and other.any():
-            cut = cut_at(sample.after[mine], sample.alarms[mine], per_10000, sample.events / 2)
-            rates.append(rate_at(sample.after[other], sample.alarms[other], cut, sample.events / 2))
-    return float(np.mean(rates)) if rates else 0.0

@@ -74,13 +74,13 @@ class Learnt(Part, frozen=True):
 class Level(Part, frozen=True):
     """One threshold of the bundle: what it is set to cost, and the site's logits that stand for it.
 
-    ``per_10000`` alarms are wanted and ``before`` were made without the layer; ``held_out`` are made by a half of the
-    stream that the head did not learn from. ``here`` is the site's logit that becomes ``bundle``, the bundle's own.
+    Of 10,000 events, ``per_10000`` alarms are wanted and ``before`` were made without the layer; ``after`` are made with
+    it, by heads that learnt from the other half of the stream. ``here`` is the site's logit that becomes ``bundle``, the bundle's own.
     """
 
     per_10000: float
     before: float
-    held_out: float
+    after: float
     here: float
     bundle: float
 
