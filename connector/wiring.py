@@ -281,6 +281,7 @@ def open_bundle(settings: Settings) -> Bundle:
         threads=settings.model.threads or os.cpu_count() or 1,
         cache_entries=settings.model.cache_entries,
         kinds=plugins("triaged.member"),
+        explains=True,
         options={"rules": {"folders": [str(folder) for folder in settings.model.rules]}}
         if settings.model.rules
         else {},

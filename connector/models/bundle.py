@@ -40,6 +40,7 @@ class Bundle:
         cache_entries: int = 200_000,
         trained_on: fingerprints.TrainFingerprints | None = None,
         examples: Examples | None = None,
+        explains: bool = False,
         attacks: NDArray[np.float64] | None = None,
         site: SiteLayer | None = None,
     ) -> None:
@@ -60,6 +61,7 @@ class Bundle:
         self._kinds = frozenset(manifest.canonical_versions)
         self._trained_on = trained_on
         self._examples = examples
+        self._explains = explains
         self._reader = _reader(self.members.get(TEXT))
 
     @property
@@ -80,6 +82,7 @@ class Bundle:
             cache_entries=self._cache_entries,
             trained_on=self._trained_on,
             examples=self._examples,
+            explains=self._explains,
             attacks=self.attacks,
             site=layer,
         )
@@ -184,10 +187,11 @@ class Bundle:
         return [self._told(event, one) for event, one in zip(events, predictions, strict=True)], changes
 
     def _told(self, event: Event, prediction: Prediction) -> Prediction:
-        """The prediction with its explanation, where it is one that somebody will look at."""
-        if self._reader is None or not prediction.p_malicious >= self.thresholds.suspicious:  # nan is below all
+        """The prediction with what it is like, and from ``trigger`` on with what weighed most."""
+        p, levels = prediction.p_malicious, self.thresholds
+        if not self._explains or self._reader is None or not p >= levels.suspicious:  # nan is below all
             return prediction
-        if prediction.p_malicious >= self.thresholds.malicious and not prediction.explanation:
+        if p >= levels.trigger and not prediction.explanation:
             told = explain(event, self._reader, self._examples)
         else:
             told = Explanation(fields=(), words=(), examples=like(event, self._reader, self._examples))

@@ -3,7 +3,8 @@
 By occlusion: a piece weighs what the malicious logit loses where the text is read without it (Zeiler and Fergus, Visualizing
 and Understanding Convolutional Networks, arXiv:1311.2901). First each field is left out, then the words of the heaviest field
 that has several, in so many stretches that one event never costs more than ``MOST_FIELDS + MOST_WORDS + 2`` runs. While events
-are scored this is done from the level ``malicious`` on; what is only suspicious is told by its examples, for one run.
+are scored this is done from the level ``trigger`` on, for what starts playbooks; below it, from ``suspicious`` on, an event
+is told by its examples, for one run.
 """
 
 from __future__ import annotations

@@ -71,11 +71,13 @@ class Store:
         cache_entries: int = 200_000,
         kinds: Mapping[str, MemberPlugin] | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        explains: bool = False,
     ) -> Bundle:
         """The bundle, ready to predict; without ``ref`` the one in production.
 
         ``threads`` a member, 0 for one a core; ``kinds`` are the known member plug-ins, by default the installed ones;
-        ``options`` are the site's own, by kind of member, over those of the manifest.
+        ``options`` are the site's own, by kind of member, over those of the manifest; ``explains``: predictions that
+        somebody will look at say why (``Bundle.explain`` always does).
         Raises ``ConfigError`` where it is not what its manifest says, or this installation cannot run it.
         """
         wanted = ref or self.production()
@@ -106,6 +108,7 @@ class Store:
             cache_entries=cache_entries,
             trained_on=None if seen is None else fingerprints.read(directory / seen),
             examples=neighbours.read(directory),
+            explains=explains,
             attacks=_attacks(manifest, directory),
         )
 
