@@ -39,7 +39,7 @@ def evasion(
     store: Annotated[Path | None, typer.Option(help="Model store. Default: the shipped one.")] = None,
     bundle: Annotated[str | None, typer.Option(help="NAME/VERSION. Default: the one in production.")] = None,
     level: Annotated[Level, typer.Option(help="The threshold that flags an event.")] = Level.MALICIOUS,
-    limit: Annotated[int, typer.Option(min=1, help="Events that each source gives at most.")] = 400,
+    limit: Annotated[int, typer.Option(min=1, help="Events that each source gives at most.")] = 200,
     seed: Annotated[int, typer.Option(help="Another seed draws other mutations.")] = 0,
     output: Annotated[Output, typer.Option(help="Tables, or one JSON document.")] = Output.TABLE,
 ) -> None:

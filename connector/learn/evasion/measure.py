@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -39,7 +38,7 @@ ORDINARY: Mapping[str, Recipe] = {
 _BATCH = 256
 
 
-class Case(NamedTuple):
+class Case(msgspec.Struct, frozen=True, eq=False):
     """One left-out event that shows a command."""
 
     source: str
@@ -132,12 +131,13 @@ def measure(
     """Scores every case as it is and under every mutation that applies to it, at one threshold of the bundle."""
     threshold = bundle.thresholds.levels()[level]
     flagged = _Flagged(bundle, threshold)
-    flagged.learn([case.event for case in cases])
+    texts = {case: render(case.event.canonical) for case in cases}
+    flagged.learn({text: case.event for case, text in texts.items()})
     clean: dict[str, Tally] = defaultdict(Tally)
-    for case in cases:
-        hit = flagged(case.event)
+    for case, text in texts.items():
+        hit = flagged(text)
         clean[case.source].add(changed=False, before=hit, after=hit)
-    rows = [_row(mutation, cases, flagged, seed) for mutation in mutations]
+    rows = [_row(mutation, texts, flagged, seed) for mutation in mutations]
     return Report(
         bundle=bundle.ref,
         level=level,
@@ -152,37 +152,37 @@ def measure(
 
 
 class _Flagged:
-    """Whether an event is flagged; a text that was scored before is not scored again."""
+    """Whether a text is flagged; one that was scored before is not scored again."""
 
     def __init__(self, bundle: Bundle, threshold: float) -> None:
         self._bundle, self._threshold = bundle, threshold
         self._known: dict[str, bool] = {}
 
-    def learn(self, events: Sequence[Event]) -> None:
-        """Scores what is new among the events."""
-        new = list({text: event for event in events if (text := render(event.canonical)) not in self._known}.items())
+    def learn(self, events: Mapping[str, Event]) -> None:
+        """Scores the events, by their texts, that are new."""
+        new = [text for text in events if text not in self._known]
         for start in range(0, len(new), _BATCH):
             part = new[start : start + _BATCH]
-            predictions = self._bundle.predict_without_state([event for _, event in part])
-            for (text, _), prediction in zip(part, predictions, strict=True):
+            predictions = self._bundle.predict_without_state([events[text] for text in part])
+            for text, prediction in zip(part, predictions, strict=True):
                 self._known[text] = prediction.p_malicious >= self._threshold  # nan, no view, is not flagged
 
-    def __call__(self, event: Event) -> bool:
-        return self._known[render(event.canonical)]
+    def __call__(self, text: str) -> bool:
+        return self._known[text]
 
 
-def _row(mutation: Mutation, cases: Sequence[Case], flagged: _Flagged, seed: int) -> Row:
-    written = [
-        (case, other)
-        for case in cases
-        if (other := mutated(case.event, mutation, seeded(str(seed), mutation.name, case.event.fingerprint)))
-    ]
-    flagged.learn([other for _, other in written])
+def _row(mutation: Mutation, cases: Mapping[Case, str], flagged: _Flagged, seed: int) -> Row:
+    """One mutation of all cases, which are given with their texts."""
+    written: list[tuple[Case, str, Event]] = []
+    for case in cases:
+        draw = seeded(str(seed), mutation.name, case.event.fingerprint)
+        if other := mutated(case.event, mutation, draw):
+            written.append((case, render(other.canonical), other))
+    flagged.learn({text: other for _, text, other in written})
     attacks, ordinary = Tally(), Tally()
-    for case, other in written:
-        changed = render(case.event.canonical) != render(other.canonical)
+    for case, text, _ in written:
         tally = attacks if case.malicious else ordinary
-        tally.add(changed=changed, before=flagged(case.event), after=flagged(other))
+        tally.add(changed=text != cases[case], before=flagged(cases[case]), after=flagged(text))
     return _of(mutation.family, mutation.name, attacks, ordinary)
 
 
