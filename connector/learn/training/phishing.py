@@ -29,6 +29,7 @@ from connector.learn.phishing.mails import Mail, Mails, read
 from connector.learn.training.bundle import Trained, assemble, free
 from connector.learn.training.calibrate import platt
 from connector.learn.training.fit import Recipe
+from connector.learn.training.phishing_card import card
 from connector.learn.training.provenance import default_base
 from connector.learn.training.text import FittedRows, fit_rows
 from connector.models import manifest as manifests
@@ -88,16 +89,17 @@ def _train(options: argparse.Namespace) -> int:
     base = options.base or default_base()
     by_group = split_by_group(rows, options.seed)
     fitted, calibration = _fitted(by_group, recipe, base)
-    _say("split by group of near-copies", measured(fitted, calibration, by_group.test))
+    told = [_told("split by group of near-copies", measured(fitted, calibration, by_group.test))]
     at_random = split_at_random(rows, options.seed)
-    _say("split at random (optimistic)", measured(*_fitted(at_random, recipe, base), at_random.test))
+    told.append(_told("split at random (optimistic)", measured(*_fitted(at_random, recipe, base), at_random.test)))
     if options.test:
         other = Mails()
         read(options.test, None, other)
         strange = list(other.kept.values())
-        _say("other mails (--test)", measured(fitted, calibration, rows_of(strange, grouped(strange), options.rows)))
+        rows = rows_of(strange, grouped(strange), options.rows)
+        told.append(_told("other mails (--test)", measured(fitted, calibration, rows)))
     if options.output is not None:
-        print(f"bundle written: {written(fitted, by_group, base, recipe, options)}")
+        print(f"bundle written: {written(fitted, by_group, base, recipe, options, told)}")
     return 0
 
 
@@ -193,7 +195,9 @@ def _truth(rows: Sequence[Row]) -> NDArray[np.bool_]:
     return np.array([bool(row.malicious) for row in rows])
 
 
-def written(fitted: FittedRows, split: Split, base: Path, recipe: Recipe, options: argparse.Namespace) -> Path:
+def written(  # noqa: PLR0917  (one caller, above)
+    fitted: FittedRows, split: Split, base: Path, recipe: Recipe, options: argparse.Namespace, told: Sequence[str]
+) -> Path:
     """Writes the bundle of one phishing member, and returns its folder."""
     rows = (*split.train, *split.dev, *split.calibration)
     dataset = Dataset(rows, _facts(rows, options.seed))
@@ -213,7 +217,9 @@ def written(fitted: FittedRows, split: Split, base: Path, recipe: Recipe, option
     made = manifests.read(folder)
     member = msgspec.structs.replace(made.members[0], name="phishing", kind="phishing", labels=LABELS)
     limits = msgspec.structs.replace(made.thresholds, techniques=manifests.TechniqueThresholds(default=0.5))
-    manifests.seal(folder, msgspec.structs.replace(made, members=(member,), labels=LABELS, thresholds=limits))
+    final = msgspec.structs.replace(made, members=(member,), labels=LABELS, thresholds=limits)
+    (folder / "README.md").write_text(card(final, told), "utf-8")
+    manifests.seal(folder, final)
     return folder
 
 
@@ -254,10 +260,12 @@ def _say_rows(rows: Sequence[Row], found: Mails) -> None:
     print(f"{len(rows)} mails in {groups} groups, {bad} phishing; left out: {dict(found.dropped)}", flush=True)
 
 
-def _say(name: str, rates: Measured) -> None:
+def _told(name: str, rates: Measured) -> str:
     parts: Mapping[str, Interval] = rates._asdict()
-    told = ", ".join(f"{what} {seen.value:.3f} [{seen.low:.3f}, {seen.high:.3f}]" for what, seen in parts.items())
-    print(f"{name}: {told} ({rates.recall.rows} mails, {rates.recall.groups} groups)", flush=True)
+    shown = ", ".join(f"{what} {seen.value:.3f} [{seen.low:.3f}, {seen.high:.3f}]" for what, seen in parts.items())
+    line = f"{name}: {shown} ({rates.recall.rows} mails, {rates.recall.groups} groups)"
+    print(line, flush=True)
+    return line
 
 
 def _parser() -> argparse.ArgumentParser:
