@@ -43,6 +43,16 @@ from connector.types import Event
 
 QUICK = {"wide_epochs": 1.0, "wide_evaluations": 1, "epochs": 0.0}
 KINDS: tuple[Kind, ...] = ("text", "linear")
+LOGGED = (lolbas.NAME, open_xp_rules.NAME, evtx_to_mitre.NAME)
+FITTED = "fitted"
+"""The folder below the output that an interrupted run goes on from."""
+
+
+Logged = Mapping[str, Sequence[tuple[Row, Event]]]
+"""Rows with their whole events, by source."""
+
+Answers = Mapping[tuple[str, Kind], Predicted]
+"""What each fitted model said of its test rows and of the texts after them, by fit and kind of model."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,48 +82,71 @@ class _Found:
 def evaluate(plan: Plan) -> Evaluation:
     """Runs every suite. Raises ``ConfigError`` for a missing source, a bundle that does not verify, or too few rows."""
     start = monotonic()
-    bundle = shipped.opened(Store(plan.store), plan.bundle)
-    corpora = Corpora(plan.corpora)
-    rows = _dataset(plan, corpora)
-    recipe = _recipe(bundle.manifest.metrics, quick=plan.quick)
-    _say(start, f"{bundle.manifest.ref} on dataset {rows.facts.digest[:12]}, {len(rows.rows)} rows")
-    rules = sigma.rules(corpora)
-    streams = recordings.kept(corpora, rules, plan.output / "fitted" / f"streams-{rows.facts.digest[:16]}.msgpack")
-    _say(start, f"{len(streams.recordings)} recordings, {len(streams.texts)} distinct events")
-    logged = {name: list(_logged(name, corpora)) for name in (open_xp_rules.NAME, evtx_to_mitre.NAME)}
-    fits = [_as_served(fit, logged, streams) for fit in _fits(bundle, rows, streams, plan.folds)]
-    lines = list(_logged(lolbas.NAME, corpora))
-    orders = list(_orders(fits, streams, [row.text for row, _ in lines], recipe))
-    answers = dict(
-        zip(
-            [(order.fit.name, order.kind) for order in orders],
-            fitting.predicted(orders, plan.output / "fitted", plan.workers),
-            strict=True,
-        )
-    )
+    given = _given(plan, start)
+    orders = list(_orders(given))
+    found_by = fitting.predicted(orders, plan.output / FITTED, plan.workers)
+    answers = {(order.fit.name, order.kind): said for order, said in zip(orders, found_by, strict=True)}
     _say(start, "every model is fitted")
     found = _Found()
-    costs = _held_out(found, bundle, fits[0], answers, lines)
-    _left_out(found, fits, answers, streams)
-    _others(found, fits, answers)
-    tested = {row.fingerprint for fit in fits for row in fit.test}
-    same = {name: [pair for pair in pairs if pair[0].fingerprint in tested] for name, pairs in logged.items()}
-    _rules(found, rules, {lolbas.NAME: lines, **same}, streams)
+    costs = _held_out(found, given, answers)
+    _left_out(found, given, answers)
+    _others(found, given, answers)
+    _rules(found, given)
     _say(start, "measured")
     parts = Parts(**{name: found.parts[name] for name in Parts.__struct_fields__})
     return Evaluation(
-        bundle=bundle.manifest.ref,
-        dataset=rows.facts.digest,
-        recipe=msgspec.to_builtins(recipe),
+        bundle=given.bundle.manifest.ref,
+        dataset=given.rows.facts.digest,
+        recipe=msgspec.to_builtins(given.recipe),
         folds=plan.folds,
         seconds=round(monotonic() - start),
-        rows={fit.name: dict(Counter(row.source for row in fit.test)) for fit in fits},
+        rows={fit.name: dict(Counter(row.source for row in fit.test)) for fit in given.fits},
         targets=judged(parts),
         separation=found.parts["separation"],
         operating_points=costs,
-        leaks=[f"{fit.name}: {leak}" for fit in fits if fit.name != folds.RANDOM for leak in folds.leaks(fit)],
+        leaks=list(_leaks(given.fits)),
         **{name: found.parts[name] for name in Parts.__struct_fields__},
     )
+
+
+class _Given(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is measured on: ``logged`` holds whole events of sources that are tried with the rules too."""
+
+    bundle: shipped.Bundle
+    rows: Dataset
+    recipe: Recipe
+    rules: RuleSet
+    streams: Streams
+    logged: Logged
+    fits: Sequence[Fit]
+
+
+def _given(plan: Plan, start: float) -> _Given:
+    bundle, corpora = shipped.opened(Store(plan.store), plan.bundle), Corpora(plan.corpora)
+    rows = _dataset(plan, corpora)
+    _say(start, f"{bundle.manifest.ref} on dataset {rows.facts.digest[:12]}, {len(rows.rows)} rows")
+    rules = sigma.rules(corpora)
+    place = plan.output / FITTED / f"streams-{rows.facts.digest[:16]}.msgpack"
+    streams = recordings.kept(corpora, rules, place)
+    _say(start, f"{len(streams.recordings)} recordings, {len(streams.texts)} distinct events")
+    logged = {name: list(_logged(name, corpora)) for name in LOGGED}
+    return _Given(
+        bundle=bundle,
+        rows=rows,
+        recipe=_recipe(bundle.manifest.metrics, quick=plan.quick),
+        rules=rules,
+        streams=streams,
+        logged=logged,
+        fits=[_as_served(fit, logged, streams) for fit in _fits(bundle, rows, streams, plan.folds)],
+    )
+
+
+def _leaks(fits: Sequence[Fit]) -> Iterator[str]:
+    """What stands on both sides of a fit that claims to be honest; the bundle's own test rows are its dev and calibration."""
+    for fit in fits:
+        if fit.name != folds.RANDOM:
+            honest = msgspec.structs.replace(fit, dev=(), calibration=()) if fit.name == HELD_OUT else fit
+            yield from (f"{fit.name}: {leak}" for leak in folds.leaks(honest))
 
 
 def _say(start: float, what: str) -> None:
@@ -139,10 +172,6 @@ def _fits(bundle: shipped.Bundle, rows: Dataset, streams: Streams, count: int) -
     return [held, *parts, folds.without(rows.rows, open_xp_rules.NAME), folds.at_random(rows.rows)]
 
 
-Logged = Mapping[str, Sequence[tuple[Row, Event]]]
-"""Rows with their whole events, by source."""
-
-
 def _logged(name: str, corpora: Corpora) -> Iterator[tuple[Row, Event]]:
     """What a source's recipe reads; nothing where the source is not in the corpora, and that is said."""
     if not corpora.holds(name):
@@ -160,13 +189,18 @@ def _as_served(fit: Fit, logged: Logged, streams: Streams) -> Fit:
     return msgspec.structs.replace(fit, test=test)
 
 
-def _orders(fits: Sequence[Fit], streams: Streams, lines: Sequence[str], recipe: Recipe) -> Iterator[Order]:
+def _orders(given: _Given) -> Iterator[Order]:
     """Every model to fit. The bundle's own split needs no text model: the bundle is one."""
-    for fit in fits:
-        texts = lines if fit.name == HELD_OUT else [streams.texts[mark].text for mark in _marks(fit, streams)]
+    commands = [row.text for row, _ in given.logged[lolbas.NAME]]
+    for fit in given.fits:
+        texts = (
+            commands
+            if fit.name == HELD_OUT
+            else [given.streams.texts[mark].text for mark in _marks(fit, given.streams)]
+        )
         for kind in KINDS:
             if (fit.name, kind) != (HELD_OUT, "text"):
-                yield Order(kind, fit, texts, recipe)
+                yield Order(kind, fit, texts, given.recipe)
 
 
 def _marks(fit: Fit, streams: Streams) -> list[str]:
@@ -178,46 +212,45 @@ def _marks(fit: Fit, streams: Streams) -> list[str]:
     return sorted(found)
 
 
-Answers = Mapping[tuple[str, Kind], Predicted]
-"""What each fitted model said of its test rows and of the texts after them, by fit and kind of model."""
+def _held_out(found: _Found, given: _Given, answers: Answers) -> list[Point]:
+    """The bundle and the baselines on rows that it was not fitted on, and on LOLBAS; the bundle's operating points.
 
-
-def _held_out(
-    found: _Found, bundle: shipped.Bundle, fit: Fit, answers: Answers, lines: Sequence[tuple[Row, Event]]
-) -> list[Point]:
-    """The bundle and the baselines on rows that it was not fitted on, and on LOLBAS; the bundle's operating points."""
-    commands = [row for row, _ in lines]
-    spoken = bundle.predicted([row.text for row in (*fit.test, *commands)])
+    Calibration and thresholds were set on the calibration rows, so malice is measured on the dev rows alone.
+    """
+    fit, commands = given.fits[0], [row for row, _ in given.logged[lolbas.NAME]]
+    spoken = given.bundle.predicted([row.text for row in (*fit.test, *commands)])
+    dev = np.flatnonzero([row.split == "dev" for row in fit.test])
+    unset = [fit.test[place] for place in dev.tolist()]
     models: tuple[tuple[Measured, Predicted], ...] = (("bundle", spoken), ("linear", answers[HELD_OUT, "linear"]))
     for model, said in models:
-        about, here = About(HELD_OUT, model), said.part(slice(len(fit.test)))
-        _row_measures(found, about, fit.test, here)
-        outside = About(WITHOUT, model)
-        found.add("techniques", techniques.measured(outside, commands, said.names, said.techniques[len(fit.test) :]))
-    names = spoken.names
+        own, outside = said.techniques[: len(fit.test)], said.techniques[len(fit.test) :]
+        found.add("techniques", techniques.measured(About(HELD_OUT, model), fit.test, said.names, own))
+        found.add("techniques", techniques.measured(About(WITHOUT, model), commands, said.names, outside))
+        _malice(found, About(HELD_OUT, model), unset, said.part(dev))
     for suite, part in ((HELD_OUT, fit.test), (WITHOUT, commands)):
-        same = techniques.majority(fit.train, names, len(part))
-        found.add("techniques", techniques.measured(About(suite, "majority"), part, names, same))
-    return operating.measured(spoken.malicious[: len(fit.test)], fit.test)
+        same = techniques.majority(fit.train, spoken.names, len(part))
+        found.add("techniques", techniques.measured(About(suite, "majority"), part, spoken.names, same))
+    return operating.measured(spoken.malicious[dev], unset)
 
 
-def _row_measures(found: _Found, about: About, rows: Sequence[Row], said: Predicted) -> None:
-    found.add("techniques", techniques.measured(about, rows, said.names, said.techniques))
+def _malice(found: _Found, about: About, rows: Sequence[Row], said: Predicted) -> None:
     found.add("separation", malice.separation(about, rows, said))
     found.add("flagged", malice.flagged(about, rows, said))
     found.add("stated", malice.stated(about, rows, said))
     found.add("calibration", malice.reliable(about, rows, said))
 
 
-def _left_out(found: _Found, fits: Sequence[Fit], answers: Answers, streams: Streams) -> None:
+def _left_out(found: _Found, given: _Given, answers: Answers) -> None:
     """Every left-out group once, by the model that never saw it; thresholds are each fold's own."""
-    parts = [fit for fit in fits if fit.name.startswith("fold ")]
+    parts = given.fits[1:-2]
     rows = [row for fit in parts for row in fit.test]
     for kind in KINDS:
-        said = [answers[fit.name, kind].part(slice(len(fit.test))) for fit in parts]
-        _row_measures(found, About(FOLDS, kind), rows, fitting.joined(said))
-        streamed = [one for fit in parts for one in _judged(fit, answers[fit.name, kind], streams)]
-        _stream_measures(found, About(FOLDS, kind), streamed)
+        about = About(FOLDS, kind)
+        said = fitting.joined([answers[fit.name, kind].part(slice(len(fit.test))) for fit in parts])
+        found.add("techniques", techniques.measured(about, rows, said.names, said.techniques))
+        _malice(found, about, rows, said)
+        streamed = [one for fit in parts for one in _judged(fit, answers[fit.name, kind], given.streams)]
+        _stream_measures(found, about, streamed)
     names = sorted({name for fit in parts for name in answers[fit.name, "text"].names})
     same = np.concatenate([techniques.majority(fit.train, names, len(fit.test)) for fit in parts])
     found.add("techniques", techniques.measured(About(FOLDS, "majority"), rows, names, same))
@@ -240,20 +273,24 @@ def _stream_measures(found: _Found, about: About, streamed: Sequence[Judged]) ->
     found.add("recordings", [alarms.recordings(about, streamed)])
 
 
-def _others(found: _Found, fits: Sequence[Fit], answers: Answers) -> None:
+def _others(found: _Found, given: _Given, answers: Answers) -> None:
     """One source left out, and the optimistic split."""
-    for fit in fits[-2:]:
+    for fit in given.fits[-2:]:
         suite = fit.name if fit.name == folds.RANDOM else WITHOUT
         for kind in KINDS:
-            _row_measures(found, About(suite, kind), fit.test, answers[fit.name, kind])
+            said = answers[fit.name, kind]
+            found.add("techniques", techniques.measured(About(suite, kind), fit.test, said.names, said.techniques))
+            _malice(found, About(suite, kind), fit.test, said)
 
 
-def _rules(found: _Found, rules: RuleSet, logged: Logged, streams: Streams) -> None:
-    """Sigma's rules on the events that are no rule's own pattern, and on the streams."""
-    for name, pairs in logged.items():
-        names, scores = sigma.said(rules.match([event for _, event in pairs]))
+def _rules(found: _Found, given: _Given) -> None:
+    """Sigma's rules on the same rows where these are no rule's own pattern, and on the streams."""
+    tested = {row.fingerprint for fit in given.fits for row in fit.test}
+    for name, pairs in given.logged.items():
+        same = [pair for pair in pairs if name == lolbas.NAME or pair[0].fingerprint in tested]
+        names, scores = sigma.said(given.rules.match([event for _, event in same]))
         about = About(FOLDS if name == evtx_to_mitre.NAME else WITHOUT, "rules")
-        found.add("techniques", techniques.measured(about, [row for row, _ in pairs], names, scores))
-    fired = frozenset(mark for mark, text in streams.texts.items() if text.alarm)
-    streamed = [Judged(stream, frozenset(), {alarms.STRICT: fired}) for stream in streams.recordings if stream.known]
-    _stream_measures(found, About(FOLDS, "rules"), streamed)
+        found.add("techniques", techniques.measured(about, [row for row, _ in same], names, scores))
+    fired = frozenset(mark for mark, text in given.streams.texts.items() if text.alarm)
+    known = [stream for stream in given.streams.recordings if stream.known]
+    _stream_measures(found, About(FOLDS, "rules"), [Judged(one, frozenset(), {alarms.STRICT: fired}) for one in known])
