@@ -14,14 +14,16 @@ from sklearn.linear_model import LogisticRegression
 from connector.errors import ConfigError
 from connector.learn.corpora.sample import Basis
 from connector.learn.dataset import Row
-from connector.learn.training.labels import Floats, Targets
+from connector.learn.training.labels import TRUST, Floats, Targets
 from connector.models.calibration import prior_shift, scaled, sigmoid
 from connector.models.manifest import Calibration, HeadCalibration, Platt, TechniqueThresholds, Thresholds
 
 FALSE_ALARMS: Mapping[str, float] = {"suspicious": 100.0, "malicious": 10.0, "trigger": 2.0}
 """False alarms per 10,000 benign events that each level is set by."""
 
-ADMINISTRATION: frozenset[Basis] = frozenset({"admin-script", "manual-page"})
+ADMINISTRATION: frozenset[Basis] = frozenset(
+    {"admin-script", "generated-administration", "manual-page", "negative-test", "rule-filter"}
+)
 ADMINISTRATION_SHARE = 0.05
 """The benign stream that thresholds are set for: one event in twenty is an administrator's command, the rest telemetry."""
 
@@ -132,14 +134,16 @@ def _thresholds(  # noqa: PLR0917  (one caller, above)
 
 
 def stream_weights(rows: Sequence[Row]) -> NDArray[np.float64]:
-    """Weights under which administration has its share of the benign rows and telemetry the rest; they sum to 1."""
+    """Weights under which administration has its share of the benign rows and telemetry the rest; they sum to 1.
+
+    Within either part a row weighs what its label is worth: what lies outside an attack's process tree may be the attack's.
+    """
     administration = np.array([row.basis in ADMINISTRATION for row in rows])
+    trust = np.array([TRUST.get(row.basis, 1.0) for row in rows], np.float64)
     share = ADMINISTRATION_SHARE if 0 < administration.sum() < len(rows) else float(administration.all())
-    parts = (
-        administration * share / max(administration.sum(), 1),
-        ~administration * (1 - share) / max((~administration).sum(), 1),
-    )
-    weight: NDArray[np.float64] = parts[0] + parts[1]
+    weight: NDArray[np.float64] = np.zeros(len(rows))
+    for part, total in ((administration, share), (~administration, 1 - share)):
+        weight[part] = total * trust[part] / max(trust[part].sum(), 1e-12)
     return weight
 
 
