@@ -53,6 +53,7 @@ class Signal(Enum):
     API_LISTENING = ("api.listening", "info")
     API_BUSY = ("api.busy", "warning")
     ALERT_UNJOINED = ("history.unjoined", "warning")
+    EXPORTED = ("export.done", "info")
 
 
 SIGNALS = Counter("signals", "What happened, by event name", ("event", "subject"), namespace=NAMESPACE)

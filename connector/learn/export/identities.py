@@ -124,7 +124,7 @@ def kind_at(path: Sequence[str], value: str) -> Kind | None:
     """Which name a field holds, by the keys that lead to it; None for a field that holds none."""
     keys = [part.lower() for key in path for part in key.split(".")]
     leaf, holders = keys[-1], keys[:-1]
-    if leaf in _NO_NAME or "os" in holders:
+    if leaf in _NO_NAME or "os" in holders or len(leaf) > LONGEST:
         return None
     held = next((_HOLDERS[key] for key in reversed(holders) if key in _HOLDERS), None)
     if leaf in {"user", "users", "hosts"} and "related" in holders:

@@ -24,6 +24,7 @@ from connector.learn.export.snapshot import found_in, sighted
 from connector.learn.export.view import Label, Rules, View, view
 from connector.ledger import Ledger, Noted
 from connector.ports import Clock
+from connector.telemetry import Signal, emit
 
 LONGEST_COMMENT: Final = 4096
 _AT_ONCE: Final = 200
@@ -94,6 +95,7 @@ class Export:
             folder.manifest = manifest
             labels = self._labels(folder, folder, [*facts, *fresh], None)
             folder.commit(msgspec.structs.replace(manifest, labels=labels))
+            emit(Signal.EXPORTED, facts=len(fresh), events=len(lines), rows=labels.rows, left_out=labels.left_out)
             return Done(len(fresh), len(lines), labels, changed=True)
 
     def as_of(self, until: datetime, target: Path) -> Done:
