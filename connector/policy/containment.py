@@ -41,7 +41,7 @@ def _needed(action: Action, context: AdmissionContext, policy: Policy) -> tuple[
         (votes >= 2, f"needs two members with a view; this verdict has {votes}"),
         (verdict.verdict in {"malicious", "suspicious"}, f"on a verdict {verdict.verdict!r}"),
         (known, "without a known technique"),
-        (context.bundle_ready, "without a bundle in production"),
+        (context.bundle_ready, "without a bundle in production, or before its site layer stands"),
         (not context.drifting, "while the model drifts"),
         (not untold, f"of agent {action.entity.agent_id!r}, maybe protected: no table of assets tells its {untold}"),
         (unique, f"on a SOAR without unique keys ({context.uniqueness})"),
