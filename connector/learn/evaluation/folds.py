@@ -19,8 +19,11 @@ from connector.learn.corpora.sample import Basis
 from connector.learn.dataset import Row
 from connector.learn.evaluation.truth import group_of
 
-RANDOM, RANDOM_SHARE = "random rows", 0.2
-"""The optimistic split: rows of one file on both sides. Shown beside the honest one, never instead of it."""
+HELD_OUT, FOLDS, WITHOUT, RANDOM = "held-out rows", "left-out groups", "left-out source", "random rows"
+"""The suites: rows that the bundle did not train on; each group left out once; a whole source left out; and the optimistic
+split, with rows of one file on both sides, beside the honest ones and never instead of them."""
+
+RANDOM_SHARE = 0.2
 
 BACKGROUND: frozenset[Basis] = frozenset({"recurring", "outside-tree", "ordinary-log"})
 """What every host of an operating system logs alike. Near copies of it stay; exact ones are told apart where it counts."""
@@ -29,6 +32,7 @@ BACKGROUND: frozenset[Basis] = frozenset({"recurring", "outside-tree", "ordinary
 class Fit(msgspec.Struct, frozen=True):
     """Rows to fit on, to choose by, to calibrate on, and to try on; ``sites`` are those left out."""
 
+    suite: str
     name: str
     train: Sequence[Row]
     dev: Sequence[Row]
@@ -49,18 +53,18 @@ def by_group(rows: Sequence[Row], sites: Mapping[str, str], count: int) -> list[
         out = {unit for unit, fold in place.items() if fold == number}
         left = frozenset(name for source, name in out if source == otrf.NAME)
         test = [_unit(row, sites) in out for row in rows]
-        fits.append(_fit(f"fold {number + 1}", rows, test, left))
+        fits.append(_fit(FOLDS, f"fold {number + 1}", rows, test, left))
     return fits
 
 
 def without(rows: Sequence[Row], source: str) -> Fit:
     """A fit that never saw one source, which is all that it is tried on."""
-    return _fit(f"without {source}", rows, [row.source == source for row in rows])
+    return _fit(WITHOUT, f"without {source}", rows, [row.source == source for row in rows])
 
 
 def at_random(rows: Sequence[Row]) -> Fit:
     """A fifth of the rows drawn one by one."""
-    return _fit(RANDOM, rows, [_draw("row", row.fingerprint) < RANDOM_SHARE for row in rows], apart=False)
+    return _fit(RANDOM, RANDOM, rows, [_draw("row", row.fingerprint) < RANDOM_SHARE for row in rows], apart=False)
 
 
 def harmless(rows: Iterable[Row]) -> frozenset[str]:
@@ -111,6 +115,7 @@ def _unit(row: Row, sites: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _fit(
+    suite: str,
     name: str,
     rows: Sequence[Row],
     left_out: Sequence[bool],
@@ -127,7 +132,7 @@ def _fit(
         if not out and (row.cluster not in near or row.basis in BACKGROUND)
     ]
     train, dev, calibration = ([row for row in kept if row.split == split] for split in ("train", "dev", "calibration"))
-    return Fit(name, train, dev, calibration, test, sites)
+    return Fit(suite, name, train, dev, calibration, test, sites)
 
 
 def _draw(*parts: str) -> float:

@@ -31,11 +31,11 @@ from connector.learn.evaluation import (
 )
 from connector.learn.evaluation.alarms import Judged
 from connector.learn.evaluation.fitting import Kind, Order, Predicted
-from connector.learn.evaluation.folds import Fit
+from connector.learn.evaluation.folds import FOLDS, HELD_OUT, WITHOUT, Fit
 from connector.learn.evaluation.points import Point
 from connector.learn.evaluation.recordings import Streams
 from connector.learn.evaluation.result import About, Evaluation, Measured
-from connector.learn.evaluation.targets import FOLDS, HELD_OUT, WITHOUT, Parts, judged
+from connector.learn.evaluation.targets import Parts, judged
 from connector.learn.training.fit import Recipe
 from connector.models.rules.ruleset import RuleSet
 from connector.models.store import Store
@@ -144,8 +144,8 @@ def _given(plan: Plan, start: float) -> _Given:
 def _leaks(fits: Sequence[Fit]) -> Iterator[str]:
     """What stands on both sides of a fit that claims to be honest; the bundle's own test rows are its dev and calibration."""
     for fit in fits:
-        if fit.name != folds.RANDOM:
-            honest = msgspec.structs.replace(fit, dev=(), calibration=()) if fit.name == HELD_OUT else fit
+        if fit.suite != folds.RANDOM:
+            honest = msgspec.structs.replace(fit, dev=(), calibration=()) if fit.suite == HELD_OUT else fit
             yield from (f"{fit.name}: {leak}" for leak in folds.leaks(honest))
 
 
@@ -167,9 +167,10 @@ def _recipe(metrics: Mapping[str, Any], *, quick: bool) -> Recipe:
 
 def _fits(bundle: shipped.Bundle, rows: Dataset, streams: Streams, count: int) -> list[Fit]:
     """The bundle's own split first, then the folds, one source left out, and random rows."""
-    held = Fit(HELD_OUT, rows.of("train"), rows.of("dev"), rows.of("calibration"), bundle.unseen(rows))
+    held = Fit(HELD_OUT, HELD_OUT, rows.of("train"), rows.of("dev"), rows.of("calibration"), bundle.unseen(rows))
     parts = folds.by_group(rows.rows, streams.sites, count)
-    return [held, *parts, folds.without(rows.rows, open_xp_rules.NAME), folds.at_random(rows.rows)]
+    others = (folds.without(rows.rows, open_xp_rules.NAME), folds.at_random(rows.rows))
+    return [fit for fit in (held, *parts, *others) if fit.test]
 
 
 def _logged(name: str, corpora: Corpora) -> Iterator[tuple[Row, Event]]:
@@ -199,7 +200,7 @@ def _orders(given: _Given) -> Iterator[Order]:
             else [given.streams.texts[mark].text for mark in _marks(fit, given.streams)]
         )
         for kind in KINDS:
-            if (fit.name, kind) != (HELD_OUT, "text"):
+            if (fit.suite, kind) != (HELD_OUT, "text"):
                 yield Order(kind, fit, texts, given.recipe)
 
 
@@ -242,7 +243,7 @@ def _malice(found: _Found, about: About, rows: Sequence[Row], said: Predicted) -
 
 def _left_out(found: _Found, given: _Given, answers: Answers) -> None:
     """Every left-out group once, by the model that never saw it; thresholds are each fold's own."""
-    parts = given.fits[1:-2]
+    parts = [fit for fit in given.fits if fit.suite == FOLDS]
     rows = [row for fit in parts for row in fit.test]
     for kind in KINDS:
         about = About(FOLDS, kind)
@@ -275,12 +276,13 @@ def _stream_measures(found: _Found, about: About, streamed: Sequence[Judged]) ->
 
 def _others(found: _Found, given: _Given, answers: Answers) -> None:
     """One source left out, and the optimistic split."""
-    for fit in given.fits[-2:]:
-        suite = fit.name if fit.name == folds.RANDOM else WITHOUT
+    for fit in given.fits:
+        if fit.suite not in {WITHOUT, folds.RANDOM}:
+            continue
         for kind in KINDS:
             said = answers[fit.name, kind]
-            found.add("techniques", techniques.measured(About(suite, kind), fit.test, said.names, said.techniques))
-            _malice(found, About(suite, kind), fit.test, said)
+            found.add("techniques", techniques.measured(About(fit.suite, kind), fit.test, said.names, said.techniques))
+            _malice(found, About(fit.suite, kind), fit.test, said)
 
 
 def _rules(found: _Found, given: _Given) -> None:

@@ -84,7 +84,7 @@ def halves(rows: Sequence[Row]) -> Fit:
     Random(3).shuffle(groups)  # noqa: S311
     kept = set(groups[: int(len(groups) * SHARE)])
     train = [row for row in rows if group_of(row) in kept]
-    return Fit("halves", train, (), (), [row for row in rows if group_of(row) not in kept])
+    return Fit("halves", "halves", train, (), (), [row for row in rows if group_of(row) not in kept])
 
 
 def _first(rows: Sequence[Row], guess: str = "linear") -> Interval:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from connector.learn.evaluation.bootstrap import Interval
+from connector.learn.evaluation.folds import FOLDS, HELD_OUT, WITHOUT
 from connector.learn.evaluation.result import (
     Background,
     Calibration,
@@ -18,9 +19,6 @@ from connector.learn.evaluation.result import (
     Target,
     Techniques,
 )
-
-FOLDS, WITHOUT, HELD_OUT = "left-out groups", "left-out source", "held-out rows"
-"""The suites: each group left out once; a whole source left out; rows that the bundle did not train on."""
 
 ADMINISTRATION = frozenset({"generated-administration", "negative-test", "admin-script", "manual-page"})
 """Label bases of an administrator's ordinary work."""

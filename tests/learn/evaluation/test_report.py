@@ -11,10 +11,11 @@ from connector.learn.corpora import wrap
 from connector.learn.evaluation import alarms, malice, operating, page, targets, techniques
 from connector.learn.evaluation.alarms import Judged
 from connector.learn.evaluation.fitting import Predicted, joined, load, save
+from connector.learn.evaluation.folds import FOLDS
 from connector.learn.evaluation.lolbas import filled
 from connector.learn.evaluation.recordings import Stream
 from connector.learn.evaluation.result import About, Evaluation
-from connector.learn.evaluation.targets import FOLDS, Parts
+from connector.learn.evaluation.targets import Parts
 from tests.learn.evaluation.test_folds import BENIGN, row
 
 ABOUT = About(FOLDS, "text")
