@@ -13,9 +13,9 @@ from sigma.conditions import (
     ConditionOR,
     ConditionValueExpression,
 )
-from sigma.types import SigmaExpansion, SigmaNumber, SigmaString, SigmaType
+from sigma.types import SigmaExpansion, SigmaFieldReference, SigmaNumber, SigmaString, SigmaType
 
-from connector.models.rules.values import Clause, Leaf, Test, UnknownValueError, alternatives, keyword, leaf
+from connector.models.rules.values import Clause, Leaf, Test, UnknownValueError, alternatives, keyword, leaf, same
 from connector.models.rules.views import View
 
 Names = Callable[[str], Sequence[str]]
@@ -40,6 +40,8 @@ def compiled(parsed: Any, names: Names) -> Condition:
         case ConditionNOT():
             inner = compiled(parsed.args[0], names)
             return Condition(partial(_not, inner.test), (), inner.reads)
+        case ConditionFieldEqualsValueExpression(value=SigmaFieldReference() as reference):
+            return _of_leaf(same(names(parsed.field), names(reference.field), reference))
         case ConditionFieldEqualsValueExpression():
             return _leaves(parsed.value, partial(leaf, names(parsed.field)))
         case ConditionValueExpression():
@@ -71,6 +73,8 @@ def fields(parsed: Any) -> frozenset[str]:
     match parsed:
         case ConditionAND() | ConditionOR() | ConditionNOT():
             return frozenset().union(*map(fields, parsed.args))
+        case ConditionFieldEqualsValueExpression(value=SigmaFieldReference() as reference):
+            return frozenset({parsed.field, reference.field})
         case ConditionFieldEqualsValueExpression():
             return frozenset({parsed.field})
     return frozenset()

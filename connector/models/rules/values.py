@@ -72,11 +72,26 @@ def leaf(names: Sequence[str], value: SigmaType) -> Leaf:
         return Leaf(_absent(names), None, frozenset(names))
     if isinstance(value, SigmaExists):
         return Leaf(_present(names) if value.exists else _absent(names), None, frozenset(names))
-    if isinstance(value, SigmaFieldReference):
-        return Leaf(_same(names, value), None, frozenset({*names, value.field}))
     check, cased, needed = _check(value)
     clause = frozenset({needed}) if len(needed) >= _SHORTEST else None
     return Leaf(_any(names, check, cased=cased), clause, frozenset(names))
+
+
+def same(names: Sequence[str], others: Sequence[str], reference: SigmaFieldReference) -> Leaf:
+    """The test that one of the fields equals one of the others, starts with it, ends in it, or contains it."""
+
+    def agrees(one: str, other: str) -> bool:
+        if reference.starts_with and reference.ends_with:
+            return other in one
+        if reference.starts_with:
+            return one.startswith(other)
+        return one.endswith(other) if reference.ends_with else one == other
+
+    def test(view: View) -> bool:
+        texts = [text for name in others for text in view.folded(name)]
+        return any(agrees(one, other) for name in names for one in view.folded(name) for other in texts)
+
+    return Leaf(test, None, frozenset({*names, *others}))
 
 
 def alternatives(names: Sequence[str], values: Sequence[SigmaType]) -> Leaf | None:
@@ -266,20 +281,3 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return ip_address(text) if len(text) <= _LONGEST_ADDRESS else None
     except ValueError:
         return None
-
-
-def _same(names: Sequence[str], reference: SigmaFieldReference) -> Test:
-    """The field equals another one, starts with it, ends in it, or contains it."""
-
-    def agrees(one: str, other: str) -> bool:
-        if reference.starts_with and reference.ends_with:
-            return other in one
-        if reference.starts_with:
-            return one.startswith(other)
-        return one.endswith(other) if reference.ends_with else one == other
-
-    def test(view: View) -> bool:
-        others = view.folded(reference.field)
-        return any(agrees(one, other) for name in names for one in view.folded(name) for other in others)
-
-    return test

@@ -16,6 +16,8 @@ from sigma.processing.pipeline import ProcessingPipeline
 
 from connector.types import Event
 
+LOGS = sysmon_pipeline() + windows_logsource_pipeline()
+AUDIT = windows_audit_pipeline() + windows_logsource_pipeline()
 AUDITED = {"process_creation", "registry_event", "registry_set", "registry_add"}
 
 
@@ -67,12 +69,12 @@ class Table:
 def queries(content: bytes) -> list[str]:
     """A rule file's SQL, one query a log that it may mean. Raises ``SigmaError`` for what SQL cannot say."""
     found: list[str] = []
-    first = _converted(content, sysmon_pipeline() + windows_logsource_pipeline())
+    first = _converted(content, LOGS)
     category = SigmaCollection.from_yaml(content.decode()).rules[0].logsource.category  # type: ignore[union-attr]
     found += first
     if category in AUDITED:
         try:
-            found += _converted(content, windows_audit_pipeline() + windows_logsource_pipeline())
+            found += _converted(content, AUDIT)
         except SigmaError:
             return found
     return found

@@ -94,6 +94,13 @@ def test_a_process_start_is_sysmons_and_the_audit_logs_and_no_other_event() -> N
     assert not matches(made, windows("Application", 1, Image=r"C:\evil.exe"))
 
 
+def test_a_field_that_another_one_is_compared_with_has_the_logs_own_name_too() -> None:
+    made = rule({"Image|fieldref": "ParentImage"})
+    names = {"NewProcessName": r"C:\cmd.exe", "ParentProcessName": r"c:\CMD.exe"}
+    assert matches(made, windows("Security", 4688, **names))
+    assert not matches(made, windows("Security", 4688, **{**names, "ParentProcessName": "x"}))
+
+
 def test_only_the_kind_of_change_that_a_rule_means_counts_in_the_audit_log() -> None:
     made = rule({"TargetObject|contains": "Run"}, logsource={"category": "registry_set", "product": "windows"})
     change = {"ObjectName": r"\REGISTRY\MACHINE\Run", "OperationType": "Existing registry value modified"}
