@@ -39,6 +39,12 @@ def evasion(
     store: Annotated[Path | None, typer.Option(help="Model store. Default: the shipped one.")] = None,
     bundle: Annotated[str | None, typer.Option(help="NAME/VERSION. Default: the one in production.")] = None,
     level: Annotated[Level, typer.Option(help="The threshold that flags an event.")] = Level.MALICIOUS,
+    alarms: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Instead of a level: the threshold that this share of the clean harmless reach."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Events that each source gives at most.")] = 200,
     seed: Annotated[int, typer.Option(help="Another seed draws other mutations.")] = 0,
     output: Annotated[Output, typer.Option(help="Tables, or one JSON document.")] = Output.TABLE,
@@ -50,7 +56,7 @@ def evasion(
     opened = Store(store or shipped("model_store")).open(bundle)
     try:
         cases = measure.left_out(Corpora(corpora), seed=opened.manifest.dataset.seed, limit=limit)
-        report = measure.measure(opened, cases, level=level.value, seed=seed)
+        report = measure.measure(opened, cases, level=level.value, seed=seed, alarms=alarms)
     finally:
         opened.close()
     if output is Output.JSON:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from connector.errors import PermanentError
+from connector.errors import ConfigError, PermanentError
 from connector.events import normalise, render
 from connector.learn.corpora import administration, atomic, open_xp_rules, scripts, tldr
 from connector.learn.corpora.sample import Sample
@@ -125,22 +126,26 @@ def _event(sample: Sample, source: str) -> Event | None:
         return None
 
 
-def measure(
-    bundle: Bundle, cases: Sequence[Case], *, level: str, seed: int = 0, mutations: Iterable[Mutation] = MUTATIONS
-) -> Report:
-    """Scores every case as it is and under every mutation that applies to it, at one threshold of the bundle."""
-    threshold = bundle.thresholds.levels()[level]
-    flagged = _Flagged(bundle, threshold)
+def measure(bundle: Bundle, cases: Sequence[Case], *, level: str, seed: int = 0, alarms: float | None = None) -> Report:
+    """Scores every case as it is and under every mutation that applies to it, at one threshold.
+
+    The threshold is the bundle's own of that level; with ``alarms`` the one that this share of the clean harmless
+    commands reaches, which says nothing of false alarms and more of what mutations do.
+    """
+    scores = _Scores(bundle)
     texts = {case: render(case.event.canonical) for case in cases}
-    flagged.learn({text: case.event for case, text in texts.items()})
+    scores.learn({text: case.event for case, text in texts.items()})
+    threshold = bundle.thresholds.levels()[level]
+    if alarms is not None:
+        threshold = exceeded_by(alarms, [scores[text] for case, text in texts.items() if not case.malicious])
     clean: dict[str, Tally] = defaultdict(Tally)
     for case, text in texts.items():
-        hit = flagged(text)
+        hit = scores[text] >= threshold
         clean[case.source].add(changed=False, before=hit, after=hit)
-    rows = [_row(mutation, texts, flagged, seed) for mutation in mutations]
+    rows = [_row(mutation, texts, scores, threshold, seed) for mutation in MUTATIONS]
     return Report(
         bundle=bundle.ref,
-        level=level,
+        level=level if alarms is None else f"{alarms:.2%} of clean harmless commands",
         threshold=threshold,
         seed=seed,
         clean=dict(clean),
@@ -151,12 +156,12 @@ def measure(
     )
 
 
-class _Flagged:
-    """Whether a text is flagged; one that was scored before is not scored again."""
+class _Scores:
+    """p_malicious by text; a text that was scored before is not scored again. No view counts as 0."""
 
-    def __init__(self, bundle: Bundle, threshold: float) -> None:
-        self._bundle, self._threshold = bundle, threshold
-        self._known: dict[str, bool] = {}
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._known: dict[str, float] = {}
 
     def learn(self, events: Mapping[str, Event]) -> None:
         """Scores the events, by their texts, that are new."""
@@ -165,24 +170,33 @@ class _Flagged:
             part = new[start : start + _BATCH]
             predictions = self._bundle.predict_without_state([events[text] for text in part])
             for text, prediction in zip(part, predictions, strict=True):
-                self._known[text] = prediction.p_malicious >= self._threshold  # nan, no view, is not flagged
+                self._known[text] = 0.0 if math.isnan(prediction.p_malicious) else prediction.p_malicious
 
-    def __call__(self, text: str) -> bool:
+    def __getitem__(self, text: str) -> float:
         return self._known[text]
 
 
-def _row(mutation: Mutation, cases: Mapping[Case, str], flagged: _Flagged, seed: int) -> Row:
+def exceeded_by(share: float, scores: Sequence[float]) -> float:
+    """The lowest threshold that at most this share of the scores reaches; above 1 where every one of them is 1."""
+    if not scores:
+        raise ConfigError("no harmless command to set a threshold by")
+    highest = sorted(scores, reverse=True)
+    return math.nextafter(highest[min(int(share * len(scores)), len(scores) - 1)], 2.0)
+
+
+def _row(mutation: Mutation, cases: Mapping[Case, str], scores: _Scores, threshold: float, seed: int) -> Row:
     """One mutation of all cases, which are given with their texts."""
     written: list[tuple[Case, str, Event]] = []
     for case in cases:
         draw = seeded(str(seed), mutation.name, case.event.fingerprint)
         if other := mutated(case.event, mutation, draw):
             written.append((case, render(other.canonical), other))
-    flagged.learn({text: other for _, text, other in written})
+    scores.learn({text: other for _, text, other in written})
     attacks, ordinary = Tally(), Tally()
     for case, text, _ in written:
         tally = attacks if case.malicious else ordinary
-        tally.add(changed=text != cases[case], before=flagged(cases[case]), after=flagged(text))
+        before, after = scores[cases[case]] >= threshold, scores[text] >= threshold
+        tally.add(changed=text != cases[case], before=before, after=after)
     return _of(mutation.family, mutation.name, attacks, ordinary)
 
 

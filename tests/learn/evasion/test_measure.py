@@ -9,7 +9,7 @@ import pytest
 from connector.learn.corpora.wrap import seeded
 from connector.learn.evasion.events import line_of, mutated
 from connector.learn.evasion.families import FAMILIES, MUTATIONS
-from connector.learn.evasion.measure import Case, Report, measure
+from connector.learn.evasion.measure import Case, Report, exceeded_by, measure
 from connector.models import Bundle, Store
 from connector.resources import shipped
 from tests.models.events import process_start
@@ -76,3 +76,9 @@ def test_clean_shares_are_those_of_the_clean_events(report: Report) -> None:
     assert {name: tally.events for name, tally in report.clean.items()} == {"atomic": 3, "tldr": 2}
     assert report.recall == report.clean["atomic"].before / 3
     assert report.alarms == report.clean["tldr"].before / 2
+
+
+def test_a_threshold_by_share_lets_no_more_than_that_share_reach_it() -> None:
+    scores = [0.1, 0.2, 0.2, 0.9]
+    for share, wanted in ((0.0, 0), (0.25, 1), (0.5, 1), (0.75, 3)):
+        assert sum(score >= exceeded_by(share, scores) for score in scores) == wanted
