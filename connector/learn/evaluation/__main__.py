@@ -40,6 +40,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         output=options.output,
         bundle=options.bundle,
         rows=options.rows,
+        **({} if options.pins is None else {"pins": options.pins}),
         folds=options.folds,
         quick=options.quick,
         workers=options.workers,
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="triaged evaluate", description=__doc__)
     parser.add_argument("--corpora", type=Path, help="folder of corpora archives or unpacked trees")
     parser.add_argument("--rows", type=Path, help="a dataset built before; else it is built from --corpora")
+    parser.add_argument("--pins", type=Path, help="another table of sources than the shipped one")
     parser.add_argument("--store", type=Path, help="a model store; default: the shipped one")
     parser.add_argument("--bundle", help="name/version; default: the one in production")
     parser.add_argument("--output", type=Path, default=Path("evaluation"), help="folder for the report")

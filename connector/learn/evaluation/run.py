@@ -14,7 +14,7 @@ import numpy as np
 from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora import evtx_to_mitre, open_xp_rules
 from connector.learn.corpora.recipes import RECIPES
-from connector.learn.corpora.source import Corpora
+from connector.learn.corpora.source import PINS, Corpora, pinned
 from connector.learn.dataset import Dataset, Row
 from connector.learn.evaluation import (
     alarms,
@@ -56,13 +56,17 @@ Answers = Mapping[tuple[str, Kind], Predicted]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to evaluate, on what, and where to. ``rows`` None: the dataset is built from the corpora."""
+    """What to evaluate, on what, and where to. ``rows`` None: the dataset is built from the corpora.
+
+    ``pins`` is the table of sources, ``workers`` how many models are fitted at a time.
+    """
 
     corpora: Path
     store: Path
     output: Path
     bundle: str | None = None
     rows: Path | None = None
+    pins: Path = PINS
     folds: int = 5
     quick: bool = False
     workers: int = 2
@@ -122,7 +126,7 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _given(plan: Plan, start: float) -> _Given:
-    bundle, corpora = shipped.opened(Store(plan.store), plan.bundle), Corpora(plan.corpora)
+    bundle, corpora = shipped.opened(Store(plan.store), plan.bundle), Corpora(plan.corpora, pinned(plan.pins))
     rows = _dataset(plan, corpora)
     _say(start, f"{bundle.manifest.ref} on dataset {rows.facts.digest[:12]}, {len(rows.rows)} rows")
     rules = sigma.rules(corpora)
