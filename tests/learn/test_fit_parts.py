@@ -62,7 +62,7 @@ def test_oversampling_repeats_rows_of_rare_techniques_alone() -> None:
 def test_one_schedule_moves_every_rate_also_after_a_state_was_taken_up() -> None:
     table = torch.nn.Embedding(8, 2, sparse=True)
     head = torch.nn.Linear(2, 1)
-    found = optimizer([table.weight], [{"params": list(head.parameters())}], 0.5)
+    found = optimizer([{"params": [table.weight], "lr": 0.5}], [{"params": list(head.parameters()), "lr": 0.5}])
     found.load_state_dict(found.state_dict())
     before = table.weight.detach().clone()
 

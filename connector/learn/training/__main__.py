@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from connector.learn.training.fit import Recipe
 
 EXIT_CONFIG = 2
-FRACTIONS = ("epochs", "wide_epochs", "wide_rate", "learning_rate", "group_power", "most_weight", "oversampled")
+FRACTIONS = (
+    "epochs",
+    "wide_epochs",
+    "wide_rate",
+    "malice_rate",
+    "learning_rate",
+    "group_power",
+    "most_weight",
+    "oversampled",
+)
 WHOLE = (
     "vocabulary",
     "wide_evaluations",

@@ -51,6 +51,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     shape: Shape = Shape()
     wide_epochs: float = 8
     wide_rate: float = 2e-2
+    malice_rate: float = 5e-3
     wide_evaluations: int = 8
     epochs: float = 0.0
     evaluations: int = 2
@@ -79,7 +80,11 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _TextTrainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose new heads learn faster than the encoder below them, over batches of rows of like length."""
+    """A Trainer with a rate for each part, over batches of rows of like length. New heads learn faster than an encoder."""
+
+    def __init__(self, *, malice_rate: float, **given: Any) -> None:
+        self.malice_rate = malice_rate
+        super().__init__(**given)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
@@ -87,17 +92,20 @@ class _TextTrainer(Trainer):  # type: ignore[misc]
 
     def create_optimizer(self, *_: Any) -> Any:
         if getattr(self, "optimizer", None) is None:
-            rate, network = self.args.learning_rate, self.model
-            encoder = list(network.encoder.parameters()) if network.deep else []
-            table = [weight for weight in network.bag.parameters() if weight.requires_grad]
-            apart = {
-                id(weight) for weight in (*table, *(() if network.encoder is None else network.encoder.parameters()))
-            }
-            rest = [weight for weight in network.parameters() if weight.requires_grad and id(weight) not in apart]
-            groups = [{"params": rest, "lr": rate * HEAD_RATE if network.deep else rate}]
-            if encoder:
-                groups.append({"params": encoder, "lr": rate})
-            self.optimizer = optimizer(table, groups, rate)
+            rate, model = self.args.learning_rate, self.model
+            if model.deep:
+                heads = [*model.techniques.parameters(), *model.malicious.parameters()]
+                encoder = {"params": list(model.encoder.parameters()), "lr": rate}
+                self.optimizer = optimizer([], [{"params": heads, "lr": rate * HEAD_RATE}, encoder])
+            else:
+                halves = (
+                    (model.bag, model.wide_techniques, rate),
+                    (model.votes, model.wide_malicious, self.malice_rate),
+                )
+                self.optimizer = optimizer(
+                    [{"params": list(bag.parameters()), "lr": own} for bag, _, own in halves],
+                    [{"params": list(head.parameters()), "lr": own} for _, head, own in halves],
+                )
         return self.optimizer
 
 
@@ -159,6 +167,7 @@ class _Session:
         folder = work / phase.name.replace(" ", "-")
         folder.mkdir(parents=True, exist_ok=True)
         trainer = _TextTrainer(
+            malice_rate=self.recipe.malice_rate,
             model=self.model,
             args=_arguments(self.recipe, phase, folder, len(self.seen)),
             train_dataset=self.seen,

@@ -17,7 +17,7 @@ from connector.learn.training.wide import Bag
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The network's sizes beside the encoder's own: the bag's buckets, width and longest n-gram, and dropout before the heads."""
+    """The network's sizes beside the encoder's own: each bag's buckets, width and longest n-gram, and dropout before the heads."""
 
     buckets: int = 131_072
     bag_width: int = 64
@@ -28,7 +28,8 @@ class Shape(msgspec.Struct, frozen=True):
 class TextModel(nn.Module):  # type: ignore[misc]
     """Logits of techniques (n, labels) and of maliciousness (n,) from token ids (n, tokens).
 
-    Wide and deep logits are added. The deep heads start at zero, so that fine-tuning begins from what the bag knows;
+    Each head has a bag of its own: techniques are learnt long and fast, malice slowly, or a few strange harmless rows outbid
+    every attack. Wide and deep logits are added. The deep heads start at zero, so that fine-tuning begins from what the bag knows;
     ``deep`` off leaves the encoder out. Without an encoder there is the bag alone.
     """
 
@@ -36,6 +37,7 @@ class TextModel(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.deep = False
         self.bag = Bag(shape.buckets, shape.bag_width, shape.grams)
+        self.votes = Bag(shape.buckets, shape.bag_width, shape.grams)
         self.dropout = nn.Dropout(shape.dropout)
         self.wide_techniques = nn.Linear(shape.bag_width, labels)
         self.wide_malicious = nn.Linear(shape.bag_width, 1)
@@ -51,7 +53,7 @@ class TextModel(nn.Module):  # type: ignore[misc]
     def deepen(self) -> None:
         """Puts the deep half on and holds the wide one fast: the encoder learns what the bag leaves open."""
         self.deep = True
-        for part in (self.bag, self.wide_techniques, self.wide_malicious):
+        for part in (self.bag, self.votes, self.wide_techniques, self.wide_malicious):
             part.requires_grad_(False)
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,8 +63,8 @@ class TextModel(nn.Module):  # type: ignore[misc]
 
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The logits of both heads, and the features (n, d) that they read."""
-        features = self.dropout(self.bag(input_ids, attention_mask))
-        found, bad = self.wide_techniques(features), self.wide_malicious(features)
+        bag, votes = (self.dropout(part(input_ids, attention_mask)) for part in (self.bag, self.votes))
+        found, bad, features = self.wide_techniques(bag), self.wide_malicious(votes), torch.cat([bag, votes], dim=1)
         if self.deep:
             states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
             mask = attention_mask.unsqueeze(-1).to(states.dtype)

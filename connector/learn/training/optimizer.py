@@ -1,4 +1,4 @@
-"""Two optimizers as one: lazy Adam for the bag's table, of which a batch touches a thousandth, and AdamW for the rest."""
+"""Two optimizers as one: lazy Adam for the bags' tables, of which a batch touches a thousandth, and AdamW for the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.nn import Parameter
 
 
 class Together(torch.optim.Optimizer):  # type: ignore[misc]
@@ -49,9 +48,9 @@ class Together(torch.optim.Optimizer):  # type: ignore[misc]
             part.load_state_dict(state)
 
 
-def optimizer(table: Sequence[Parameter], rest: Sequence[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
-    """Lazy Adam over ``table`` at ``rate`` (none where it stands fast), AdamW over the groups of ``rest``."""
-    parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=rate, weight_decay=0.01, fused=True)]
-    if table:
-        parts.append(torch.optim.SparseAdam(list(table), lr=rate))
+def optimizer(tables: Sequence[dict[str, Any]], rest: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Lazy Adam over the groups of ``tables`` (none where they stand fast), AdamW over those of ``rest``."""
+    parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, weight_decay=0.01, fused=True)]
+    if tables:
+        parts.append(torch.optim.SparseAdam(tables))
     return Together(parts)
