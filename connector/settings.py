@@ -137,9 +137,8 @@ class ExportSettings(Section):
     every: Every = timedelta(hours=1)
     folder: Path | None = Field(None, description="where exports lie; absent: `export` in data_dir")
     parquet: bool = Field(False, description="write the labels as Parquet too (extra `train`)")
-    service_accounts: tuple[str, ...] = Field(
-        (), description='further patterns of users that are no person; `""`: closures that name nobody'
-    )
+    service_accounts: tuple[str, ...] = Field((), description="further patterns of users that are no person")
+    unnamed_are_people: bool = Field(False, description="whether closures that name nobody label something")
     bulk_closures: int = Field(50, ge=1, description="closures of one user within `bulk_within`; more label nothing")
     bulk_within: Stretch = timedelta(minutes=1)
     dispositions: dict[str, Disposition] = Field({}, description="further words for dispositions, or tags")

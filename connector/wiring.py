@@ -418,7 +418,12 @@ def exporter(settings: Settings, ledger: Ledger, clock: Clock) -> Export | None:
         key=_long_enough(export.key.get_secret_value().encode(), "export.key"),
         clock=clock,
         labels=LabelMap(export.dispositions, export.causes, export.comments),
-        machines=Machines(export.service_accounts, closures=export.bulk_closures, within=export.bulk_within),
+        machines=Machines(
+            export.service_accounts,
+            closures=export.bulk_closures,
+            within=export.bulk_within,
+            unnamed=export.unnamed_are_people,
+        ),
         queries={
             name: hashlib.sha256(f"{name}\0{config.model_dump_json()}".encode()).hexdigest()[:16]
             for name, config in settings.histories.items()

@@ -13,7 +13,7 @@ from connector.learn.export.labels import slug
 from connector.learn.export.rows import Fact
 
 Reason: TypeAlias = Literal[
-    "marked by the SIEM", "automated closure", "own playbook", "service account", "bulk closure"
+    "marked by the SIEM", "automated closure", "own playbook", "service account", "names nobody", "bulk closure"
 ]
 
 ACCOUNTS: Final = (
@@ -31,19 +31,29 @@ _OURS: Final = re.compile(
 
 
 class Machines:
-    """How a site's machines are told; ``accounts`` are patterns beside :data:`ACCOUNTS`. The pattern ``""`` matches closures that name nobody."""
+    """How a site's machines are told; ``accounts`` are patterns beside :data:`ACCOUNTS`.
+
+    A closure that names nobody is a machine's, as one through an API key is, unless the site says that these are people
+    (``unnamed``).
+    """
 
     def __init__(
-        self, accounts: Collection[str] = (), *, closures: int = 50, within: timedelta = timedelta(minutes=1)
+        self,
+        accounts: Collection[str] = (),
+        *,
+        closures: int = 50,
+        within: timedelta = timedelta(minutes=1),
+        unnamed: bool = False,
     ) -> None:
         self._accounts = tuple(pattern.lower() for pattern in (*ACCOUNTS, *accounts))
         self._most = closures
         self._within = within
+        self._unnamed = unnamed
 
     @property
     def told(self) -> tuple[str, ...]:
         """What closures are told by: labels follow from it."""
-        return *self._accounts, str(self._most), str(self._within)
+        return *self._accounts, str(self._most), str(self._within), str(self._unnamed)
 
     def reasons(self, facts: Iterable[Fact], name: Callable[[str], str]) -> Mapping[str, Reason]:
         """Why facts are a machine's, by fact; ``name`` gives the analyst behind a pseudonym.
@@ -69,6 +79,8 @@ class Machines:
         who = name(fact.analyst).lower() if fact.analyst else ""
         if any(fnmatchcase(who, pattern) for pattern in self._accounts):
             return "service account"
+        if not fact.analyst and not self._unnamed and is_closure(fact):
+            return "names nobody"
         return "marked by the SIEM" if fact.machine else None
 
     def _bulk(self, closures: list[Fact]) -> Iterable[str]:

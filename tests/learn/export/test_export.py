@@ -105,6 +105,7 @@ def test_analysts_who_disagree_about_an_event_are_told_and_the_later_one_stands(
         ("marked by the SIEM", {"machine": True}),
         ("service account", {"analyst": "svc-soar"}),
         ("service account", {"analyst": "SPLUNK-system-user"}),
+        ("names nobody", {"analyst": None}),
         ("automated closure", {"disposition": "automated_closure"}),
         ("own playbook", {"comment": "isolated\nTriaged 7b1c0a52-5f0e-5d0a-9c57-3f2f4f6a9e11"}),
     ],

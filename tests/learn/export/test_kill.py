@@ -14,7 +14,7 @@ import pytest
 from connector.errors import TransientError
 from connector.learn.export import Folder
 from connector.learn.export.folder import Steps
-from tests.learn.export.make import House
+from tests.learn.export.make import House, process, scored
 
 
 def day_one(house: House) -> None:
@@ -27,7 +27,9 @@ def day_two(house: House) -> None:
     events = [row.event_id for row in house.rows()]
     house.clock.advance(timedelta(days=1))
     house.said("A-1", events[:1], "open")
-    house.said("A-3", events[:1], disposition="benign_positive", analyst="ben")
+    house.said(
+        "A-3", [*events[:1], *house.score(scored("late", process(7)))], disposition="benign_positive", analyst="ben"
+    )
 
 
 def held(folder: Path) -> dict[str, bytes]:
@@ -57,7 +59,7 @@ def dying_at(number: int) -> Steps:
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-@pytest.mark.parametrize("days", [2, pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.parametrize("days", [1, 2])
 def test_a_kill_at_each_step_loses_nothing(tmp_path: Path, days: int) -> None:
     (tmp_path / "before").mkdir()
     grown = House(tmp_path / "before")
