@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ConfigError
-from connector.learn import dataset
+from connector.learn import dataset, dataset_file
 from connector.learn.corpora.source import Corpora
 from connector.learn.corpora.texts import PROCEDURES, TRAM
 from connector.learn.dataset import Row
@@ -41,18 +41,33 @@ class Said(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 0 done, 2 something must be changed first."""
     parser = argparse.ArgumentParser(prog="triaged learn report-text", description=__doc__)
-    parser.add_argument("--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees")
+    parser.add_argument("--corpora", type=Path, help="folder of corpora archives or unpacked trees")
+    parser.add_argument("--rows", type=Path, help="a dataset built before, instead of --corpora")
     parser.add_argument("--epochs", type=float, default=1.0, help="passes of the encoder over a fold's sentences")
     parser.add_argument("--models", default="linear,text", help="which models to fit: linear, text or both")
     options = parser.parse_args(arguments)
     try:
-        rows = dataset.build(Corpora(options.corpora), only=(TRAM, PROCEDURES)).rows
+        rows = _rows(options.corpora, options.rows)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
     for line in measured(rows, options.models.split(","), Recipe(epochs=options.epochs)):
         print(line, flush=True)
     return 0
+
+
+def _rows(corpora: Path | None, built: Path | None) -> list[Row]:
+    """The sentences of both sources. Raises ``ConfigError`` where there are none of reports."""
+    if corpora is None and built is None:
+        raise ConfigError("name the corpora folder with --corpora, or a built dataset with --rows")
+    if built is not None:
+        every = dataset_file.read(built).rows
+    else:
+        every = dataset.build(Corpora(corpora or Path()), only=(TRAM, PROCEDURES)).rows
+    rows = [row for row in every if row.source in {TRAM, PROCEDURES}]
+    if not any(row.source == TRAM for row in rows):
+        raise ConfigError(f"the dataset holds no rows of {TRAM}")
+    return rows
 
 
 def measured(rows: Sequence[Row], models: Sequence[str], recipe: Recipe) -> Iterator[str]:
