@@ -96,8 +96,7 @@ def _events(corpora: Corpora, seed: int, recipes: Mapping[str, Recipe]) -> Itera
         if source is None or not source.may_train or not corpora.holds(name):
             continue
         for sample in recipe(corpora.of([name])):
-            wanted = sample.basis not in FROM_SIGMA and not isinstance(sample.data, str)
-            if not wanted or split_of(name, sample.group, seed) != "train":
+            if sample.basis in FROM_SIGMA or split_of(name, sample.group, seed) != "train":
                 continue
             try:
                 raw = RawEvent(deployment="corpus", native_id="", ref=_NOWHERE, data=sample.data)

@@ -51,6 +51,12 @@ def test_a_long_recording_is_one_witness() -> None:
     assert weights.p_malicious(Match(ID, "", "high", (), "")) == pytest.approx(2.5 / 5)
 
 
+def test_a_record_that_is_text_teaches_as_well() -> None:
+    told = sample(TRAIN[0], "evil", True)
+    weights = learnt([msgspec.structs.replace(told, data=msgspec.json.encode(told.data).decode())])
+    assert weights.malicious == {ID: Count(1.0, 1.0)}
+
+
 def test_labels_of_sigmas_rules_and_of_other_splits_teach_nothing() -> None:
     echoes = [sample(TRAIN[0], "evil", True, basis) for basis in ("rule-match", "rule-pattern", "rule-filter")]
     weights = learnt([*echoes, sample(OTHER, "evil", True)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from connector.errors import ConfigError
@@ -82,3 +84,9 @@ def test_a_folder_is_read_with_its_folders_and_a_missing_one_is_refused(tmp_path
     assert [rule.path for rule in load(tmp_path).rules] == ["b.yaml", "deep/a.yml"]
     with pytest.raises(ConfigError, match="no folder of rules"):
         load(tmp_path / "nowhere")
+
+
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ahocorasick", None)
+    with pytest.raises(ConfigError, match=r"ahocorasick: pip install 'triaged\[rules\]'"):
+        load([])
