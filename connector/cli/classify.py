@@ -92,9 +92,8 @@ class Classifier:
         """The bundle and policy that the settings name, the shipped ones without a file; ``site`` has a layer in use."""
         settings = options.settings(config, secrets_dir)
         bundle = wiring.open_bundle(settings)
-        folder = site or settings.site.folder
         return cls(
-            bundle if folder is None else wiring.open_site(bundle, folder),
+            bundle if site is None else wiring.open_site(bundle, site),
             wiring.load_policy(settings),
             wiring.load_enrichment(settings),
         )
