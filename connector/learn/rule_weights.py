@@ -23,6 +23,9 @@ from connector.types import Event, RawEvent, SourceRef
 FROM_SIGMA: Final[frozenset[Basis]] = frozenset({"rule-match", "rule-pattern", "rule-filter"})
 """Labels that a rule's match, pattern or filter gave: a rule's worth learnt from these would be its own echo."""
 
+OF_WHOLE_FILES: Final[frozenset[Basis]] = frozenset({"file-name"})
+"""Labels of every event of a file, most of which are ordinary: they teach what a match shows, and nothing of malice."""
+
 _BATCH: Final = 1000
 _NOWHERE: Final = SourceRef(siem="corpus", index="rules", id="")
 Group = tuple[str, str]
@@ -54,16 +57,17 @@ class _Tally:
 
     def add(self, group: Group, sample: Sample, matches: Iterable[Match]) -> None:
         shown = {one.partition(".")[0] for told in sample.techniques for one in migrate(told).ids}
+        malicious = None if sample.basis in OF_WHOLE_FILES else sample.malicious
         self.bases.add(sample.basis)
         found = tuple(matches)
-        if sample.malicious is not None:
-            self.all.add(group, sample.malicious)
+        if malicious is not None:
+            self.all.add(group, malicious)
             if not found:
-                self.silent.add(group, sample.malicious)
+                self.silent.add(group, malicious)
         for match in found:
             self.levels[match.id] = match.level
-            if sample.malicious is not None:
-                self.malicious[match.id].add(group, sample.malicious)
+            if malicious is not None:
+                self.malicious[match.id].add(group, malicious)
             if shown and match.techniques:
                 right = not shown.isdisjoint(one.partition(".")[0] for one in match.techniques)
                 self.techniques[match.id].add(group, right)

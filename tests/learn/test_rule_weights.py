@@ -51,6 +51,12 @@ def test_a_long_recording_is_one_witness() -> None:
     assert weights.p_malicious(Match(ID, "", "high", (), "")) == pytest.approx(2.5 / 5)
 
 
+def test_the_name_of_a_file_tells_what_a_match_shows_and_nothing_of_malice() -> None:
+    weights = learnt([sample(TRAIN[0], line, True, "file-name", ("T1059",)) for line in ("evil", "notepad")])
+    assert weights.techniques == {ID: Count(1.0, 1.0)}
+    assert (weights.malicious, weights.silent) == ({}, Count(0.0, 0.0))
+
+
 def test_a_record_that_is_text_teaches_as_well() -> None:
     told = sample(TRAIN[0], "evil", True)
     weights = learnt([msgspec.structs.replace(told, data=msgspec.json.encode(told.data).decode())])
