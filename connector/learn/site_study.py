@@ -199,7 +199,8 @@ def _together(found: Sequence[tuple[Bundle, Stream]]) -> list[Judged]:
 def administration(corpora: Path) -> tuple[Stream, Stream]:
     """Administration that trained nothing, in two halves by group, the second one with attack commands that trained nothing.
 
-    Scripts, generated administration and manual pages, and Atomic Red Team's commands, of the dataset's dev split.
+    Scripts, generated administration and manual pages, and Atomic Red Team's commands, of the dataset's dev split. The
+    hosts that recipes invent are taken away: each command would be what one host alone shows.
     """
     held = Corpora(corpora)
     halves: tuple[list[Seen], list[Seen]] = ([], [])
@@ -207,7 +208,7 @@ def administration(corpora: Path) -> tuple[Stream, Stream]:
         for row, event in read(RECIPES[name](held), name, ""):
             if split_of(name, row.group, SEED) == "dev" and row.malicious is False:
                 side = hashlib.sha256(row.group.encode()).digest()[0] % 2
-                halves[side].append(Seen(event, attack=False))
+                halves[side].append(Seen(msgspec.structs.replace(event, ecs={}), attack=False))
     attacks = [
         Seen(event, attack=True)
         for row, event in read(RECIPES[atomic.NAME](held), atomic.NAME, "")
