@@ -15,11 +15,15 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from connector.cli import app
+from connector.cli.learn import commands
 from connector.errors import ConfigError, PermanentError
 from connector.learn import dataset
 from connector.learn.corpora.source import Corpora, pinned
+from connector.learn.evaluation import __main__ as evaluation
 from connector.learn.intel import findings as found, misp, rules, stix, taxii
 from connector.learn.intel.findings import Upstream
+from connector.learn.training import __main__ as training
+from tests.docs.test_commands_page import every_command
 
 UPSTREAM = Upstream(kind="stix", name="feed.json", licence="CC0-1.0")
 
@@ -321,3 +325,12 @@ def test_two_upstreams_of_one_kind_are_two_sources() -> None:
     first, second = (next(iter(stix.findings(BUNDLE, one))) for one in (UPSTREAM, other))
 
     assert first.source != second.source
+
+
+def test_the_commands_that_retrain_are_ones_that_exist() -> None:
+    build, train, evaluate = commands(Path("new"), Path("corpora"), Path("store"), "0.3.0")
+    known = {opt for param in every_command()["triaged dataset build"].params for opt in param.opts}
+
+    assert set(build[2::2]) <= known
+    assert training._parser().parse_args(train[1:]).pins == Path("new/sources.toml")
+    assert evaluation._parser().parse_args(evaluate[1:]).bundle == "triaged/0.3.0"
