@@ -24,6 +24,10 @@ FALSE_ALARMS: Mapping[str, float] = {"suspicious": 100.0, "malicious": 10.0, "tr
 ADMINISTRATION: frozenset[Basis] = frozenset(
     {"admin-script", "generated-administration", "manual-page", "negative-test", "rule-filter"}
 )
+UNSURE: frozenset[Basis] = frozenset({"outside-tree"})
+"""Rows of attack recordings that set no threshold: PowerShell's own events name no process, so that what lies outside an
+attack's process tree may be the attack. They are reported by themselves."""
+
 ADMINISTRATION_SHARE = 0.05
 """The benign stream that thresholds are set for: one event in twenty is an administrator's command, the rest telemetry."""
 
@@ -115,7 +119,9 @@ def _thresholds(  # noqa: PLR0917  (one caller, above)
     rows: Sequence[Row],
     targets: Targets,
 ) -> Thresholds:
-    benign = np.array([number for number, row in enumerate(rows) if row.malicious is False], np.intp)
+    benign = np.array(
+        [number for number, row in enumerate(rows) if row.malicious is False and row.basis not in UNSURE], np.intp
+    )
     if not len(benign):
         raise ConfigError("the calibration split holds no benign row: thresholds cannot be set by false alarms")
     logits = scaled(malicious[benign].astype(np.float64), heads.malicious) + prior_shift(bundle)
@@ -136,10 +142,10 @@ def _thresholds(  # noqa: PLR0917  (one caller, above)
 def stream_weights(rows: Sequence[Row]) -> NDArray[np.float64]:
     """Weights under which administration has its share of the benign rows and telemetry the rest; they sum to 1.
 
-    Within either part a row weighs what its label is worth: what lies outside an attack's process tree may be the attack's.
+    Within either part a row weighs what its label is worth, and :data:`UNSURE` rows nothing.
     """
     administration = np.array([row.basis in ADMINISTRATION for row in rows])
-    trust = np.array([TRUST.get(row.basis, 1.0) for row in rows], np.float64)
+    trust = np.array([0.0 if row.basis in UNSURE else TRUST.get(row.basis, 1.0) for row in rows], np.float64)
     share = ADMINISTRATION_SHARE if 0 < administration.sum() < len(rows) else float(administration.all())
     weight: NDArray[np.float64] = np.zeros(len(rows))
     for part, total in ((administration, share), (~administration, 1 - share)):
