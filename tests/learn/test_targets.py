@@ -85,7 +85,13 @@ def test_a_cut_lets_the_stated_share_pass_and_extrapolates_beyond_the_rows() -> 
     weight = np.full(10_000, 1e-4)
 
     assert np.mean(logits >= cut_at(logits, weight, 0.01)) == pytest.approx(0.01, abs=0.001)
-    assert cut_at(logits, weight, 1e-6) == pytest.approx(np.log(1e6), rel=0.15)
+    assert cut_at(logits, weight, 1e-5) == pytest.approx(np.log(1e5), rel=0.15)
+
+
+def test_a_tail_that_ends_is_not_continued_without_end() -> None:
+    logits, weight = np.random.default_rng(2).random(10_000), np.full(10_000, 1e-4)
+
+    assert logits.max() < cut_at(logits, weight, 1e-6) < 1.05
 
 
 def test_the_stream_weighs_bases_and_not_rows() -> None:

@@ -33,6 +33,9 @@ ADMINISTRATION_SHARE = 0.05
 
 REFERENCE_PREVALENCE = 1e-4
 TAIL_SHARE, TAIL_ROWS = 0.05, 5
+FLAT_TAIL = 1e-3
+"""A shape nearer to zero than this is an exponential tail."""
+
 READ = 3
 """The parents of a row that its calibration is fitted on: as many as a reader looks at."""
 
@@ -156,8 +159,9 @@ def stream_weights(rows: Sequence[Row]) -> NDArray[np.float64]:
 def cut_at(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: float) -> float:
     """The logit that benign rows of total weight ``rate`` reach.
 
-    Where fewer than five rows would lie above it, the rows say too little: the upper twentieth is then continued as an
-    exponential tail.
+    Where fewer than five rows would lie above it, the rows say too little: the upper twentieth is then continued as a
+    generalised Pareto tail that is no heavier than an exponential one. Source: Pickands, Statistical inference using
+    extreme order statistics, 1975; moments of Hosking and Wallis, 1987.
     """
     order = np.argsort(-logits)
     above = np.cumsum(weight[order])
@@ -167,8 +171,14 @@ def cut_at(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: float
     start = min(max(int(np.searchsorted(above, TAIL_SHARE)), TAIL_ROWS), len(order) - 1)
     base, tail = float(logits[order[start]]), order[: start + 1]
     share = float(weight[tail].sum())
-    mean_excess = float(np.average(logits[tail] - base, weights=weight[tail]))
-    return base + mean_excess * math.log(max(share / rate, 1.0))
+    excess = logits[tail] - base
+    mean = float(np.average(excess, weights=weight[tail]))
+    spread = float(np.average((excess - mean) ** 2, weights=weight[tail]))
+    shape = min(0.5 * (1.0 - mean**2 / spread), 0.0) if spread > 0 else 0.0
+    ratio = max(share / rate, 1.0)
+    if shape > -FLAT_TAIL:
+        return base + mean * math.log(ratio)
+    return base + mean * (1.0 - shape) / shape * (ratio**shape - 1.0)
 
 
 def best_f1(found: NDArray[np.float64], truth: Floats) -> float:

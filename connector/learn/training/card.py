@@ -52,7 +52,7 @@ your site: what is ordinary differs by site.
 
 Thresholds were set for a stream in which one benign event in twenty is an administrator's command and the rest is
 background telemetry; false alarms per 10,000 such events: {alarms}. Below the resolution of the calibration rows they
-are extrapolated by an exponential tail. On hosts whose background is unlike the rows', expect more: the tables below show
+are extrapolated by a generalised Pareto tail. Background of attack recordings (`outside-tree`) sets no threshold. On hosts whose background is unlike the rows', expect more: the tables below show
 by basis where it already is more.
 """
 
