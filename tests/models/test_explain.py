@@ -22,7 +22,7 @@ class BagReader:
     """A member whose logit is the number of telling words, and whose features are those counts."""
 
     name = "text"
-    needs = ()
+    needs: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.runs = 0
