@@ -88,9 +88,9 @@ def _malicious(logits: Floats, truth: Floats, weight: Floats) -> Platt:
     sides = [float(weight[truth == side].sum()) for side in (0.0, 1.0)]
     if min(sides) <= 0:
         return Platt()
-    return platt(
-        logits, truth, weight * len(truth) / np.where(truth > 0, 2 * sides[1], 2 * sides[0]).astype(np.float32)
-    )
+    halves = np.where(truth > 0, 2 * sides[1], 2 * sides[0])
+    balanced: Floats = (weight * len(truth) / halves).astype(np.float32)
+    return platt(logits, truth, balanced)
 
 
 def _techniques(logits: Floats, targets: Targets, weight: Floats) -> Platt:
@@ -178,7 +178,7 @@ def cut_at(logits: NDArray[np.float64], weight: NDArray[np.float64], rate: float
     ratio = max(share / rate, 1.0)
     if shape > -FLAT_TAIL:
         return base + mean * math.log(ratio)
-    return base + mean * (1.0 - shape) / shape * (ratio**shape - 1.0)
+    return base + mean * (1.0 - shape) / shape * (math.pow(ratio, shape) - 1.0)
 
 
 def best_f1(found: NDArray[np.float64], truth: Floats) -> float:
