@@ -25,7 +25,7 @@ from connector.learn.training.labels import Floats, label_space
 BUCKETS, GRAMS, LEAST_ROWS = 2**20, (3, 5), 2
 """Buckets of the hash, lengths of the grams, and in how many training rows a gram must stand."""
 
-ALPHA, EPOCHS = 3e-6, 5
+ALPHA, EPOCHS = 3e-6, 3
 """Regularisation and passes of stochastic gradient descent."""
 
 CHUNK = 2000

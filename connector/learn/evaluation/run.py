@@ -41,8 +41,9 @@ from connector.models.rules.ruleset import RuleSet
 from connector.models.store import Store
 from connector.types import Event
 
-QUICK = {"wide_epochs": 1.0, "wide_evaluations": 1, "epochs": 0.0}
-KINDS: tuple[Kind, ...] = ("text", "linear")
+QUICK = {"wide_epochs": 3.0, "wide_evaluations": 3, "epochs": 0.0}
+"""What a quick run changes of the recipe: three passes of the bag. It fits the linear baseline on the bundle's split alone."""
+
 LOGGED = (lolbas.NAME, open_xp_rules.NAME, evtx_to_mitre.NAME)
 FITTED = "fitted"
 """The folder below the output that an interrupted run goes on from."""
@@ -58,7 +59,7 @@ Answers = Mapping[tuple[str, Kind], Predicted]
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to evaluate, on what, and where to. ``rows`` None: the dataset is built from the corpora.
 
-    ``pins`` is the table of sources, ``workers`` how many models are fitted at a time.
+    ``pins`` is the table of sources, ``workers`` how many models are fitted at a time, ``quick`` asks for :data:`QUICK`.
     """
 
     corpora: Path
@@ -119,6 +120,7 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True):
     bundle: shipped.Bundle
     rows: Dataset
     recipe: Recipe
+    quick: bool
     rules: RuleSet
     streams: Streams
     logged: Logged
@@ -138,6 +140,7 @@ def _given(plan: Plan, start: float) -> _Given:
         bundle=bundle,
         rows=rows,
         recipe=_recipe(bundle.manifest.metrics, quick=plan.quick),
+        quick=plan.quick,
         rules=rules,
         streams=streams,
         logged=logged,
@@ -198,14 +201,17 @@ def _orders(given: _Given) -> Iterator[Order]:
     """Every model to fit. The bundle's own split needs no text model: the bundle is one."""
     commands = [row.text for row, _ in given.logged[lolbas.NAME]]
     for fit in given.fits:
-        texts = (
-            commands
-            if fit.name == HELD_OUT
-            else [given.streams.texts[mark].text for mark in _marks(fit, given.streams)]
-        )
-        for kind in KINDS:
-            if (fit.suite, kind) != (HELD_OUT, "text"):
-                yield Order(kind, fit, texts, given.recipe)
+        own = fit.suite == HELD_OUT
+        texts = commands if own else [given.streams.texts[mark].text for mark in _marks(fit, given.streams)]
+        if not own:
+            yield Order("text", fit, texts, given.recipe)
+        if own or not given.quick:
+            yield Order("linear", fit, texts, given.recipe)
+
+
+def _kinds(given: _Given) -> tuple[Kind, ...]:
+    """The models that are fitted without the left-out rows."""
+    return ("text",) if given.quick else ("text", "linear")
 
 
 def _marks(fit: Fit, streams: Streams) -> list[str]:
@@ -249,7 +255,7 @@ def _left_out(found: _Found, given: _Given, answers: Answers) -> None:
     """Every left-out group once, by the model that never saw it; thresholds are each fold's own."""
     parts = [fit for fit in given.fits if fit.suite == FOLDS]
     rows = [row for fit in parts for row in fit.test]
-    for kind in KINDS:
+    for kind in _kinds(given):
         about = About(FOLDS, kind)
         said = fitting.joined([answers[fit.name, kind].part(slice(len(fit.test))) for fit in parts])
         found.add("techniques", techniques.measured(about, rows, said.names, said.techniques))
@@ -283,7 +289,7 @@ def _others(found: _Found, given: _Given, answers: Answers) -> None:
     for fit in given.fits:
         if fit.suite not in {WITHOUT, folds.RANDOM}:
             continue
-        for kind in KINDS:
+        for kind in _kinds(given):
             said = answers[fit.name, kind]
             found.add("techniques", techniques.measured(About(fit.suite, kind), fit.test, said.names, said.techniques))
             _malice(found, About(fit.suite, kind), fit.test, said)
