@@ -1,4 +1,4 @@
-"""The text member: a fine-tuned transformer over the rendered event."""
+"""The text member: a network over the rendered event, a transformer or the bag of word pieces that stands beside one."""
 
 from __future__ import annotations
 
