@@ -51,7 +51,7 @@ class Sizes(msgspec.Struct, frozen=True):
     epochs: int
 
 
-STATIC, DEEP, QUICK = Sizes(20_000, 2), Sizes(2_500, 1), Sizes(64, 1)
+STATIC, DEEP, QUICK = Sizes(8_000, 2), Sizes(1_000, 1), Sizes(64, 1)
 
 
 class Variant(msgspec.Struct, frozen=True):
