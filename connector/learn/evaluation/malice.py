@@ -95,7 +95,9 @@ def _malicious(about: About, rows: Sequence[Row], found: Predicted) -> Iterator[
     numbers = [number for number, row in enumerate(rows) if row.malicious is not None]
     truth = np.array([bool(rows[number].malicious) for number in numbers], bool)
     groups = [group_of(rows[number]) for number in numbers]
-    sides = [{group for group, side in zip(groups, truth, strict=True) if side is wanted} for wanted in (True, False)]
+    sides = [
+        {group for group, side in zip(groups, truth, strict=True) if bool(side) is wanted} for wanted in (True, False)
+    ]
     if min(map(len, sides)) < LEAST_GROUPS:
         return
     said = calibration.at_half(found.malicious[numbers], found.prevalence)

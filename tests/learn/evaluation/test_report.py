@@ -72,6 +72,7 @@ def test_a_target_is_met_by_its_number_alone_and_the_page_shows_it_without_askin
     )  # fmt: skip
     shown = page.written(result)
 
+    assert {entry.head for entry in parts.calibration} == {"malicious", "technique"}
     assert b'"operating_points":[]' in msgspec.json.encode(result)
     assert not lines["EVTX-to-MITRE by file, hit@1"].met
     assert lines["EVTX-to-MITRE by file, hit@1"].measured.startswith("0.5 [")
