@@ -112,3 +112,32 @@ def test_the_number_of_a_character_that_cannot_be_is_left_out() -> None:
 
     assert found["message"].startswith("a")
     assert found["message"].endswith("bA")
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "filename*=idna''x",
+        "filename*=undefined''x",
+        "filename*=a\0b''x",
+        "filename*=x; filename*0*=us-ascii''y",
+        "charset*=a\0b''x",
+    ],
+)
+@pytest.mark.parametrize("header", ["Content-Disposition: attachment", "Content-Type: text/plain"])
+def test_a_mail_whose_parameters_cannot_be_decoded_is_told_and_the_next_one_is_read(
+    header: str, parameter: str
+) -> None:
+    damaged = f"From a@b.example Mon Jan  1 00:00:00 2024\nSubject: one\n{header}; {parameter}\n\ntext\n\n"
+    (_, _, error), (_, found, fine) = read(damaged.encode() + MAILBOX.split(b"\n\n", 1)[0] + b"\n\ntext\n")
+
+    assert error is None or error.startswith("the mail cannot be parsed")
+    assert (found["email"]["subject"], fine) == ("one", None)
+
+
+def test_what_the_parser_raises_becomes_the_mail_s_own_error() -> None:
+    ((_, head, error),) = read(b"Subject: one\nContent-Type: text/plain; charset*=a\0b''x\n\ntext\n")
+
+    assert error is not None
+    assert error.startswith("the mail cannot be parsed: ValueError")
+    assert head.startswith(b"Subject: one")

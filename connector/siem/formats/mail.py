@@ -80,7 +80,11 @@ def _mail(number: int, content: bytes) -> Mail:
     head = content[:PARSED]
     if len(_CONTAINER.findall(head)) > MOST_CONTAINERS:
         return number, head[:SHOWN], f"the mail has more than {MOST_CONTAINERS} parts that hold parts"
-    return number, document(message_from_bytes(head, policy=_POLICY)), None
+    try:
+        return number, document(message_from_bytes(head, policy=_POLICY)), None
+    except (LookupError, RecursionError, TypeError, ValueError) as error:
+        # the standard library decodes parameters (RFC 2231) by whatever charset they claim, and raises what that raises
+        return number, head[:SHOWN], f"the mail cannot be parsed: {type(error).__name__}: {error}"
 
 
 def document(mail: Message) -> Document:
