@@ -247,8 +247,11 @@ class App:
     def swap_bundle(self) -> bool:
         """Opens what the store has in production now, if it is another bundle; the loops use it from their next batch.
 
-        A bundle that does not verify is refused and the present one stays.
+        A bundle that does not verify is refused and the present one stays. So does a site layer that was promoted or
+        rolled back meanwhile take effect here.
         """
+        if self.site is not None and self.site.stale():
+            self.bundle = self._here(self.bundle)
         if self.settings.model.bundle is not None or self.store.production() == self.bundle.ref:
             return False
         try:

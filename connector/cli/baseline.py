@@ -71,7 +71,7 @@ def learn(  # noqa: PLR0917 (typer reads the options from the signature)
         budget=budget,
         demands=Demands(events=min_events, days=min_days),
     )
-    if manifest.stands and promote:
+    if manifest.stands and promote and not store.held:
         store.promote(manifest.version)
     _tell(store, manifest)
     if not manifest.stands:
@@ -103,7 +103,7 @@ def status(folder: Folder = None, config: options.Config = None, secrets_dir: op
             for manifest in map(store.manifest, versions)
         ],
     )
-    if used is not None:
+    if used is not None and used.layer is not None:
         _tell(store, store.manifest(used.layer))
         return
     typer.echo("no layer is in use: the site is in shadow")
@@ -122,7 +122,7 @@ def promote(
 
 @app.command()
 def rollback(folder: Path) -> None:
-    """Put the layer before the present one in use; without one, the site is in shadow again."""
+    """Put the layer before the present one in use; without one, the site is in shadow. It stays so until `promote`."""
     before = SiteStore(folder).roll_back()
     typer.echo("no layer is in use: the site is in shadow" if before is None else f"layer {before} is in use")
 
@@ -130,7 +130,8 @@ def rollback(folder: Path) -> None:
 def _tell(store: SiteStore, manifest: SiteManifest) -> None:
     learnt, guards = manifest.learnt, manifest.guards
     used = store.in_use()
-    place = "in use" if used is not None and used.layer == manifest.version else "not in use"
+    waits = "not in use: a layer was rolled back, `triaged baseline promote` ends that" if store.held else "not in use"
+    place = "in use" if used is not None and used.layer == manifest.version else waits
     typer.echo(f"layer {manifest.version} of bundle {manifest.bundle}: {told(manifest)}; {place}")
     typer.echo(
         f"learnt from {learnt.events} events, {learnt.distinct} distinct, of {learnt.hosts} hosts and {learnt.days} days; "

@@ -36,6 +36,7 @@ class SiteJob:
         self._demands = demands
         self._budget = budget
         self._clock = clock
+        self._mark: tuple[int, int] | None = None
         self._baseline = Baseline.opened(folder, capacity=capacity, fires=fires)
 
     def stands(self, bundle: Bundle) -> bool:
@@ -51,20 +52,28 @@ class SiteJob:
 
         What was gathered is of no bundle, so the next run learns anew. Raises ``ConfigError`` for a damaged layer.
         """
+        self._mark = self.store.mark()
         digest = bundle_digest(bundle.manifest)
         used = self.store.in_use()
-        if used is not None and self.store.manifest(used.layer).bundle_digest != digest:
+        if used is not None and used.layer is not None and self.store.manifest(used.layer).bundle_digest != digest:
             return bundle.on_site(None)
         return bundle.on_site(self.store.open(bundle.ref, digest))
 
+    def stale(self) -> bool:
+        """Whether somebody promoted or rolled back a layer since a bundle was dressed."""
+        return self.store.mark() != self._mark
+
     def run(self, bundle: Bundle) -> bool:
-        """Saves what was gathered and learns from it; True where a layer was learnt. It is put in use where it stands."""
+        """Saves what was gathered and learns from it; True where a layer was learnt.
+
+        It is put in use where it stands, unless a layer was rolled back: then a person promotes the next one.
+        """
         self._baseline.save(self.store.path)
         found = self._baseline.frozen()
         if found.events < self._demands.events or len(found.days) < self._demands.days:
             return False
         manifest = learn(found, bundle, self.store, now=self._clock(), budget=self._budget, demands=self._demands)
-        if manifest.stands:
+        if manifest.stands and not self.store.held:
             self.store.promote(manifest.version)
         self.store.keep(MOST_VERSIONS)
         emit(Signal.SITE_LEARNT, version=manifest.version, stands=manifest.stands, reasons=list(manifest.reasons))

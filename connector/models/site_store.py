@@ -21,10 +21,11 @@ PRODUCTION: Final = "production.json"
 
 
 class InUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What ``production.json`` says. ``previous`` is where a roll-back goes."""
+    """What ``production.json`` says. ``previous`` is where a roll-back goes; ``held``: only a person promotes now."""
 
-    layer: str
+    layer: str | None
     previous: str | None = None
+    held: bool = False
 
 
 class SiteStore:
@@ -57,6 +58,24 @@ class SiteStore:
 
     def in_use(self) -> InUse | None:
         """What was promoted, or None. Raises ``ConfigError``."""
+        state = self._state()
+        return None if state is None or state.layer is None else state
+
+    @property
+    def held(self) -> bool:
+        """Whether a layer was rolled back and none promoted since: nothing is put in use by itself."""
+        state = self._state()
+        return state is not None and state.held
+
+    def mark(self) -> tuple[int, int] | None:
+        """Changes whenever a layer is promoted or rolled back, by whichever process; None before the first time."""
+        try:
+            stat = (self.path / PRODUCTION).stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns
+
+    def _state(self) -> InUse | None:
         path = self.path / PRODUCTION
         try:
             return msgspec.json.decode(path.read_bytes(), type=InUse)
@@ -71,7 +90,7 @@ class SiteStore:
         Raises ``ConfigError`` where the layer in use is damaged, or was learnt on another bundle.
         """
         used = self.in_use()
-        if used is not None:
+        if used is not None and used.layer is not None:
             return self._opened(used.layer, bundle, bundle_digest, shadow=False)
         mine = [version for version in self.list() if self.manifest(version).bundle_digest == bundle_digest]
         return self._opened(mine[-1], bundle, bundle_digest, shadow=True) if mine else None
@@ -86,16 +105,15 @@ class SiteStore:
     def roll_back(self) -> str | None:
         """Puts the layer before in use and returns it; None: there was none, and now none is in use.
 
+        From then on only :meth:`promote` puts another in use: what is learnt again is as wrong as what was taken back.
         Raises ``ConfigError`` where none is in use.
         """
         used = self.in_use()
         if used is None:
             raise ConfigError(f"no site layer is in use in {self.path}; there are: {self._known()}")
-        if used.previous is None:
-            (self.path / PRODUCTION).unlink()
-            return None
-        self._check(used.previous)
-        self._put(InUse(layer=used.previous))
+        if used.previous is not None:
+            self._check(used.previous)
+        self._put(InUse(layer=used.previous, held=True))
         return used.previous
 
     def keep(self, most: int) -> None:

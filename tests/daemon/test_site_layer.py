@@ -9,6 +9,7 @@ import pytest
 from connector import wiring
 from connector.daemon import drain
 from connector.models import Store
+from connector.models.site_store import SiteStore
 from tests.daemon.site import Site, process_start
 from tests.models.tiny import tiny_store
 
@@ -61,6 +62,26 @@ def test_a_site_is_in_shadow_until_its_baseline_stands_and_contains_nothing_by_i
     assert not app.bundle.site.shadow
     assert app.bundle.site.manifest.learnt.events == 300
     assert ready()
+
+
+def test_a_roll_back_ends_containment_in_a_running_daemon_until_a_person_promotes(site, app):
+    ready = app.acts["dryrun"]._bundle_ready
+    fill(site, days=(1, 2, 3))
+    drain(app)
+    app.learn_site()
+    assert ready()
+    SiteStore(site.dir / "site").roll_back()
+    assert not app.swap_bundle()
+    assert not ready()
+    app.learn_site()
+    app.swap_bundle()
+    assert not ready()
+    SiteStore(site.dir / "site").promote("000001")
+    app.swap_bundle()
+    assert ready()
+    dressed = app.bundle
+    app.swap_bundle()
+    assert app.bundle is dressed
 
 
 def test_what_was_gathered_outlives_the_daemon_and_another_bundle_begins_in_shadow(site, app):
