@@ -170,9 +170,9 @@ def _day(value: Json) -> int | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date().toordinal()
+    except (ValueError, OverflowError):
         return None
-    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date().toordinal()
 
 
 def day_name(day: int) -> str:

@@ -118,7 +118,7 @@ class Batches:
         commit, lookups = self.judge.decide(scored, bare)
         with timed("ingest.commit", self.steps):
             stored = self.ledger.commit(commit)
-        self.judge.committed(lookups)
+        self.judge.committed(scored, lookups, stored.inserted)
         self.steps("ingest.committed")
         events = len(scored.prepared.events)
         outcome = Outcome(len(stored.inserted), len(stored.dead), events - len(stored.inserted))

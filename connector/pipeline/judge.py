@@ -20,7 +20,7 @@ from connector.pipeline.steps import Steps, timed
 from connector.policy import Decision, DecisionContext, Enrichment, Policy, decide
 from connector.ports import Clock
 from connector.settings import RetentionSettings
-from connector.telemetry import LIST_ENTRIES, LISTED_EVENTS
+from connector.telemetry import LIST_ENTRIES, LISTED_EVENTS, Signal, emit
 from connector.types import Event, Prediction, StateChange, Verdict
 
 SNAPSHOT_LIMIT = 1 << 20
@@ -91,7 +91,6 @@ class Judge:
         states = {member: self._ledger.member_state(member, wanted) for member, wanted in keys.items()}
         with timed("ingest.score", self._steps):
             predictions, state = bundle.predict(fresh, states)
-        self._seen(fresh)
         return Scored(prepared, fresh, bundle, predictions, state)
 
     def decide(self, scored: Scored, commit: Commit) -> tuple[Commit, Made]:
@@ -120,9 +119,16 @@ class Judge:
         )
         return whole, lookups
 
-    def committed(self, lookups: Made) -> None:
-        """Remembers which look-up entries are in the ledger now."""
+    def committed(self, scored: Scored, lookups: Made, inserted: Collection[str]) -> None:
+        """Remembers which look-up entries are in the ledger now, and shows the events that got their verdict, once each.
+
+        Whoever learns from them fails no verdict: these are in the ledger, whatever goes wrong here.
+        """
         self._lookups.committed(lookups)
+        try:
+            self._seen([event for event in scored.fresh if event.id in inserted])
+        except Exception as error:  # noqa: BLE001 (what learns reads text that attackers chose)
+            emit(Signal.JOB_FAILED, "site", error=error)
 
     def _decisions(self, scored: Scored) -> list[Decision]:
         policy = self._policy()

@@ -177,6 +177,13 @@ def test_no_host_is_kept_by_name_and_what_was_gathered_comes_back(tmp_path):
         Baseline.opened(tmp_path)
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday"])
+def test_an_event_of_no_day_that_there_is_counts_without_one(time):
+    odd = msgspec.structs.replace(event("backup"), ecs={"@timestamp": time})
+    found = gathered([[odd, event("backup")]], key="k")
+    assert (found.events, len(found.days)) == (2, 1)
+
+
 def test_novelty_is_of_the_last_events_alone():
     assert novelty(gathered([[event("a")] * 10_000, [event("b")] * 10_000], key="k")) == pytest.approx(1e-4)
 

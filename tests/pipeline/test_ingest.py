@@ -166,6 +166,31 @@ def test_what_cannot_be_encoded_dies_alone_and_the_rest_goes_on(house):
     assert len(house.verdicts()) + len(house.ledger.dead_letters()) == 5
 
 
+def test_who_learns_from_events_sees_each_once_after_its_commit_and_fails_no_verdict(house):
+    seen = []
+
+    def learns(events):
+        seen.extend(event.id for event in events)
+        raise OverflowError
+
+    def outage(step):
+        if step == "ingest.decide":
+            house.at_step = lambda _: None
+            raise TransientError("down")
+
+    house = house(source=SOURCE, seen=learns)
+    house.put("a.exe", "b.exe")
+    house.at_step = outage
+    house.clock.advance(30)
+    with pytest.raises(TransientError):
+        house.ingest.poll()
+    assert seen == []
+    house.run(60)
+    house.deliver.drain()
+    assert house.verdicts() == {"a.exe": 1, "b.exe": 1}
+    assert len(seen) == len(set(seen)) == 2
+
+
 def test_an_outage_quarantines_nothing_however_long(house):
     house = house(source={**SOURCE, "batch": 64})
     house.put(*(f"{n}.exe" for n in range(12)))
