@@ -25,6 +25,7 @@ class Signal(Enum):
     RELOAD_REFUSED = ("daemon.reload_refused", "error")
     BUNDLE_SWAPPED = ("model.bundle_swapped", "info")
     SITE_LEARNT = ("model.site_learnt", "info")
+    SITE_REFUSED = ("model.site_refused", "error")
     BUNDLE_REFUSED = ("model.bundle_refused", "error")
     RULES_RELOADED = ("model.rules_reloaded", "info")
     RULES_REFUSED = ("model.rules_refused", "error")

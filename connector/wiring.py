@@ -130,8 +130,9 @@ class App:
         self.enrichment = load_enrichment(settings)
         self.origin_key = origin_key(settings)
         self.site = site_job(settings, clock)
-        self.bundle = self._here(open_bundle(settings))
+        self.bundle = open_bundle(settings)
         self._open.callback(lambda: self.bundle.close())  # noqa: PLW0108 (the bundle of then, not of now)
+        self.bundle = self._here(self.bundle)
         self.sources = {
             n: self._kept(source(n, c.kept_in(settings.data_dir, n), clock)) for n, c in settings.sources.items()
         }
@@ -259,7 +260,11 @@ class App:
         except ConfigError as error:
             emit(Signal.BUNDLE_REFUSED, reason=str(error))
             return False
-        self.bundle = self._here(fresh)
+        try:
+            self.bundle = self._here(fresh)
+        except BaseException:
+            fresh.close()
+            raise
         emit(Signal.BUNDLE_SWAPPED, bundle=fresh.ref)
         return True
 

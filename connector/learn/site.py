@@ -6,7 +6,6 @@ bundle's attack reference, over the text member's own scores. What the site's st
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -102,9 +101,7 @@ def learn(
     scored = score(found, bundle)
     left = guarded(scored)
     version = store.fresh()
-    directory = store.directory(version)
-    directory.mkdir(parents=True)
-    try:
+    with store.adding(version) as directory:
         weights = head(scored, left.ordinary, bundle.attacks)
         seen = recurrences(scored, left.ordinary)
         sample = _sample(scored, left, seen, bundle.attacks)
@@ -127,9 +124,6 @@ def learn(
                 head=weights is not None,
             ),
         )
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
 
 
 def score(found: Gathered, bundle: Bundle) -> Scored:

@@ -19,6 +19,7 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.models.site import Recurrence
+from connector.models.site_store import replace
 from connector.types import Event, Json, Pairs
 
 FILE: Final = "gathered.json"
@@ -93,10 +94,7 @@ class Baseline:
         with self._lock:
             body = msgspec.json.encode(self._all, order="deterministic")
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f"{FILE}.new"
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(body)
-        fresh.replace(folder / FILE)
+        replace(folder / FILE, body, mode=0o600)
 
     def take(self, events: Sequence[Event]) -> None:
         """Counts these events in."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from connector.errors import ConfigError
 from connector.learn.site import Demands, learn
 from connector.learn.site_baseline import CAPACITY, Baseline, Fires
 from connector.models import Bundle
 from connector.models.rules import load
-from connector.models.site import SiteManifest, bundle_digest
+from connector.models.site import SiteLayer, SiteManifest, bundle_digest
 from connector.models.site_store import SiteStore
 from connector.ports import Clock
 from connector.telemetry import Signal, emit
@@ -48,16 +49,24 @@ class SiteJob:
         self._baseline.take(events)
 
     def dressed(self, bundle: Bundle) -> Bundle:
-        """The bundle with the layer in use, or the newest one in shadow; as it is where the layer is of another bundle.
+        """The bundle with the layer in use, or the newest one in shadow; without one where the layer is of another bundle.
 
-        What was gathered is of no bundle, so the next run learns anew. Raises ``ConfigError`` for a damaged layer.
+        What was gathered is of no bundle, so the next run learns anew. Nor is a damaged layer used, which is reported:
+        verdicts go on, and nothing contains by itself.
         """
         self._mark = self.store.mark()
+        try:
+            return bundle.on_site(self._layer(bundle))
+        except (ConfigError, OSError) as error:
+            emit(Signal.SITE_REFUSED, reason=str(error))
+            return bundle.on_site(None)
+
+    def _layer(self, bundle: Bundle) -> SiteLayer | None:
         digest = bundle_digest(bundle.manifest)
         used = self.store.in_use()
         if used is not None and used.layer is not None and self.store.manifest(used.layer).bundle_digest != digest:
-            return bundle.on_site(None)
-        return bundle.on_site(self.store.open(bundle.ref, digest))
+            return None
+        return self.store.open(bundle.ref, digest)
 
     def stale(self) -> bool:
         """Whether somebody promoted or rolled back a layer since a bundle was dressed."""

@@ -6,7 +6,10 @@ rolling back is one file replaced in one step.
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +21,25 @@ from connector.models.manifest import NAME
 from connector.models.site import SiteLayer, SiteManifest, read_manifest
 
 PRODUCTION: Final = "production.json"
+
+
+def replace(path: Path, body: bytes, mode: int = 0o666) -> None:
+    """Writes a file in one step: a crash or a power cut leaves the old one or the new one, whole."""
+    fresh = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 class InUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,12 +58,30 @@ class SiteStore:
 
     def list(self) -> list[str]:
         """Every version that has a manifest, oldest first."""
-        return sorted(file.parent.name for file in self.path.glob(f"*/{integrity.MANIFEST}"))
+        found = (file.parent.name for file in self.path.glob(f"*/{integrity.MANIFEST}"))
+        return sorted(name for name in found if NAME.fullmatch(name))
 
     def fresh(self) -> str:
         """The version that the next layer will have."""
         taken = [int(folder.name) for folder in self.path.glob("*/") if folder.name.isdecimal()]
         return f"{max(taken, default=0) + 1:06d}"
+
+    @contextmanager
+    def adding(self, version: str) -> Iterator[Path]:
+        """A folder to write a layer in: the version's own once all of it is on the disk, and gone where that fails."""
+        folder = self.directory(version)
+        fresh = folder.with_name(f".{version}.{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        try:
+            yield fresh
+            for path in (*fresh.iterdir(), fresh):
+                _sync(path)
+            fresh.rename(folder)
+            _sync(self.path)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
 
     def directory(self, version: str) -> Path:
         """Where a version lies. Raises ``ConfigError`` for what is no version."""
@@ -71,7 +111,7 @@ class SiteStore:
         """Changes whenever a layer is promoted or rolled back, by whichever process; None before the first time."""
         try:
             stat = (self.path / PRODUCTION).stat()
-        except FileNotFoundError:
+        except OSError:
             return None
         return stat.st_ino, stat.st_mtime_ns
 
@@ -125,9 +165,7 @@ class SiteStore:
                 shutil.rmtree(self.directory(version))
 
     def _put(self, use: InUse) -> None:
-        fresh = self.path / f"{PRODUCTION}.new"
-        fresh.write_bytes(msgspec.json.encode(use) + b"\n")
-        fresh.replace(self.path / PRODUCTION)
+        replace(self.path / PRODUCTION, msgspec.json.encode(use) + b"\n")
 
     def _check(self, version: str) -> SiteManifest:
         manifest = self.manifest(version)

@@ -84,6 +84,21 @@ def test_a_roll_back_ends_containment_in_a_running_daemon_until_a_person_promote
     assert app.bundle is dressed
 
 
+@pytest.mark.parametrize("damaged", ["site/000001/seen.bin", "site/000001/manifest.json", "site/production.json"])
+def test_a_damaged_layer_stops_no_daemon_and_contains_nothing(site, app, damaged):
+    fill(site, days=(1, 2, 3))
+    drain(app)
+    app.learn_site()
+    assert app.site.stands(app.bundle)
+    (site.dir / damaged).write_bytes(b"{\x00")
+    again = wiring.App(wiring.load_settings(site.config))
+    try:
+        assert again.bundle.site is None
+        assert not again.acts["dryrun"]._bundle_ready()
+    finally:
+        again.close()
+
+
 def test_what_was_gathered_outlives_the_daemon_and_another_bundle_begins_in_shadow(site, app):
     fill(site, days=(1, 2, 3))
     drain(app)

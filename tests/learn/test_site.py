@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -104,6 +106,30 @@ def test_a_damaged_file_is_refused(bundle, store, name):
     path.write_bytes(path.read_bytes()[:-3] + b"\x00\x7f\x01")
     with pytest.raises(ConfigError):
         store.promote(version)
+
+
+def test_every_file_is_on_the_disk_before_it_has_its_name(bundle, store, monkeypatch):
+    synced, sync = [], os.fsync
+
+    def fsync(number):
+        synced.append(Path(f"/proc/self/fd/{number}").readlink().name)
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    store.promote(learnt(bundle, store, week()).version)
+    Baseline().save(store.path)
+    assert synced[-4:] == ["production.json.new", "site", "gathered.json.new", "site"]
+    assert {HEAD, SEEN, "manifest.json"} == set(synced[:3])
+    assert synced[3:-4] == [f".000001.{os.getpid()}", "site"]
+
+
+def test_a_layer_that_was_not_written_whole_is_none(store):
+    adding = store.adding("000001")
+    (adding.__enter__() / "manifest.json").write_text("{}")
+    assert store.list() == []
+    with pytest.raises(KeyboardInterrupt):
+        adding.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert list(store.path.iterdir()) == []
 
 
 def test_promoting_and_rolling_back_name_one_layer_at_a_time(bundle, store):
