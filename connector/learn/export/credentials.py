@@ -15,7 +15,7 @@ _WORDS: Final = (
 )
 _TOOLS: Final = (
     r"psexec\w*|paexec|plink|pscp|psftp|sshpass|mysql\w*|sqlcmd|osql|isql|bcp|crackmapexec|netexec|nxc|cme|smbmap|evil-winrm"
-    r"|7z[a-z]?|rar|winrs|xfreerdp|wmiexec\S*"
+    r"|7z[a-z]?|rar|winrs|xfreerdp|wmiexec\w*"
 )
 """Programs whose switch ``-p`` is a password; elsewhere it is a port, a process or a path."""
 
@@ -25,7 +25,8 @@ PATTERNS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(?P<secret>-----begin [a-z0-9 ]{0,40}private key-----(?:[^-]|-(?!----end)){0,20000}(?:-----end [a-z0-9 ]{0,40}private key-----)?)",
-        r"(?P<secret>\bey[a-z0-9_-]{8,}\.ey[a-z0-9_-]{4,}\.[a-z0-9_-]*)",
+        # looked for from where a run of its letters begins: from each dash in it, a long run would be read again and again
+        r"(?<![a-z0-9_-])(?:[a-z0-9_]{0,64}-++){0,8}?(?P<secret>ey[a-z0-9_-]{8,}+\.ey[a-z0-9_-]{4,}+\.[a-z0-9_-]*)",
         r"(?P<secret>\b(?:akia|asia|aroa|aida)[a-z0-9]{16}\b)",
         (
             r"(?P<secret>\b(?:gh[pousr]_[a-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[abeoprs]-[\w-]{10,}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from connector.learn.export.credentials import without_secrets
+from connector.learn.export.credentials import PATTERNS, without_secrets
 from connector.learn.export.identities import kind_at, names_in
 from connector.learn.export.redaction import Found, Redaction, as_class
 from tests import growth
@@ -24,6 +26,42 @@ def test_looking_for_names_and_secrets_grows_no_faster_than_the_text(seed: str) 
     assert growth.ratio(lambda size: (seed * size)[:size], look, 4_000) < growth.LINEAR
 
 
+PREFIXES = (
+    ("-----begin private key-----", "-----begin "),
+    ("ey", "eyaaaaaaaa-", "eyaaaaaaaa.eyaaaa-"),
+    ("akia", "akia-"),
+    ("ghp_", "xoxb-", "sk-", "sg.", "sg.aaaaaaaaaaaaaaaa-"),
+    ("$krb5tgs$",),
+    ("0" * 32 + ":", "0" * 32),
+    ("authorization: ", "authorization: basic "),
+    ("bearer ", "bearer aaaaaaaaaaaaaaaa-"),
+    ("://", "://a:"),
+    ("password", "password = ", "secret_access_key", 'password="'),
+    ("pwd", "pwd = "),
+    ("?sig=", "&sig=&"),
+    (" -password ", "-"),
+    (" -p:", " /p"),
+    ("wmiexec-", "wmiexec.py ", "psexec", "psexec ", "mysql.exe ", "plink -p "),
+    ("convertto-securestring ", "convertto-securestring -string "),
+    ("curl ", "curl -u ", "curl -u a"),
+    ("net user ", "net user a "),
+    ("net use ", r"net use \\a "),
+    ("net use ", "net use /user:", "net use /user:a "),
+    ("password is ",),
+)
+
+
+@pytest.mark.parametrize(("pattern", "prefixes"), [*zip(PATTERNS, PREFIXES, strict=True)])
+def test_no_pattern_reads_its_own_beginning_again_and_again(
+    pattern: re.Pattern[str], prefixes: tuple[str, ...]
+) -> None:
+    for prefix in prefixes:
+        grown = growth.ratio(
+            lambda n, prefix=prefix: (prefix * n)[:n], lambda text: list(pattern.finditer(text)), 4_000
+        )
+        assert grown < growth.LINEAR, prefix
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [
@@ -35,6 +73,8 @@ def test_looking_for_names_and_secrets_grows_no_faster_than_the_text(seed: str) 
         ("DB_PASSWORD=hunter2;x", "DB_PASSWORD=<secret>;x"),
         ("Authorization: Basic dXNlcjpw", "Authorization: Basic <secret>"),
         ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY----- tail", "<secret> tail"),
+        ("wmiexec.py corp/bob@ws1 -p hunter2", "wmiexec.py corp/bob@ws1 -p <secret>"),
+        ("x --token-eyJhbGciOiJI.eyJzdWIi.c2ln z", "x --token-<secret> z"),
         ("key AKIAABCDEFGHIJKLMNOP", "key <secret>"),
         ("the password was hunter2, ask", "the password was <secret> ask"),
         ("ssh -p 22 host; mkdir -p /tmp/x; docker run -p 80:80 x", None),
