@@ -52,7 +52,7 @@ class RuleSet:
     def reads(self, view: View) -> Iterator[tuple[str, ...]]:
         """All that decides which rules match: the event's log, and each field that a rule of it reads with its values."""
         index = self._index(view)
-        yield ("" if view.channel is None else view.channel, view.code)
+        yield ("", "", *self._held(view)) if view.channel is None else (view.channel, view.code)
         for name in view.names() if index.reads is None else index.reads:
             if values := view.get(name):
                 yield (name, *values)
@@ -84,12 +84,16 @@ class RuleSet:
         )
 
     def _by_source(self, view: View) -> tuple[int, ...]:
-        held = {source.name for source in self._sources if source.holds(view)}
+        held = self._held(view)
         return tuple(
             place
             for place, (_, variant) in enumerate(self._variants)
             if variant.gate.source is not None and variant.gate.source.name in held
         )
+
+    def _held(self, view: View) -> tuple[str, ...]:
+        """The log sources of which an event is."""
+        return tuple(source.name for source in self._sources if source.holds(view))
 
 
 class Index:

@@ -79,6 +79,30 @@ def test_the_key_changes_with_what_rules_read_and_with_nothing_else(member) -> N
     assert member.key(users[0]) != member.key(users[1])
 
 
+def test_the_key_tells_apart_the_log_sources_whose_rules_read_the_same_fields(tmp_path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for product in ("linux", "macos"):
+        source = {"category": "process_creation", "product": product}
+        _, made = rule({"CommandLine|contains": "osascript"}, title=product, level="low", logsource=source)
+        put(folder, product, made)
+    member = RulesMember(rules_spec(packs=[], folders=[str(folder)], weights=None), tmp_path, 1)
+    started = {
+        "event": {"kind": "event", "category": ["process"], "type": ["start"]},
+        "process": {"command_line": "osascript -e x"},
+    }
+    linux, macos = (
+        event({"@timestamp": "2026-01-01T00:00:00Z", "host": {"os": {"type": each}}, **started})
+        for each in ("linux", "macos")
+    )
+    scores, _ = member.score([linux, macos], {}, {})
+    assert [[title in notes[0] for title in ("linux", "macos")] for notes in scores.notes] == [
+        [True, False],
+        [False, True],
+    ]
+    assert member.key(linux) != member.key(macos)
+
+
 def test_a_bundle_with_rules_names_them_in_its_predictions(tmp_path) -> None:
     lay_rules_member(tmp_path / "tiny" / "1" / "rules")
     lay_bundle(tmp_path, members=[rules_spec()])
