@@ -76,7 +76,7 @@ class Watched:
         return tuple(stamp for folder in self._folders for stamp in _stamps(folder))
 
     def _contents(self) -> dict[str, bytes]:
-        mine = {f"{folder.name}/{path}": body for folder in self._folders for path, body in files_of(folder)}
+        mine = {f"{folder}/{path}": body for folder in self._folders for path, body in files_of(folder)}
         return mine | dict(self._packs)
 
     def _made(self, contents: Mapping[str, bytes]) -> Current:

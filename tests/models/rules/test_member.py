@@ -166,7 +166,7 @@ def test_a_folder_that_changes_is_read_again_and_a_slip_takes_no_rule_out_of_ser
     put(folder, "a", b"title: [")
     clock.later()
     assert titles(watched) == ["a", "b"]
-    assert [path for path, _ in watched.current().rules.left_out] == ["mine/a.yml"]
+    assert [path for path, _ in watched.current().rules.left_out] == [str(folder / "a.yml")]
 
     (folder / "b.yml").unlink()
     clock.later()
@@ -175,6 +175,14 @@ def test_a_folder_that_changes_is_read_again_and_a_slip_takes_no_rule_out_of_ser
     folder.rename(tmp_path / "gone")
     clock.later()
     assert titles(watched) == ["a"]
+
+
+def test_folders_of_one_name_both_take_part(tmp_path) -> None:
+    folders = [tmp_path / name / "rules" for name in "ab"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "x.yml").write_bytes(rule({"Image": "x"}, title=folder.parent.name)[1])
+    assert titles(Watched(folders, [], Clock())) == ["a", "b"]
 
 
 def test_the_owners_rule_goes_before_a_packs_with_the_same_id(tmp_path) -> None:
