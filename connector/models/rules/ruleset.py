@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import ahocorasick
@@ -11,6 +11,7 @@ from connector.models.cache import Cache
 from connector.models.rules.conditions import all_read, rarity
 from connector.models.rules.nouns import LeftOut, Match
 from connector.models.rules.reading import Rule, Variant
+from connector.models.rules.sources import Source
 from connector.models.rules.values import Clause, Test
 from connector.models.rules.views import View, view_of
 from connector.types import Event
@@ -28,10 +29,11 @@ class RuleSet:
     def __init__(self, rules: Sequence[Rule], left_out: Sequence[LeftOut]) -> None:
         self.rules = tuple(rules)
         self.left_out = tuple(left_out)
-        self._variants = tuple((place, variant) for place, rule in enumerate(rules) for variant in rule.variants)
-        self._sources = tuple({v.gate.source.name: v.gate.source for _, v in self._variants if v.gate.source}.values())
+        variants = [(place, variant) for place, rule in enumerate(rules) for variant in rule.variants]
+        self._windows = tuple(each for each in variants if each[1].gate.source is None)
         self._of_log: Cache[tuple[str, str], Index] = Cache(_LOGS)
-        self._indexes: dict[tuple[int, ...], Index] = {}
+        self._of_windows: dict[tuple[int, ...], Index] = {}
+        self._of_source = tuple(_by_source(variants))
 
     def match(self, events: Sequence[Event]) -> list[tuple[Match, ...]]:
         """The rules that match each event, in the order of the set."""
@@ -43,57 +45,58 @@ class RuleSet:
 
     def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
         """The places of the rules that are worth testing on an event, with their tests."""
-        return self._index(view).candidates(view)
+        for index in self._indexes(view):
+            yield from index.candidates(view)
 
     def covers(self, view: View) -> bool:
         """Whether any rule speaks of the event's log."""
-        return self._index(view).size > 0
+        return any(index.size for index in self._indexes(view))
 
     def reads(self, view: View) -> Iterator[tuple[str, ...]]:
         """All that decides which rules match: the event's log, and each field that a rule of it reads with its values."""
-        index = self._index(view)
-        yield ("", "", *self._held(view)) if view.channel is None else (view.channel, view.code)
-        for name in view.names() if index.reads is None else index.reads:
+        indexes = self._indexes(view)
+        yield ("" if view.channel is None else view.channel, view.code, *(index.source for index in indexes))
+        for name in dict.fromkeys(name for index in indexes for name in index.names(view)):
             if values := view.get(name):
                 yield (name, *values)
 
-    def _index(self, view: View) -> Index:
+    def _indexes(self, view: View) -> Sequence[Index]:
+        """Those of the event's log: one of a Windows event, one a source of any other.
+
+        An event may name any number of datasets: an index for each combination would be an attacker's to have made.
+        """
         if view.channel is None:
-            return self._of(self._by_source(view))
+            return [index for source, index in self._of_source if source.holds(view)]
         key = (view.channel, view.code)
         index = self._of_log.get(key)
         if index is None:
             index = self._of(self._by_log(*key))
             self._of_log.put(key, index)
-        return index
+        return (index,)
 
     def _of(self, places: tuple[int, ...]) -> Index:
         """One index for equal sets of variants: there are only so many, however many logs events claim to be of."""
-        index = self._indexes.get(places)
+        index = self._of_windows.get(places)
         if index is None:
-            index = self._indexes[places] = Index([self._variants[place] for place in places])
+            index = self._of_windows[places] = Index([self._windows[place] for place in places])
         return index
 
     def _by_log(self, channel: str, code: str) -> tuple[int, ...]:
         return tuple(
             place
-            for place, (_, variant) in enumerate(self._variants)
-            if variant.gate.source is None
-            and (variant.gate.channels is None or channel in variant.gate.channels)
+            for place, (_, variant) in enumerate(self._windows)
+            if (variant.gate.channels is None or channel in variant.gate.channels)
             and (variant.gate.codes is None or code in variant.gate.codes)
         )
 
-    def _by_source(self, view: View) -> tuple[int, ...]:
-        held = self._held(view)
-        return tuple(
-            place
-            for place, (_, variant) in enumerate(self._variants)
-            if variant.gate.source is not None and variant.gate.source.name in held
-        )
 
-    def _held(self, view: View) -> tuple[str, ...]:
-        """The log sources of which an event is."""
-        return tuple(source.name for source in self._sources if source.holds(view))
+def _by_source(variants: Sequence[tuple[int, Variant]]) -> Iterator[tuple[Source, Index]]:
+    groups: dict[str, tuple[Source, list[tuple[int, Variant]]]] = {}
+    for place, variant in variants:
+        if source := variant.gate.source:
+            groups.setdefault(source.name, (source, []))[1].append((place, variant))
+    for name, (source, group) in groups.items():
+        yield source, Index(group, name)
 
 
 class Index:
@@ -101,10 +104,12 @@ class Index:
 
     Variants are bits of an integer. For each text there is one integer a depth, of the variants whose clause at that
     depth it meets; a variant is a candidate where it is met at all depths, or has no clause there.
+    ``source`` names the log source; it is empty where Windows' channel and code tell the log.
     Source: Aho, Corasick, Efficient string matching, 1975.
     """
 
-    def __init__(self, variants: Sequence[tuple[int, Variant]]) -> None:
+    def __init__(self, variants: Sequence[tuple[int, Variant]], source: str = "") -> None:
+        self.source = source
         self._tests: tuple[tuple[int, Test], ...] = tuple((rule, variant.condition.test) for rule, variant in variants)
         read = all_read(variant.condition for _, variant in variants)
         self.reads = None if read is None else tuple(sorted(read))
@@ -129,6 +134,10 @@ class Index:
     def size(self) -> int:
         """How many variants it holds."""
         return len(self._tests)
+
+    def names(self, view: View) -> Iterable[str]:
+        """The fields of an event that its rules read."""
+        return view.names() if self.reads is None else self.reads
 
     def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
         """The rules (their place in the set) that may match, with their tests."""

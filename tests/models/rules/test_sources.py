@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+from itertools import combinations
+
 import pytest
 
 from connector.models.rules import load
+from connector.models.rules.ruleset import Index
 from connector.models.rules.sources import facts
 from connector.models.rules.views import view_of
 from tests.models.rules.made import event, matches, rule
@@ -123,6 +127,23 @@ def test_a_rule_finds_its_fields_in_events_of_its_log_source_and_in_no_others(ra
     assert load([made]).covers(view_of(found))
     other = event(ZEEK_RPC if raw is not ZEEK_RPC else OKTA)
     assert not load([made]).covers(view_of(other))
+
+
+def indexes() -> int:
+    gc.collect()
+    return sum(type(each) is Index for each in gc.get_objects())
+
+
+def test_events_that_claim_many_log_sources_have_no_index_made_for_each_combination() -> None:
+    before = indexes()
+    sources = [{"product": name, "service": "audit"} for name in ("github", "m365", "kubernetes")]
+    rules = load([rule({"message|contains": "x"}, title=each["product"], logsource=each) for each in sources])
+    datasets = ("github.audit", "o365.audit", "kubernetes.audit_logs")
+    claimed = [named for count in range(4) for named in combinations(datasets, count)]
+    ecs = {"@timestamp": "2026-01-01T00:00:00Z", "message": "x"}
+    found = rules.match([event({"event": {"kind": "event", "dataset": list(named)}, **ecs}) for named in claimed])
+    assert [len(each) for each in found] == [len(named) for named in claimed]
+    assert indexes() - before == len(sources)
 
 
 def test_every_log_source_of_the_table_reads_tables_that_are_there_and_says_when() -> None:
