@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from threading import Event as Flag
+from threading import Event as Flag, Lock
 from typing import Any, TypeVar
 
 from connector import api, pipeline, settings as tree
@@ -112,6 +112,8 @@ class App:
         self.settings = settings
         self.clock = clock
         self.stopping = Flag()
+        self._swapping = Lock()
+        """Held while the bundle is replaced: two jobs do that, and each puts its own half on what it finds."""
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._open = ExitStack()
         try:
@@ -252,7 +254,7 @@ class App:
         rolled back meanwhile take effect here.
         """
         if self.site is not None and self.site.stale():
-            self.bundle = self._here(self.bundle)
+            self._dress()
         if self.settings.model.bundle is not None or self.store.production() == self.bundle.ref:
             return False
         try:
@@ -261,7 +263,8 @@ class App:
             emit(Signal.BUNDLE_REFUSED, reason=str(error))
             return False
         try:
-            self.bundle = self._here(fresh)
+            with self._swapping:
+                self.bundle = self._here(fresh)
         except BaseException:
             fresh.close()
             raise
@@ -271,6 +274,10 @@ class App:
     def learn_site(self) -> None:
         """Learns the site layer from what has passed, where that is enough; the loops use it from their next batch."""
         if self.site is not None and self.site.run(self.bundle):
+            self._dress()
+
+    def _dress(self) -> None:
+        with self._swapping:
             self.bundle = self._here(self.bundle)
 
     def _here(self, bundle: Bundle) -> Bundle:

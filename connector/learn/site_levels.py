@@ -42,7 +42,13 @@ def levels(sample: Sample, manifest: Manifest, budget: float | None) -> Mapping[
     A level costs here what it cost before the layer: its logit moves as the quantile moves that it stands at. Where what
     recurs on several hosts or days alone costs more than the bundle states, it rises until that costs what is stated. With
     a ``budget`` (alarms of level malicious per 10,000 events) it costs that, the other levels in the bundle's proportion.
+    Where rules fire on all that passed, every level stays where it is.
     """
+    if not len(sample.before):
+        return {
+            name: Level(per_10000=0.0, before=0.0, after=0.0, here=own, bundle=own)
+            for name, own in ((name, vote_of(level, manifest)) for name, level in manifest.thresholds.levels().items())
+        }
     stated = manifest.thresholds.false_alarms
     found: dict[str, Level] = {}
     floor = -math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Thread
 
 import pytest
 
@@ -97,6 +98,25 @@ def test_a_damaged_layer_stops_no_daemon_and_contains_nothing(site, app, damaged
         assert not again.acts["dryrun"]._bundle_ready()
     finally:
         again.close()
+
+
+def test_a_bundle_that_is_swapped_while_a_layer_is_put_on_is_not_taken_back(site, app, monkeypatch):
+    fill(site, days=(1, 2, 3))
+    drain(app)
+    app.learn_site()
+    tiny_store(site.dir / "store", version="2")
+    swap, dressed = Thread(target=app.swap_bundle), app.site.dressed
+
+    def slowly(bundle):
+        monkeypatch.undo()
+        swap.start()
+        swap.join(1)
+        return dressed(bundle)
+
+    monkeypatch.setattr(app.site, "dressed", slowly)
+    app.learn_site()
+    swap.join()
+    assert app.bundle.ref == "tiny/2"
 
 
 def test_what_was_gathered_outlives_the_daemon_and_another_bundle_begins_in_shadow(site, app):

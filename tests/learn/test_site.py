@@ -127,8 +127,7 @@ def test_a_layer_that_was_not_written_whole_is_none(store):
     adding = store.adding("000001")
     (adding.__enter__() / "manifest.json").write_text("{}")
     assert store.list() == []
-    with pytest.raises(KeyboardInterrupt):
-        adding.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert not adding.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert list(store.path.iterdir()) == []
 
 
@@ -162,6 +161,13 @@ def test_a_baseline_that_is_short_or_still_changes_does_not_stand(bundle, store)
         "they are of 1 days",
         "50% of the last events were of a kind not seen before; it must be 20% or less",
     ]
+
+
+def test_where_rules_fire_on_all_that_passed_the_levels_stay_and_nothing_stands(bundle, store):
+    manifest = learnt(bundle, store, week(), fires=lambda events: [True] * len(events))
+    assert manifest.reasons == ("the guards leave nothing that is ordinary",)
+    assert [level.here for level in manifest.levels.values()] == [level.bundle for level in manifest.levels.values()]
+    assert store.open(bundle.ref, bundle_digest(bundle.manifest)).shadow
 
 
 def test_without_an_attack_reference_there_is_no_head_and_recurrence_still_counts(store, tmp_path):
