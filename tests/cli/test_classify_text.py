@@ -60,8 +60,6 @@ def test_a_sentence_names_by_id_what_the_catalogue_calls_it_now(run) -> None:
     first, _ = rows(run("-", input="They turned logging off as T1562.002 says, once T1054 and never T9999."))
 
     assert [found["id"] for found in first["named"]] == ["T1562.002", "T1562.006"]
-        "id"
-    ] == "T1562.002"
 
 
 def test_a_page_is_read_as_its_reader_would(run, tmp_path: Path) -> None:
