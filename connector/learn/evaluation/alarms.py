@@ -44,10 +44,10 @@ def background(about: About, judged: Sequence[Judged]) -> Iterator[Background]:
 
 
 def recordings(about: About, judged: Sequence[Judged]) -> Recordings:
-    """The share of recordings with an attack's tree of which any event is flagged, at each level."""
+    """The share of recordings with an attack's tree of which an event that training never saw is flagged, at each level."""
     known = [one for one in judged if one.stream.attack]
     levels = sorted({level for one in known for level in one.over})
-    found = {level: np.array([bool(one.over[level] & one.stream.attack.keys()) for one in known]) for level in levels}
+    found = {level: np.array([bool(one.over[level] & _unseen(one)) for one in known]) for level in levels}
     names = [one.stream.recording for one in known]
     missed = [name for name, hit in zip(names, found.get(STRICT, ()), strict=False) if not hit]
     return Recordings(
@@ -55,6 +55,10 @@ def recordings(about: About, judged: Sequence[Judged]) -> Recordings:
         levels={level: bootstrap.share(hit, names) for level, hit in found.items()},
         missed=missed,
     )
+
+
+def _unseen(one: Judged) -> set[str]:
+    return one.stream.attack.keys() - one.trained
 
 
 def _rates(part: Sequence[Judged], counts: Callable[[Judged, str], bool]) -> dict[str, Interval]:

@@ -82,11 +82,6 @@ def reliability(said: Floats, seen: Floats, weight: Floats, bins: int = BINS) ->
     ]
 
 
-def equal_mass_ece(said: Floats, seen: Floats, weight: Floats, bins: int = BINS) -> float:
-    """The error of :meth:`Binned.ece`, once."""
-    return Binned(said, bins).ece(seen, weight)
-
-
 def perfect_ece(
     said: Floats, weight: Floats, groups: Sequence[Hashable], *, draws: int = FEW_DRAWS, together: bool = False
 ) -> Floats:

@@ -66,12 +66,6 @@ def auc(score: Floats, truth: NDArray[np.bool_], weight: Floats) -> float:
     return Ranked(score, truth).auc(weight)
 
 
-def precision_at(recall: float, alarms: float, prevalence: float) -> float:
-    """Precision at a prevalence, from the share of attacks found and the share of harmless rows flagged."""
-    right, wrong = recall * prevalence, alarms * (1 - prevalence)
-    return right / (right + wrong) if right + wrong > 0 else float("nan")
-
-
 def thinned(curve: Curve, points: int = 200) -> Curve:
     """At most so many points of a curve, the first and the last among them: enough for a plot."""
     if len(curve.cut) <= points:

@@ -7,7 +7,7 @@ import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -70,6 +70,19 @@ class Predicted(msgspec.Struct, frozen=True, eq=False):
         """The same of some rows."""
         over = {level: marks[numbers] for level, marks in self.over.items()}
         return Predicted(self.names, self.techniques[numbers], self.malicious[numbers], over, self.prevalence)
+
+
+class Parted(NamedTuple):
+    """What a model said of n rows as the dataset has them, of the same rows as they are logged, and of what came after."""
+
+    rows: Predicted
+    served: Predicted
+    more: Predicted
+
+
+def parted(said: Predicted, count: int) -> Parted:
+    """The parts of predictions on ``count`` rows twice and on further texts."""
+    return Parted(*(said.part(slice(*ends)) for ends in ((count,), (count, 2 * count), (2 * count, None))))
 
 
 def joined(parts: Sequence[Predicted]) -> Predicted:

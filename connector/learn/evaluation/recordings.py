@@ -21,6 +21,7 @@ from connector.events import normalise, render
 from connector.learn.corpora import otrf, process_tree
 from connector.learn.corpora.source import Corpora
 from connector.learn.evaluation.sigma import alarms
+from connector.learn.scrub import scrub
 from connector.models.rules.ruleset import RuleSet
 from connector.types import Event, RawEvent, SourceRef
 
@@ -28,7 +29,7 @@ _NOWHERE = SourceRef(siem="corpus", index=otrf.NAME, id="")
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A distinct event: its kind, what the model reads, and whether a rule that is an alarm matches it."""
+    """A distinct event: its kind, what the model reads, scrubbed as rows are, and whether a rule that is an alarm matches it."""
 
     kind: str
     text: str
@@ -138,7 +139,7 @@ class _Texts:
     def enter(self, event: Event) -> None:
         if event.fingerprint not in self.found:
             alarm = alarms(self._rules.match([event])[0])
-            self.found[event.fingerprint] = Text(event.kind, render(event.canonical), alarm)
+            self.found[event.fingerprint] = Text(event.kind, str(scrub(render(event.canonical))), alarm)
 
 
 def host_of(event: Event) -> str:

@@ -37,7 +37,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Techniques(Place, frozen=True, kw_only=True):
-    """Parent techniques of labelled rows, by event and by file. ``known`` rows were in the bundle's own training."""
+    """Parent techniques of labelled rows, by event and by file."""
 
     events: Hits
     files: Hits
@@ -45,7 +45,6 @@ class Techniques(Place, frozen=True, kw_only=True):
     file_f1: F1
     table: Sequence[Label]
     confusions: Sequence[Confusion]
-    known: int = 0
 
 
 class Separation(Place, frozen=True, kw_only=True):

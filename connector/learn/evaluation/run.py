@@ -30,7 +30,7 @@ from connector.learn.evaluation import (
     techniques,
 )
 from connector.learn.evaluation.alarms import Judged
-from connector.learn.evaluation.fitting import Kind, Order, Predicted
+from connector.learn.evaluation.fitting import Kind, Order, Predicted, parted
 from connector.learn.evaluation.folds import FOLDS, HELD_OUT, WITHOUT, Fit
 from connector.learn.evaluation.points import Point
 from connector.learn.evaluation.recordings import Streams
@@ -53,7 +53,7 @@ Logged = Mapping[str, Sequence[tuple[Row, Event]]]
 """Rows with their whole events, by source."""
 
 Answers = Mapping[tuple[str, Kind], Predicted]
-"""What each fitted model said of its test rows and of the texts after them, by fit and kind of model."""
+"""What each fitted model said of its test rows, of the same as logged, and of the texts after them, by fit and kind of model."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,13 +126,22 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True):
     logged: Logged
     fits: Sequence[Fit]
 
+    def served(self, rows: Sequence[Row]) -> list[str]:
+        """The whole texts of logged events, for techniques: the dataset took fields from some rows, and names from most.
+
+        Malice is judged on the rows as they are: attacks alone would get back what was taken from both classes alike.
+        """
+        whole = {row.fingerprint: row.text for pairs in self.logged.values() for row, _ in pairs}
+        whole.update((mark, text.text) for mark, text in self.streams.texts.items())
+        return [whole.get(row.fingerprint, row.text) for row in rows]
+
 
 def _given(plan: Plan, start: float) -> _Given:
     bundle, corpora = shipped.opened(Store(plan.store), plan.bundle), Corpora(plan.corpora, pinned(plan.pins))
     rows = _dataset(plan, corpora)
     _say(start, f"{bundle.manifest.ref} on dataset {rows.facts.digest[:12]}, {len(rows.rows)} rows")
     rules = sigma.rules(corpora)
-    place = plan.output / FITTED / f"streams-{rows.facts.digest[:16]}.msgpack"
+    place = plan.output / FITTED / f"recordings-{rows.facts.digest[:16]}.msgpack"
     streams = recordings.kept(corpora, rules, place)
     _say(start, f"{len(streams.recordings)} recordings, {len(streams.texts)} distinct events")
     logged = {name: list(_logged(name, corpora)) for name in LOGGED}
@@ -144,7 +153,7 @@ def _given(plan: Plan, start: float) -> _Given:
         rules=rules,
         streams=streams,
         logged=logged,
-        fits=[_as_served(fit, logged, streams) for fit in _fits(bundle, rows, streams, plan.folds)],
+        fits=_fits(bundle, rows, streams, plan.folds),
     )
 
 
@@ -189,20 +198,13 @@ def _logged(name: str, corpora: Corpora) -> Iterator[tuple[Row, Event]]:
     return samples.read(samples_of(corpora), name, corpora.sources[name].licence)
 
 
-def _as_served(fit: Fit, logged: Logged, streams: Streams) -> Fit:
-    """The fit, tried on the whole text of each logged event: training rows lose fields and names, served events do not."""
-    whole = {row.fingerprint: row.text for pairs in logged.values() for row, _ in pairs}
-    whole.update((mark, text.text) for mark, text in streams.texts.items())
-    test = [msgspec.structs.replace(row, text=whole.get(row.fingerprint, row.text)) for row in fit.test]
-    return msgspec.structs.replace(fit, test=test)
-
-
 def _orders(given: _Given) -> Iterator[Order]:
-    """Every model to fit. The bundle's own split needs no text model: the bundle is one."""
+    """Every model to fit, asked about its test rows in both forms. The bundle's own split needs no text model: the bundle is one."""
     commands = [row.text for row, _ in given.logged[lolbas.NAME]]
     for fit in given.fits:
         own = fit.suite == HELD_OUT
-        texts = commands if own else [given.streams.texts[mark].text for mark in _marks(fit, given.streams)]
+        more = commands if own else [given.streams.texts[mark].text for mark in _marks(fit, given.streams)]
+        texts = [*given.served(fit.test), *more]
         if not own:
             yield Order("text", fit, texts, given.recipe)
         if own or not given.quick:
@@ -229,18 +231,21 @@ def _held_out(found: _Found, given: _Given, answers: Answers) -> list[Point]:
     Calibration and thresholds were set on the calibration rows, so malice is measured on the dev rows alone.
     """
     fit, commands = given.fits[0], [row for row, _ in given.logged[lolbas.NAME]]
-    spoken = given.bundle.predicted([row.text for row in (*fit.test, *commands)])
+    texts = [*(row.text for row in fit.test), *given.served(fit.test), *(row.text for row in commands)]
+    spoken = given.bundle.predicted(texts)
     dev = np.flatnonzero([row.split == "dev" for row in fit.test])
     unset = [fit.test[place] for place in dev.tolist()]
     models: tuple[tuple[Measured, Predicted], ...] = (("bundle", spoken), ("linear", answers[HELD_OUT, "linear"]))
     for model, said in models:
-        own, outside = said.techniques[: len(fit.test)], said.techniques[len(fit.test) :]
-        found.add("techniques", techniques.measured(About(HELD_OUT, model), fit.test, said.names, own))
-        found.add("techniques", techniques.measured(About(WITHOUT, model), commands, said.names, outside))
-        _malice(found, About(HELD_OUT, model), unset, said.part(dev))
-    for suite, part in ((HELD_OUT, fit.test), (WITHOUT, commands)):
-        same = techniques.majority(fit.train, spoken.names, len(part))
-        found.add("techniques", techniques.measured(About(suite, "majority"), part, spoken.names, same))
+        part = parted(said, len(fit.test))
+        found.add(
+            "techniques", techniques.measured(About(HELD_OUT, model), fit.test, said.names, part.served.techniques)
+        )
+        found.add("techniques", techniques.measured(About(WITHOUT, model), commands, said.names, part.more.techniques))
+        _malice(found, About(HELD_OUT, model), unset, part.rows.part(dev))
+    for suite, rows in ((HELD_OUT, fit.test), (WITHOUT, commands)):
+        same = techniques.majority(fit.train, spoken.names, len(rows))
+        found.add("techniques", techniques.measured(About(suite, "majority"), rows, spoken.names, same))
     return operating.measured(spoken.malicious[dev], unset)
 
 
@@ -257,10 +262,13 @@ def _left_out(found: _Found, given: _Given, answers: Answers) -> None:
     rows = [row for fit in parts for row in fit.test]
     for kind in _kinds(given):
         about = About(FOLDS, kind)
-        said = fitting.joined([answers[fit.name, kind].part(slice(len(fit.test))) for fit in parts])
-        found.add("techniques", techniques.measured(about, rows, said.names, said.techniques))
-        _malice(found, about, rows, said)
-        streamed = [one for fit in parts for one in _judged(fit, answers[fit.name, kind], given.streams)]
+        said = [parted(answers[fit.name, kind], len(fit.test)) for fit in parts]
+        served = fitting.joined([one.served for one in said])
+        found.add("techniques", techniques.measured(about, rows, served.names, served.techniques))
+        _malice(found, about, rows, fitting.joined([one.rows for one in said]))
+        streamed = [
+            one for fit, part in zip(parts, said, strict=True) for one in _judged(fit, part.more, given.streams)
+        ]
         _stream_measures(found, about, streamed)
     names = sorted({name for fit in parts for name in answers[fit.name, "text"].names})
     same = np.concatenate([techniques.majority(fit.train, names, len(fit.test)) for fit in parts])
@@ -270,7 +278,7 @@ def _left_out(found: _Found, given: _Given, answers: Answers) -> None:
 def _judged(fit: Fit, said: Predicted, streams: Streams) -> Iterator[Judged]:
     marks = _marks(fit, streams)
     over = {
-        level: frozenset(mark for mark, reached in zip(marks, rows[len(fit.test) :], strict=True) if reached)
+        level: frozenset(mark for mark, reached in zip(marks, rows, strict=True) if reached)
         for level, rows in said.over.items()
     }
     trained = frozenset(row.fingerprint for row in (*fit.train, *fit.dev, *fit.calibration))
@@ -290,9 +298,9 @@ def _others(found: _Found, given: _Given, answers: Answers) -> None:
         if fit.suite not in {WITHOUT, folds.RANDOM}:
             continue
         for kind in _kinds(given):
-            said = answers[fit.name, kind]
-            found.add("techniques", techniques.measured(About(fit.suite, kind), fit.test, said.names, said.techniques))
-            _malice(found, About(fit.suite, kind), fit.test, said)
+            about, said = About(fit.suite, kind), parted(answers[fit.name, kind], len(fit.test))
+            found.add("techniques", techniques.measured(about, fit.test, said.served.names, said.served.techniques))
+            _malice(found, about, fit.test, said.rows)
 
 
 def _rules(found: _Found, given: _Given) -> None:

@@ -41,7 +41,9 @@ def checks(rows: Sequence[Row]) -> list[Check]:
     chance = _first(named, guess="majority")
     true, mixed = _first(named), _first(_mixed_techniques(named))
     found, lost = _separation(judged), _separation(_mixed_malice(judged))
+    telling = sum(leaks(row.text) for row in rows)
     return [
+        Check("no text names a technique", f"{telling} of {len(rows)}", not telling),
         Check("labels are found", _of(true, chance), true.low > chance.high),
         Check("shuffled labels fall to chance", _of(mixed, chance), mixed.low <= chance.high),
         Check("attacks are told from harmless rows", _shown(found), found.low > 0.5),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,9 @@ LEAST = 10
 
 
 def measured(
-    about: About,
-    rows: Sequence[Row],
-    names: Sequence[str],
-    scores: NDArray[np.floating],
-    known: Container[str] = frozenset(),
+    about: About, rows: Sequence[Row], names: Sequence[str], scores: NDArray[np.floating]
 ) -> Iterator[Techniques]:
-    """One entry for each source and label basis of rows that name a technique. ``known`` fingerprints are counted."""
+    """One entry for each source and label basis of rows that name a technique."""
     parts: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         if row.techniques:
@@ -32,12 +28,10 @@ def measured(
     for (source, basis), numbers in sorted(parts.items()):
         if len(numbers) >= LEAST:
             place = about._replace(source=source, basis=basis)
-            yield _entry(place, [rows[number] for number in numbers], names, scores[numbers], known)
+            yield _entry(place, [rows[number] for number in numbers], names, scores[numbers])
 
 
-def _entry(
-    about: About, rows: Sequence[Row], names: Sequence[str], scores: NDArray[np.floating], known: Container[str]
-) -> Techniques:
+def _entry(about: About, rows: Sequence[Row], names: Sequence[str], scores: NDArray[np.floating]) -> Techniques:
     wanted, groups = [parents(row) for row in rows], [group_of(row) for row in rows]
     guessed = ranking.first_guess(scores, names)
     file_scores, file_wanted, files = ranking.by_file(scores, wanted, groups)
@@ -49,7 +43,6 @@ def _entry(
         file_f1=ranking.f1(ranking.first_guess(file_scores, names), file_wanted, files),
         table=ranking.table(guessed, wanted, groups),
         confusions=ranking.confusions(guessed, wanted, groups),
-        known=sum(row.fingerprint in known for row in rows),
     )
 
 

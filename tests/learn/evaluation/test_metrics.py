@@ -45,7 +45,7 @@ def test_the_calibration_error_is_the_one_counted_bin_by_bin(seed: int) -> None:
     order = np.argsort(said)
     by_hand = sum(abs(said[part].mean() - seen[part].mean()) for part in np.split(order, 10)) / 10
 
-    assert calibration.equal_mass_ece(said, seen, np.ones(50)) == pytest.approx(by_hand)
+    assert calibration.Binned(said).ece(seen, np.ones(50)) == pytest.approx(by_hand)
     assert sum(cell.mass for cell in calibration.reliability(said, seen, np.ones(50))) == pytest.approx(1.0)
 
 
@@ -53,7 +53,7 @@ def test_a_constant_probability_at_the_base_rate_has_no_error_and_no_skill() -> 
     seen = np.array([1.0, 0.0, 0.0, 0.0] * 25)
     said, weight = np.full(100, 0.25), np.ones(100)
 
-    assert calibration.equal_mass_ece(said, seen, weight) == pytest.approx(0.0)
+    assert calibration.Binned(said).ece(seen, weight) == pytest.approx(0.0)
     assert calibration.brier_skill(said, seen, weight) == pytest.approx(0.0)
     assert calibration.brier_skill(seen, seen, weight) == pytest.approx(1.0)
 
@@ -66,8 +66,8 @@ def test_a_calibrated_model_shows_no_more_error_than_perfection_and_an_overconfi
     perfect = calibration.perfect_ece(said, weight, groups, draws=100)
     sure = (said > 0.5).astype(float)
 
-    assert calibration.equal_mass_ece(said, seen, weight) < np.percentile(perfect, 99)
-    assert calibration.equal_mass_ece(sure, seen, weight) > 0.2
+    assert calibration.Binned(said).ece(seen, weight) < np.percentile(perfect, 99)
+    assert calibration.Binned(sure).ece(seen, weight) > 0.2
     assert calibration.perfect_ece(sure, weight, groups, draws=5).max() == 0.0
 
 
@@ -146,12 +146,6 @@ def test_confusions_are_ordered_by_files_not_by_rows() -> None:
     found = ranking.confusions(guessed, wanted, groups)
 
     assert [(pair.guessed, pair.rows, pair.files) for pair in found] == [("T3", 2, 2), ("T2", 5, 1)]
-
-
-def test_precision_at_a_prevalence_follows_from_recall_and_false_alarms() -> None:
-    assert curves.precision_at(1.0, 0.0, 1e-4) == 1.0
-    assert curves.precision_at(0.5, 0.5, 0.5) == 0.5
-    assert np.isnan(curves.precision_at(0.0, 0.0, 1e-4))
 
 
 def test_a_thinned_curve_keeps_its_ends() -> None:

@@ -43,15 +43,16 @@ def test_false_alarms_are_counted_by_event_and_apart_on_what_training_never_saw(
         Judged(stream("b"), frozenset({"seen"}), {"malicious": frozenset({"seen"})}),
     ]
     site, every = alarms.background(ABOUT, judged)
-    found = alarms.recordings(ABOUT, judged)
+    learnt = Judged(stream("c"), frozenset({"attack"}), {"malicious": frozenset({"attack"})})
+    found = alarms.recordings(ABOUT, [*judged, learnt])
 
     assert (site.basis, every.basis) == ("corp", "every left-out site")
     assert every.every["malicious"].value == 10_000 * 910 / 2000
     assert every.absent["malicious"].value == 10_000 * 10 / 200
     assert every.absent["malicious"].rows == 200
     assert set(every.hosts) == {("pc1", 180, 0), ("pc2", 20, 10)}
-    assert found.levels["malicious"].value == 0.5
-    assert found.missed == ["b"]
+    assert found.levels["malicious"].value == 1 / 3
+    assert found.missed == ["b", "c"]
 
 
 def test_a_target_is_met_by_its_number_alone_and_the_page_shows_it_without_asking_the_net() -> None:

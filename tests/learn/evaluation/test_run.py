@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
 from connector.learn import dataset, dataset_file
+from connector.learn.corpora import evtx_to_mitre
 from connector.learn.corpora.source import Corpora
+from connector.learn.evaluation import lolbas, recordings, run
 from connector.learn.evaluation.__main__ import PAGE, RESULT, main
+from connector.learn.evaluation.fitting import Predicted
+from connector.learn.evaluation.folds import FOLDS, Fit
+from connector.learn.evaluation.recordings import Streams
 from connector.learn.training.fit import Recipe
 from connector.learn.training.text import Order, train_text
+from connector.models.rules import load
+from tests.learn.evaluation.test_report import ROWS
+from tests.models.events import process_start
 
 SMALL = Recipe(wide_epochs=3, wide_evaluations=2, max_length=64, sub_groups=3, layers=None, vocabulary=300)
 
@@ -38,6 +49,38 @@ def test_a_bundle_and_its_recipe_are_measured_and_a_second_run_fits_nothing_agai
     assert {entry["model"] for entry in found["techniques"]} >= {"bundle", "text", "linear", "majority"}
     assert any(line["name"].startswith("left-out recordings") for line in found["targets"])
     assert "<svg" in (tmp_path / "out" / PAGE).read_text("utf-8")
+
+
+def test_techniques_are_asked_of_whole_texts_and_malice_of_the_rows_as_both_classes_have_them() -> None:
+    fit = Fit(FOLDS, "fold 1", ROWS, (), (), ROWS)
+    whole = msgspec.structs.replace(ROWS[0], text="the whole event")
+    none: Any = None
+    given = run._Given(
+        bundle=none, rows=none, recipe=Recipe(), quick=True, rules=none, streams=Streams({}, ()), fits=[fit],
+        logged={evtx_to_mitre.NAME: [(whole, process_start("x"))], lolbas.NAME: ()},
+    )  # fmt: skip
+    order = next(run._orders(given))
+    right = [[float(name in row.techniques) for name in ("T1000", "T1001")] for row in ROWS]
+    sure = np.array([0.5 if row.malicious else 1e-6 for row in ROWS] + [1e-6] * len(ROWS))
+    techniques = np.concatenate([1 - np.array(right), right]).astype(np.float32)
+    found = run._Found()
+    said = Predicted(("T1000", "T1001"), techniques, sure, {"malicious": sure > 0.1}, 1e-4)
+    run._left_out(found, given, {(fit.name, "text"): said})
+
+    assert [row.text for row in order.fit.test] == [row.text for row in ROWS]
+    assert order.texts == ["the whole event", *(row.text for row in ROWS[1:])]
+    assert found.parts["techniques"][0].events.top1.value == 1.0
+    assert {part.malicious: part.levels["malicious"].value for part in found.parts["flagged"]} == {True: 1e4, False: 0}
+
+
+def test_an_event_of_a_stream_is_read_without_the_ids_that_a_collection_writes() -> None:
+    texts = recordings._Texts(load(()))
+    texts.enter(process_start("run.cmd C:\\AtomicRedTeam\\T1003.001\\dump.txt"))
+    (shown,) = texts.found.values()
+
+    assert "dump.txt" in shown.text
+    assert "t1003" not in shown.text
+    assert "atomicredteam" not in shown.text
 
 
 def test_what_is_missing_is_said_and_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
