@@ -19,6 +19,7 @@ from connector.learn.evaluation import lolbas
 from connector.learn.evasion.events import line_of, mutated
 from connector.learn.evasion.families import LEFT_OUT, MUTATIONS
 from connector.learn.evasion.line import Mutation
+from connector.learn.near_duplicates import clusters
 from connector.learn.scrub import scrub
 from connector.models import Bundle
 from connector.types import Event, RawEvent, SourceRef
@@ -101,20 +102,32 @@ def left_out(corpora: Corpora, *, seed: int, limit: int) -> list[Case]:
     """Events with a command of groups that training did not see, at most ``limit`` a source, the same ones every time.
 
     ``seed`` is the one that the bundle's dataset was split by; of a source that may not train, every group is left out.
+    What a training group of any of these sources holds too, word for word or nearly, is not taken.
     """
-    cases: list[Case] = []
+    found: dict[str, dict[str, Case]] = {}
+    trained: dict[str, Event] = {}
     for source, recipe in {**ATTACKS, **ORDINARY}.items():
         trains = corpora.sources[source].may_train
-        found: dict[str, Case] = {}
+        cases = found.setdefault(source, {})
         for sample in recipe(corpora):
-            if sample.malicious is not (source in ATTACKS) or (
-                trains and split_of(source, sample.group, seed) == "train"
-            ):
+            event = _event(sample, source)
+            if event is None:
                 continue
-            if (event := _event(sample, source)) and line_of(event):
-                found.setdefault(event.fingerprint, Case(source, source in ATTACKS, event))
-        cases += [found[digest] for digest in sorted(found)[:limit]]
-    return cases
+            if trains and split_of(source, sample.group, seed) == "train":
+                trained.setdefault(event.fingerprint, event)
+            elif sample.malicious is (source in ATTACKS) and line_of(event):
+                cases.setdefault(event.fingerprint, Case(source, source in ATTACKS, event))
+    unseen = apart([case for cases in found.values() for _, case in sorted(cases.items())], trained)
+    return [case for source in found for case in [one for one in unseen if one.source == source][:limit]]
+
+
+def apart(cases: Iterable[Case], trained: Mapping[str, Event]) -> list[Case]:
+    """The cases that are no event of ``trained``, by fingerprint, and no near copy of one."""
+    fresh = [case for case in cases if case.event.fingerprint not in trained]
+    events = [*trained.values(), *(case.event for case in fresh)]
+    firsts = clusters([render(event.canonical) for event in events])
+    seen = set(firsts[: len(trained)])
+    return [case for case, first in zip(fresh, firsts[len(trained) :], strict=True) if first not in seen]
 
 
 def _event(sample: Sample, source: str) -> Event | None:

@@ -9,7 +9,7 @@ import pytest
 from connector.learn.corpora.wrap import seeded
 from connector.learn.evasion.events import line_of, mutated
 from connector.learn.evasion.families import FAMILIES, MUTATIONS
-from connector.learn.evasion.measure import Case, Report, exceeded_by, measure
+from connector.learn.evasion.measure import Case, Report, apart, exceeded_by, measure
 from connector.models import Bundle, Store
 from connector.resources import shipped
 from tests.models.events import process_start
@@ -49,6 +49,16 @@ def test_a_mutated_event_shows_the_mutated_command_and_is_otherwise_the_same() -
     assert {k: v for k, v in other.ecs.items() if k not in {"process", "winlog"}} == {
         k: v for k, v in event.ecs.items() if k not in {"process", "winlog"}
     }
+
+
+def test_an_event_that_training_holds_too_or_nearly_is_not_left_out() -> None:
+    line = "tool.exe copy every file of the first folder to the second folder and then show what was copied by {}"
+    learnt, near, other = (process_start(text) for text in (line.format("one"), line.format("two"), ATTACKS[0]))
+    cases = [Case(source="atomic", malicious=True, event=event) for event in (learnt, near, other)]
+
+    assert near.fingerprint != learnt.fingerprint
+    assert apart(cases, {learnt.fingerprint: learnt}) == cases[2:]
+    assert apart(cases, {}) == cases
 
 
 def test_families_add_up_their_mutations(report: Report) -> None:

@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from connector.learn.evasion import length, options, programs
-from connector.learn.evasion.families import FAMILIES, LEFT_OUT, MUTATIONS, TRAINED, augmented
+from connector.learn.evasion.families import FAMILIES, LEFT_OUT, MUTATIONS, TRAINED
 from connector.learn.evasion.line import Line, windows_line
 from tests.learn.evasion import reading
 
@@ -249,11 +249,3 @@ def test_padding_leaves_the_command_whole_and_a_cut_its_beginning() -> None:
     for line, other in _written("cut-line"):
         assert line.body.startswith(other.body)
         assert len(other.body) == int(len(line.body) * length.KEPT)
-
-
-def test_training_may_change_a_row_by_what_render_does_not_undo() -> None:
-    row = "process start | schtasks.exe | command schtasks.exe /create /tn updater /tr c:\\temp\\run.exe /sc daily"
-    texts = {augmented(row, Random(seed)) for seed in range(40)}
-    assert row in texts
-    assert len(texts) > 2
-    assert augmented("dns query | x.example", Random(1)) == "dns query | x.example"
