@@ -134,14 +134,21 @@ class Export:
         return fresh, lines
 
     def _look_up(self, event_ids: Sequence[str], seen: set[str], lines: list[bytes]) -> dict[str, Found]:
-        """Names and secrets of those events that have a snapshot; those not seen yet become lines."""
+        """Names and secrets of those events that have a snapshot; those not seen yet become lines.
+
+        An event that tells too many names to be redacted is left out: its labels are counted like those without a snapshot.
+        """
         names: dict[str, Found] = {}
         for event_id, scored in self._ledger.scored(event_ids).items():
             found = found_in(scored)
             if found is None:
                 continue
             names[event_id] = found
-            if event_id not in seen and (event := sighted(scored, found, self.pseudonyms)) is not None:
+            if (
+                event_id not in seen
+                and not found.search().is_dear
+                and (event := sighted(scored, found, self.pseudonyms)) is not None
+            ):
                 seen.add(event_id)
                 lines.append(msgspec.json.encode(event))
         return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -11,14 +10,13 @@ from connector.events.payload import reveal
 from connector.learn.export.credentials import REMOVED, secrets_in, without_secrets
 from connector.learn.export.identities import Name, is_common, kind_at, names_in, names_of
 from connector.learn.export.pseudonyms import Kind
+from connector.learn.export.search import Hit, Search
 from connector.types import Document, Json
 
 DEEPEST: Final = 32
 """Levels of a document; what lies deeper is left out."""
 
 _SHORTEST: Final = 3
-_INSIDE: Final = 6
-"""From this length on a name is taken out of the middle of a word too."""
 
 _RAW: Final = frozenset({("event", "original")})
 """Fields that repeat the whole event as it came; the others say the same."""
@@ -43,6 +41,10 @@ class Found:
         """Takes in what another one found."""
         self.names.update(other.names)
         self.secrets |= other.secrets
+
+    def search(self) -> Search:
+        """Looks for all of it."""
+        return Search({**self.names, **dict.fromkeys(self.secrets)})
 
     def look_at(self, text: str, names: Callable[[str], Iterator[Name]] = names_in) -> None:
         """Takes in what running text gives away."""
@@ -77,17 +79,21 @@ class Redaction:
 
     def __init__(self, found: Found, write: Callable[[Kind, str], str], secret: str = REMOVED) -> None:
         self._names = dict(found.names)
-        self._secrets = frozenset(found.secrets)
         self._write = write
         self._secret = secret
-        self._pattern = _pattern(self._names, self._secrets)
+        self._search = found.search()
 
     def text(self, text: str) -> str:
         """The text with something else in place of names and secrets."""
         text = without_secrets(text)
         if self._secret != REMOVED:
             text = text.replace(REMOVED, self._secret)
-        return self._pattern.sub(self._instead, text) if self._pattern else text
+        written: list[str] = []
+        end = 0
+        for hit in self._search.hits(text):
+            written += text[end : hit.start], self._instead(hit, text[hit.start : hit.end].lower())
+            end = hit.end
+        return "".join((*written, text[end:]))
 
     def document(self, document: Document) -> dict[str, Json]:
         """The document with pseudonyms in the fields that hold names, and without names and secrets elsewhere."""
@@ -120,12 +126,11 @@ class Redaction:
             self._write(kind, value.strip().lower()) if any(n in left for n in names) or written == value else written
         )
 
-    def _instead(self, match: re.Match[str]) -> str:
-        word = match[0].lower()
-        if word in self._secrets:
+    def _instead(self, hit: Hit, word: str) -> str:
+        if hit.kind is None:
             return self._secret
-        if kind := self._names.get(word) or self._names.get(match[0]):
-            return self._write(kind, word)
+        if hit.name == hit.start:
+            return self._write(hit.kind, word)
         short, _, domain = word.partition(".")
         return f"{self._write('host', short)}.{self._write(self._names.get(domain, 'host'), domain)}"
 
@@ -138,18 +143,3 @@ def as_class(kind: Kind, name: str) -> str:
 def as_word(kind: Kind, name: str) -> str:
     """The same in a text that is rendered already."""
     return as_class(kind, name).strip("<>")
-
-
-def _pattern(names: Mapping[str, Kind], secrets: Iterable[str]) -> re.Pattern[str] | None:
-    """One look for all of them, the longest first. Before a site's own domain stands a host's name."""
-    words = sorted({*names, *secrets}, key=lambda word: (-len(word), word))
-    parts = []
-    for word in words:
-        escaped = re.escape(word)
-        if names.get(word) == "host" and "." in word:
-            parts.append(rf"(?:(?<![\w.-])(?:[\w-]{{1,63}}\.){{1,8}})?{escaped}")
-        elif len(word) >= _INSIDE:
-            parts.append(escaped)
-        else:
-            parts.append(rf"(?<![^\W_]){escaped}(?![^\W_])")
-    return re.compile("|".join(parts), re.IGNORECASE) if parts else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 
 from connector.learn.export.credentials import PATTERNS, without_secrets
-from connector.learn.export.identities import kind_at, names_in
+from connector.learn.export.identities import Name, kind_at, names_in
 from connector.learn.export.redaction import Found, Redaction, as_class
 from tests import growth
+from tests.learn.export.make import House, process, scored
 
 SEEDS = (
     *("net use ", "net user a ", "a", "-", "a-", "1.", "1:", "::", "psexec ", "mysql x ", "curl x ", "/user:", "ey"),
@@ -55,11 +57,14 @@ PREFIXES = (
 def test_no_pattern_reads_its_own_beginning_again_and_again(
     pattern: re.Pattern[str], prefixes: tuple[str, ...]
 ) -> None:
+    def look(text: str) -> None:
+        list(pattern.finditer(text))
+
+    def repeats(prefix: str, size: int) -> str:
+        return (prefix * size)[:size]
+
     for prefix in prefixes:
-        grown = growth.ratio(
-            lambda n, prefix=prefix: (prefix * n)[:n], lambda text: list(pattern.finditer(text)), 4_000
-        )
-        assert grown < growth.LINEAR, prefix
+        assert growth.ratio(partial(repeats, prefix), look, 4_000) < growth.LINEAR, prefix
 
 
 @pytest.mark.parametrize(
@@ -122,3 +127,33 @@ def test_a_host_of_the_sites_own_domain_is_known_without_having_been_met() -> No
     found = Found()
     found.look_into({"host": {"name": "ws1.corp.example"}})
     assert Redaction(found, as_class).text("ping files.corp.example and WS1") == "ping <host>.<host> and <host>"
+
+
+def test_more_names_cost_no_more_at_each_place_of_a_text() -> None:
+    def told(size: int) -> tuple[Redaction, str]:
+        found = Found(Name("host", f"ws-{number:06}.corp.example") for number in range(size // 20))
+        return Redaction(found, as_class), ("ws-000001 and files.corp.example, ws-9 " * size)[:size]
+
+    assert growth.ratio(told, lambda made: made[0].text(made[1]), 8_000) < growth.LINEAR
+
+
+def test_an_event_whose_names_cost_too_much_to_look_for_is_left_out_and_counted(house: House) -> None:
+    names = ["a" * length for length in range(3, 257)]
+    dear, other = scored("dear", process(1) | {"user": {"name": names}}), scored("other", process(2))
+    house.said("A-1", house.score(dear, other), disposition="true_positive")
+    done = house.export().run()
+    assert set(house.labels()) == {other.id}
+    assert (done.events, done.labels.left_out) == (1, {"no snapshot of the event": 1})
+
+
+def test_of_names_at_one_place_the_longest_goes_and_short_ones_go_only_as_words() -> None:
+    found = Found(
+        [Name("host", "ws1"), Name("host", "ws1-lab"), Name("user", "\u0130hsan"), Name("host", "corp.example")]
+    )
+    found.secrets.add("hunter2")
+    text = "WS1-LAB ws1x _ws1_ xHUNTER2x ihsan \u0130HSAN a.b.corp.example WS1"
+    written = Redaction(found, lambda kind, name: f"<{kind}:{name}>").text(text)
+    assert written == (
+        "<host:ws1-lab> ws1x _<host:ws1>_ x<secret>x <user:ihsan> <user:i\u0307hsan>"
+        " <host:a>.<host:b.corp.example> <host:ws1>"
+    )
