@@ -124,7 +124,7 @@ class Folder:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keeps other processes out. Raises ``TransientError`` where one is at work."""
-        with (self.path / ".lock").open("wb") as lock:
+        with os.fdopen(os.open(self.path / ".lock", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -163,7 +163,7 @@ class Folder:
             return before
         path, digest = self.path / name, hashlib.sha256()
         data = b"".join(line + b"\n" for line in lines)
-        with path.open("r+b" if path.exists() else "w+b") as journal:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as journal:
             journal.truncate(before.bytes)
             while block := journal.read(_BLOCK):
                 digest.update(block)
@@ -171,7 +171,6 @@ class Folder:
             journal.write(data)
             journal.flush()
             os.fsync(journal.fileno())
-        path.chmod(0o600)
         self.step(f"written {name}")
         return Journal(rows=before.rows + len(lines), bytes=before.bytes + len(data), sha256=digest.hexdigest())
 

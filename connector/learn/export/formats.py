@@ -61,14 +61,16 @@ def write_parquet(rows: Iterable[Row], path: Path) -> str:
     kinds |= dict.fromkeys(_TIMES, pa.timestamp("us", "UTC")) | {"run": pa.int64(), "confidence": pa.float64()}
     fields = [(name, kinds.get(name, pa.string())) for name in Row.__struct_fields__]
     schema = pa.schema(fields, metadata={"triaged.export.schema": str(SCHEMA)})
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with (
+        os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+    ):
         for group in _grouped(rows):
             columns = {name: [_cell(getattr(row, name)) for row in group] for name in Row.__struct_fields__}
             writer.write_table(pa.table(columns, schema=schema))
-    path.chmod(0o600)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+        return hashlib.file_digest(written, "sha256").hexdigest()
 
 
 def _grouped(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -57,6 +58,19 @@ def test_exporting_twice_changes_no_file(house: House) -> None:
     assert {
         p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in house.folder.iterdir() if p.name != ".lock"
     } == before
+
+
+def test_no_file_of_an_export_is_ever_open_to_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.said("A-1", house.events(1), disposition="false_positive")
+    monkeypatch.setattr(Path, "chmod", lambda *_: pytest.fail("a mode that is set afterwards comes too late"))
+    before = os.umask(0)
+    try:
+        house.export(parquet=True).run()
+    finally:
+        os.umask(before)
+    assert {
+        path.name: path.stat().st_mode & 0o077 for path in house.folder.iterdir() if path.stat().st_mode & 0o077
+    } == {}
 
 
 def test_changed_minds_re_opens_and_late_news_are_rows_and_the_last_word_stands(house: House) -> None:
