@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import yaml
 from sigma.collection import SigmaCollection
@@ -55,7 +56,7 @@ class Rule(NamedTuple):
 
 
 class LeaveOutError(ValueError):
-    """Why a rule takes no part."""
+    """Why a rule takes no part, as its owner meant it: it is retired, or of a kind that matches no single event."""
 
 
 class Part(NamedTuple):
@@ -70,12 +71,32 @@ def read(files: Iterable[tuple[str, bytes]]) -> Part:
     return joined(read_file(path, content) for path, content in files)
 
 
-def read_file(path: str, content: bytes) -> Part:
-    """The rules of one file."""
+def read_file(path: str, content: bytes, before: Sequence[Rule] = ()) -> Part:
+    """The rules of one file. Of ``before``, the file's rules as they last were, those stay that an error broke.
+
+    A rule that its owner took out of service, or out of the file, goes. Where an error hides which rule is meant, all
+    stay that the file does not speak of.
+    """
     documents, reason = _documents(content)
-    made = [_rule(path, document) for document in documents]
-    left_out = [LeftOut(path, reason)] if reason else [each for each in made if isinstance(each, LeftOut)]
-    return Part(tuple(each for each in made if isinstance(each, Rule)), tuple(left_out))
+    if reason:
+        return Part(tuple(before), (LeftOut(path, reason),))
+    rules: list[Rule] = []
+    left_out: list[LeftOut] = []
+    retired: set[str] = set()
+    broken: set[str | None] = set()
+    for document in documents:
+        ident = str(document.id) if isinstance(document.id, UUID) else None
+        try:
+            rules.append(_compiled(path, document))
+        except LeaveOutError as error:
+            left_out.append(LeftOut(path, _line(error)))
+            retired.add(ident or path)
+        except (SigmaError, *_MALFORMED) as error:
+            left_out.append(LeftOut(path, _line(error)))
+            broken.add(ident)
+    spoken_of = {rule.match.id for rule in rules} | retired
+    kept = [old for old in before if old.match.id not in spoken_of and not broken.isdisjoint((old.match.id, None))]
+    return Part((*rules, *kept), tuple(left_out))
 
 
 def joined(parts: Iterable[Part]) -> Part:
@@ -102,13 +123,6 @@ def _documents(content: bytes) -> tuple[Sequence[Any], str]:
     return [*found.rules, *found.filters], ""
 
 
-def _rule(path: str, document: Any) -> Rule | LeftOut:
-    try:
-        return _compiled(path, document)
-    except (SigmaError, *_MALFORMED) as error:
-        return LeftOut(path, _line(error))
-
-
 def _compiled(path: str, document: Any) -> Rule:
     if isinstance(document, SigmaCorrelationRule):
         raise LeaveOutError("a correlation rule: it counts events, and a match is of one event")
@@ -120,7 +134,7 @@ def _compiled(path: str, document: Any) -> Rule:
         raise LeaveOutError(f"its status is {document.status.name.lower()}")
     variants = tuple(_variants(document))
     if not variants:
-        raise LeaveOutError(f"log source {_logsource(document)} is not known")
+        raise ValueError(f"log source {_logsource(document)} is not known")
     return Rule(_match(path, document), path, _logsource(document), variants)
 
 

@@ -30,8 +30,8 @@ class Current(NamedTuple):
 class Watched:
     """The rules of folders and packs. A folder's rule goes before a pack's with the same id.
 
-    A file that no longer can be read keeps its last rules, and a folder that cannot be read all of them: a slip of the pen
-    never takes a rule out of service. Both are told in the log. ``clock`` gives seconds that only rise.
+    A rule or file that no longer can be read keeps its last form, and a folder that cannot be read all of its rules: a slip
+    of the pen never takes a rule out of service. All is told in the log. ``clock`` gives seconds that only rise.
     """
 
     def __init__(self, folders: Sequence[Path], packs: Sequence[Path], clock: Callable[[], float]) -> None:
@@ -90,10 +90,7 @@ class Watched:
             if known is not None and known[0] == digest:
                 parts[path] = known
                 continue
-            part = read_file(path, content)
-            if part.left_out and known is not None:
-                part = Part(part.rules or known[1].rules, part.left_out)
-            parts[path] = (digest, part)
+            parts[path] = (digest, read_file(path, content, known[1].rules if known is not None else ()))
         self._parts = parts
         return Current(RuleSet(*joined(part for _, part in parts.values())), whole.hexdigest())
 

@@ -177,6 +177,36 @@ def test_a_folder_that_changes_is_read_again_and_a_slip_takes_no_rule_out_of_ser
     assert titles(watched) == ["a"]
 
 
+def test_a_rule_that_its_owner_retires_goes_out_of_service(tmp_path) -> None:
+    clock = Clock()
+    put(tmp_path, "a")
+    watched = Watched([tmp_path], [], clock)
+    put(tmp_path, "a", rule({"Image": "a"}, title="a", status="deprecated")[1])
+    clock.later()
+    assert titles(watched) == []
+
+
+def test_in_a_file_of_several_rules_a_slip_keeps_the_rule_that_it_broke_and_no_other(tmp_path) -> None:
+    def whole(**selections: str) -> bytes:
+        made = [
+            rule({field: "x"}, title=name, id=f"0b5b2a6e-0000-4000-8000-00000000000{name}")
+            for name, field in selections.items()
+        ]
+        return b"---\n".join(content for _, content in made)
+
+    clock = Clock()
+    put(tmp_path, "all", whole(a="Image", b="Image", c="Image"))
+    watched = Watched([tmp_path], [], clock)
+    put(tmp_path, "all", whole(a="Image|upside-down", b="CommandLine"))
+    clock.later()
+    assert sorted(titles(watched)) == ["a", "b"]
+    rules = watched.current().rules
+    assert [
+        [match.title for match in found] for found in rules.match([sysmon(Image="x"), sysmon(CommandLine="x")])
+    ] == [["a"], ["b"]]
+    assert len(rules.left_out) == 1
+
+
 def test_folders_of_one_name_both_take_part(tmp_path) -> None:
     folders = [tmp_path / name / "rules" for name in "ab"]
     for folder in folders:

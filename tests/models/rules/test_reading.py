@@ -8,6 +8,7 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.models.rules import LeftOut, load
+from connector.models.rules.reading import read_file
 from tests.models.rules.made import rule, sysmon
 
 ID = "0b5b2a6e-0000-4000-8000-000000000001"
@@ -74,6 +75,23 @@ def test_documents_of_one_file_are_rules_of_their_own() -> None:
     whole = b"---\n".join(rule({"Image": name}, id=ID[:-1] + name, title=name)[1] for name in "ab")
     rules = load([("two.yml", whole)])
     assert [rule.match.title for rule in rules.rules] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        (b"title: [", True),
+        (rule({"Image|upside-down": "a"}, id=ID)[1], True),
+        (rule({"Image": "a"}, id=ID, logsource={"product": "toaster"})[1], True),
+        (rule({"Image": "a"}, id="no-uuid")[1], True),
+        (rule({"Image": "a"}, id=ID, status="deprecated")[1], False),
+        (rule({"Image|upside-down": "a"}, id=ID[:-1] + "9")[1], False),
+        (b"", False),
+    ],
+)
+def test_a_slip_keeps_the_rule_as_it_last_was_and_its_owners_will_does_not(content, kept) -> None:
+    before = read_file("a.yml", rule({"Image": "a"}, id=ID)[1]).rules
+    assert read_file("a.yml", content, before).rules == (before if kept else ())
 
 
 def test_a_folder_is_read_with_its_folders_and_a_missing_one_is_refused(tmp_path) -> None:
