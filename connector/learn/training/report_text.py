@@ -38,14 +38,19 @@ class Said(NamedTuple):
     scores: NDArray[np.floating]
 
 
+def _parser() -> argparse.ArgumentParser:
+    """The command's options; its recipe is the bundle's unless they say otherwise."""
+    options = argparse.ArgumentParser(prog="triaged learn report-text", description=__doc__)
+    options.add_argument("--corpora", type=Path, help="folder of corpora archives or unpacked trees")
+    options.add_argument("--rows", type=Path, help="a dataset built before, instead of --corpora")
+    options.add_argument("--epochs", type=float, default=Recipe().epochs, help="passes of an encoder upon the bag")
+    options.add_argument("--models", default="linear,text", help="which models to fit: linear, text or both")
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 0 done, 2 something must be changed first."""
-    parser = argparse.ArgumentParser(prog="triaged learn report-text", description=__doc__)
-    parser.add_argument("--corpora", type=Path, help="folder of corpora archives or unpacked trees")
-    parser.add_argument("--rows", type=Path, help="a dataset built before, instead of --corpora")
-    parser.add_argument("--epochs", type=float, default=1.0, help="passes of the encoder over a fold's sentences")
-    parser.add_argument("--models", default="linear,text", help="which models to fit: linear, text or both")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         rows = _rows(options.corpora, options.rows)
     except ConfigError as error:
