@@ -103,6 +103,7 @@ class Folder:
         self.path = path
         self.step = steps
         self._key = key
+        self._digests: dict[str, Any] = {}  # of journals that were written here, to go on from
         self.manifest = Manifest(key=key or "")
         self.reload()
 
@@ -161,16 +162,21 @@ class Folder:
         """The journal with more lines, which are on the disk when this returns, and count once the manifest says so."""
         if not lines:
             return before
-        path, digest = self.path / name, hashlib.sha256()
+        path = self.path / name
+        digest = self._digests.pop(name, hashlib.sha256())
         data = b"".join(line + b"\n" for line in lines)
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as journal:
             journal.truncate(before.bytes)
-            while block := journal.read(_BLOCK):
-                digest.update(block)
+            if digest.hexdigest() != before.sha256:
+                digest = hashlib.sha256()
+                while block := journal.read(_BLOCK):
+                    digest.update(block)
+            journal.seek(before.bytes)
             digest.update(data)
             journal.write(data)
             journal.flush()
             os.fsync(journal.fileno())
+        self._digests[name] = digest
         self.step(f"written {name}")
         return Journal(rows=before.rows + len(lines), bytes=before.bytes + len(data), sha256=digest.hexdigest())
 

@@ -6,8 +6,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,6 +30,8 @@ from connector.telemetry import Signal, emit
 LONGEST_COMMENT: Final = 4096
 _AT_ONCE: Final = 200
 _NEW: Final = ".labels.new"
+
+T = TypeVar("T")
 
 
 class Done(NamedTuple):
@@ -73,30 +76,31 @@ class Export:
             formats.check_parquet()
 
     def run(self) -> Done:
-        """Takes in what is new. Doing it again changes nothing."""
+        """Takes in what is new, a part at a time: what is taken in stays so, whatever comes then. Doing it again changes nothing."""
         folder = Folder(self._path, self.pseudonyms.check, self._steps)
         with folder.alone():
             folder.reload()
             folder.tidy()
-            facts, places, before = folder.facts(), folder.places(), folder.manifest
-            new = list(self._ledger.dispositions_beside({fact.id for fact in facts}))
-            fresh, lines = self._taken_in(new, facts, places.keys(), len(before.runs) + 1)
-            if not fresh and not lines and before.labels is not None and before.rules == self._digest:
+            facts, before = folder.facts(), folder.manifest
+            done = Run(run=len(before.runs) + 1, at=self._clock(), facts=0, events=0)
+            for fresh, lines in self._taken_in(facts, folder.places().keys(), done.run):
+                if done.facts or done.events:
+                    folder.commit(folder.manifest)
+                done = msgspec.structs.replace(done, facts=done.facts + len(fresh), events=done.events + len(lines))
+                folder.manifest = msgspec.structs.replace(
+                    folder.manifest,
+                    events=folder.grown(EVENTS, folder.manifest.events, lines),
+                    facts=folder.grown(FACTS, folder.manifest.facts, [msgspec.json.encode(fact) for fact in fresh]),
+                    runs=(*before.runs, done),
+                    rules="",  # the labels do not know these yet: a run that is killed here leaves them to the next one
+                )
+                facts += fresh
+            if folder.manifest is before and before.labels is not None and before.rules == self._digest:
                 return Done(0, 0, before.labels, changed=False)
-            manifest = msgspec.structs.replace(
-                before,
-                events=folder.grown(EVENTS, before.events, lines),
-                facts=folder.grown(FACTS, before.facts, [msgspec.json.encode(fact) for fact in fresh]),
-                rules=self._digest,
-            )
-            if fresh or lines:
-                done = Run(run=len(before.runs) + 1, at=self._clock(), facts=len(fresh), events=len(lines))
-                manifest = msgspec.structs.replace(manifest, runs=(*before.runs, done))
-            folder.manifest = manifest
-            labels = self._labels(folder, folder, [*facts, *fresh], None)
-            folder.commit(msgspec.structs.replace(manifest, labels=labels))
-            emit(Signal.EXPORTED, facts=len(fresh), events=len(lines), rows=labels.rows, left_out=labels.left_out)
-            return Done(len(fresh), len(lines), labels, changed=True)
+            labels = self._labels(folder, folder, facts, None)
+            folder.commit(msgspec.structs.replace(folder.manifest, rules=self._digest, labels=labels))
+            emit(Signal.EXPORTED, facts=done.facts, events=done.events, rows=labels.rows, left_out=labels.left_out)
+            return Done(done.facts, done.events, labels, changed=True)
 
     def as_of(self, until: datetime, target: Path) -> Done:
         """Writes the labels as they were known at a time to another folder, from what is exported already."""
@@ -115,23 +119,24 @@ class Export:
             return Done(0, 0, labels, changed=before != manifest)
 
     def _taken_in(
-        self, new: Sequence[Noted], facts: Sequence[Fact], there: Collection[str], run: int
-    ) -> tuple[list[Fact], list[bytes]]:
-        """New changes as facts, and as lines the events that they, or facts of before, are about."""
+        self, facts: Sequence[Fact], there: Collection[str], run: int
+    ) -> Iterator[tuple[list[Fact], list[bytes]]]:
+        """New changes as facts, and as lines the events that they, or facts of before, are about: a part at a time."""
+        ids = {fact.id for fact in facts}
         people = {self._rules.name(fact.analyst) for fact in facts if fact.analyst}
-        people |= {name for noted in new for name in (noted.change.analyst, *noted.change.assignees) if name}
+        for noted in self._ledger.dispositions_beside(ids):
+            people |= {name for name in (noted.change.analyst, *noted.change.assignees) if name}
         known = {name for person in people for name in names_of("user", person)}
         seen = set(there)
-        fresh: list[Fact] = []
-        lines: list[bytes] = []
-        missing = sorted({one for fact in facts for one in fact.event_ids} - seen)
-        for start in range(0, len(missing), _AT_ONCE):
-            self._look_up(missing[start : start + _AT_ONCE], seen, lines)
-        for start in range(0, len(new), _AT_ONCE):
-            part = new[start : start + _AT_ONCE]
-            found = self._look_up([one for noted in part for one in noted.change.event_ids], seen, lines)
-            fresh += [self._fact(noted, found, known, run) for noted in part]
-        return fresh, lines
+        for part in _parts(sorted({one for fact in facts for one in fact.event_ids} - seen)):
+            lines: list[bytes] = []
+            self._look_up(part, seen, lines)
+            if lines:
+                yield [], lines
+        for new in _parts(self._ledger.dispositions_beside(ids)):
+            lines = []
+            found = self._look_up([one for noted in new for one in noted.change.event_ids], seen, lines)
+            yield [self._fact(noted, found, known, run) for noted in new], lines
 
     def _look_up(self, event_ids: Sequence[str], seen: set[str], lines: list[bytes]) -> dict[str, Found]:
         """Names and secrets of those events that have a snapshot; those not seen yet become lines.
@@ -208,6 +213,12 @@ class Export:
                 fresh.replace(folder.path / f"{name}.parquet")
             folder.step("renamed labels")
         return _counted(found, digest, rows, files)
+
+
+def _parts(items: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(items)
+    while part := list(islice(left, _AT_ONCE)):
+        yield part
 
 
 def _rows(labels: Iterable[Label], places: Mapping[str, Place], read: Callable[[Place], Sighted]) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import TransientError
-from connector.learn.export import Folder
+from connector.learn.export import Folder, job
 from connector.learn.export.folder import Steps
 from tests.learn.export.make import House, process, scored
 
@@ -95,6 +95,34 @@ def test_a_kill_at_each_step_loses_nothing(tmp_path: Path, days: int) -> None:
     assert {"written events.jsonl", "written facts.jsonl", "renamed labels", "written manifest", "committed"} <= set(
         taken
     )
+
+
+@pytest.mark.parametrize("commits", [1, 2, 9])
+def test_changes_count_part_by_part_and_a_run_that_ends_between_them_is_gone_on_with(
+    house: House, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    monkeypatch.setattr(job, "_AT_ONCE", 1)
+    events = house.events(3)
+    for number, event in enumerate(events):
+        house.said(f"A-{number}", [event], disposition="false_positive")
+    taken: list[str] = []
+
+    def ending(step: str) -> None:
+        taken.append(step)
+        if taken.count("committed") == commits:
+            raise InterruptedError
+
+    if commits < 3:
+        with pytest.raises(InterruptedError):
+            house.export(ending).run()
+        counts = Folder(house.folder, house.export().pseudonyms.check).manifest
+        assert (counts.facts.rows, counts.events.rows, counts.labels) == (commits, commits, None)
+        assert house.export().run().facts == 3 - commits
+    else:
+        assert house.export(ending).run().facts == 3
+        assert taken.count("written events.jsonl") == taken.count("committed") == 3
+    assert house.labels() == dict.fromkeys(events, "false_positive")
+    assert not house.export().run().changed
 
 
 def test_two_exports_at_once_do_not_meet(house: House) -> None:
