@@ -120,6 +120,7 @@ class Daemon:
             emit(Signal.RELOAD_REFUSED, reason=str(error))
             return
         self._shut_down()
+        fresh.go_on_from(self._app)
         self._app = fresh
         _tune_interpreter()
         self._door.open(fresh.desk())
@@ -238,5 +239,7 @@ def drain(app: App) -> list[str]:
         moved_by(f"history:{name}", history.poll)
     if app.export is not None:
         moved_by("export", app.export.run)
+    if app.site is not None:
+        moved_by("site", app.learn_site)
     moved_by("retention", lambda: retain(app))
     return failed

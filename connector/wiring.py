@@ -284,8 +284,18 @@ class App:
         return bundle if self.site is None else self.site.dressed(bundle)
 
     def close(self) -> None:
-        """Closes every adapter that holds something open, the bundle and the ledger."""
+        """Saves what the site layer gathered, and closes every adapter that holds something open, bundle and ledger."""
+        if self.site is not None:
+            try:
+                self.site.save()
+            except OSError as error:
+                emit(Signal.JOB_FAILED, "site", error=error)
         self._open.close()
+
+    def go_on_from(self, other: App) -> None:
+        """Takes over what only the memory of an application that ended holds."""
+        if self.site is not None and other.site is not None:
+            self.site.go_on_from(other.site)
 
 
 def open_bundle(settings: Settings) -> Bundle:

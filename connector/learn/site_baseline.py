@@ -76,6 +76,7 @@ class Baseline:
         self._fires = fires
         self._lock = Lock()
         self._all = Gathered(key=key or secrets.token_hex(32))
+        self._saved = 0
 
     @classmethod
     def opened(cls, folder: Path, *, capacity: int = CAPACITY, fires: Fires | None = None) -> Baseline:
@@ -87,14 +88,25 @@ class Baseline:
             return baseline
         except (OSError, RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:
             raise ConfigError(f"{folder / FILE} is not what was gathered: {error}; delete it to begin anew") from error
+        baseline._saved = baseline._all.events
         return baseline
 
     def save(self, folder: Path) -> None:
-        """Writes what was gathered in one step, readable by its owner alone."""
+        """Writes what was gathered in one step, readable by its owner alone; nothing where nothing came since."""
         with self._lock:
+            events = self._all.events
+            if events == self._saved:
+                return
             body = msgspec.json.encode(self._all, order="deterministic")
         folder.mkdir(parents=True, exist_ok=True)
         replace(folder / FILE, body, mode=0o600)
+        self._saved = events
+
+    def adopt(self, other: Baseline) -> None:
+        """Goes on with what another one gathered."""
+        found = other.frozen()
+        with self._lock:
+            self._all = found
 
     def take(self, events: Sequence[Event]) -> None:
         """Counts these events in."""

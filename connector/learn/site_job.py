@@ -68,6 +68,15 @@ class SiteJob:
             return None
         return self.store.open(bundle.ref, digest)
 
+    def save(self) -> None:
+        """Writes what was gathered. Raises ``OSError``."""
+        self._baseline.save(self.store.path)
+
+    def go_on_from(self, other: SiteJob) -> None:
+        """Takes over what a job that ended gathered for the same folder since this one read it."""
+        if self.store.path == other.store.path:
+            self._baseline.adopt(other._baseline)
+
     def stale(self) -> bool:
         """Whether somebody promoted or rolled back a layer since a bundle was dressed."""
         return self.store.mark() != self._mark
@@ -77,7 +86,7 @@ class SiteJob:
 
         It is put in use where it stands, unless a layer was rolled back: then a person promotes the next one.
         """
-        self._baseline.save(self.store.path)
+        self.save()
         found = self._baseline.frozen()
         if found.events < self._demands.events or len(found.days) < self._demands.days:
             return False

@@ -9,6 +9,7 @@ import pytest
 
 from connector import wiring
 from connector.daemon import drain
+from connector.learn.site_baseline import Baseline
 from connector.models import Store
 from connector.models.site_store import SiteStore
 from tests.daemon.site import Site, process_start
@@ -58,7 +59,6 @@ def test_a_site_is_in_shadow_until_its_baseline_stands_and_contains_nothing_by_i
     assert not ready()
     fill(site, days=(2, 3))
     assert drain(app) == []
-    app.learn_site()
     assert app.bundle.site is not None
     assert not app.bundle.site.shadow
     assert app.bundle.site.manifest.learnt.events == 300
@@ -98,6 +98,22 @@ def test_a_damaged_layer_stops_no_daemon_and_contains_nothing(site, app, damaged
         assert not again.acts["dryrun"]._bundle_ready()
     finally:
         again.close()
+
+
+def test_a_stop_and_a_reload_lose_nothing_that_was_gathered(site, app):
+    for ingest in app.ingests.values():
+        ingest.poll()
+    settings = wiring.load_settings(site.config)
+    fresh = wiring.App(settings)
+    fill(site, days=(1,))
+    for ingest in app.ingests.values():
+        ingest.poll()
+    idle = wiring.App(settings)
+    app.close()
+    idle.close()
+    fresh.go_on_from(app)
+    fresh.close()
+    assert len(Baseline.opened(site.dir / "site").frozen().kept) == 20
 
 
 def test_a_bundle_that_is_swapped_while_a_layer_is_put_on_is_not_taken_back(site, app, monkeypatch):
