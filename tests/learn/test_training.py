@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -110,6 +111,17 @@ def test_the_card_holds_the_command_that_makes_the_bundle_again(trained: Path, b
     assert (options.layers, options.wide_epochs, options.epochs, options.max_length) == ("0,2", 5, 2, 64)
     assert set(options.only) == {"atomic", "tldr", "chocolatey", "otrf", "sigma"}
     assert command(bundle.manifest) in (written(trained) / "README.md").read_text("utf-8")
+
+
+def test_the_card_counts_the_texts_that_are_given_away_and_carries_what_their_licences_ask_for(trained: Path) -> None:
+    card = (written(trained) / "README.md").read_text("utf-8")
+    given = msgspec.json.decode((written(trained) / "examples.json").read_bytes())["examples"]
+    counts = Counter(example["source"] for example in given)
+
+    assert counts
+    assert all(f"| {source} | {count} | shortened and changed | [" in card for source, count in counts.items())
+    assert "Copyright (c) 2018 Red Canary, Inc." in card
+    assert "this permission notice shall be included in all copies" in card
 
 
 def test_the_manifest_and_the_card_name_the_base_model_and_the_digest_of_its_weights(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,7 +96,8 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
             reference=_reference(techniques, malicious, held_out, trained.labels, calibrated),
             train_fingerprints=fingerprints.FILE,
         )
-        (folder / "README.md").write_text(card(manifest, trained.dataset.facts), "utf-8")
+        shown = Counter(row.source for row in chosen)
+        (folder / "README.md").write_text(card(manifest, trained.dataset.facts, shown), "utf-8")
         seal(folder, manifest)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ import msgspec
 from connector.learn.corpora.recipes import RECIPES
 from connector.learn.dataset import Facts
 from connector.learn.training.fit import NAMED_EPOCHS, Recipe
+from connector.learn.training.notice import texts
 from connector.models.manifest import Base, Manifest
 
 _USE = """
@@ -57,8 +58,8 @@ by basis where it already is more.
 """
 
 
-def card(manifest: Manifest, facts: Facts) -> str:
-    """The README.md of a bundle."""
+def card(manifest: Manifest, facts: Facts, shown: Mapping[str, int] | None = None) -> str:
+    """The README.md of a bundle. ``shown`` counts, by source, the texts that it gives away as examples."""
     recipe = manifest.metrics["training"]["recipe"]
     base = manifest.base or Base(name="unknown")
     kept = "fitted" if manifest.base is None else "bag"
@@ -90,15 +91,21 @@ def card(manifest: Manifest, facts: Facts) -> str:
             ],
         ),
         f"\nDataset digest `{facts.digest}`, seed {facts.seed}, training seed {recipe['seed']}.\n",
+        texts(shown or {}, manifest.dataset.sources),
         _authors(facts),
     ]
     return "".join(parts)
 
 
 def command(manifest: Manifest) -> str:
-    """The command that makes this bundle again; options that are the defaults are left out."""
+    """The command that makes this bundle again; options that are the defaults are left out.
+
+    Where a source has no recipe here, rows that were built with others' (``--extra``) are what it needs.
+    """
+    read = {source.name for source in manifest.dataset.sources}
+    rows = "--corpora DIR" if read <= set(RECIPES) else "--rows ROWS --pins sources.toml"
     parts = [
-        "triaged train text --corpora DIR --output model_store",
+        f"triaged train text {rows} --output model_store",
         f"--name {manifest.name} --version {manifest.version}",
     ]
     usual = msgspec.to_builtins(Recipe())
@@ -112,8 +119,7 @@ def command(manifest: Manifest) -> str:
         if value != usual.get(name) and name != "shape":
             said = "all" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
             parts.append(f"--{name.replace('_', '-')} {said}")
-    read = {source.name for source in manifest.dataset.sources}
-    if read != set(RECIPES):
+    if read < set(RECIPES):
         parts.append(f"--only {','.join(sorted(read))}")
     return " ".join(parts)
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.learn.dataset import Row
+from connector.learn.training.notice import LICENCES
 from connector.models.neighbours import LONGEST, Example, write
 
-FREE = frozenset({"MIT", "Apache-2.0", "Apache-2.0 OR MIT", "CC0-1.0", "CC-BY-4.0", "DRL-1.1"})
+FREE = frozenset(LICENCES)
 """Licences that let a row's text be given away with its source named."""
 
 LIMIT = 3000
