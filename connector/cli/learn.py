@@ -50,7 +50,7 @@ def intel(
     ] = NOT_STATED,
     corpora: Annotated[Path | None, typer.Option(help="Folder of the corpora; needed to retrain.")] = None,
     retrain: Annotated[Path | None, typer.Option(help="Model store: build, train into it, and evaluate.")] = None,
-    version: Annotated[str, typer.Option(help="Version of the retrained bundle.")] = "0.2.0",
+    version: Annotated[str | None, typer.Option(help="Version of the retrained bundle; needed to retrain.")] = None,
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
 ) -> None:
@@ -59,6 +59,8 @@ def intel(
         raise ConfigError(f"learning needs the extra `train` ({', '.join(missing)}): pip install 'triaged[train]'")
     if retrain is not None and corpora is None:
         raise ConfigError("to retrain, name the corpora folder with --corpora")
+    if retrain is not None and version is None:
+        raise ConfigError("to retrain, name the new bundle's version with --version: a version is written once")
     from connector.learn.intel import findings as found  # noqa: PLC0415 - the extra may be missing
 
     secrets = options.settings(config, secrets_dir).taxii
@@ -83,9 +85,10 @@ def _run(step: Sequence[str]) -> int:
     return subprocess.run(command, check=False).returncode  # noqa: S603 (our own commands)
 
 
-def commands(output: Path, corpora: Path | None, store: Path | None, version: str) -> list[list[str]]:
+def commands(output: Path, corpora: Path | None, store: Path | None, version: str | None) -> list[list[str]]:
     """The commands that retrain and evaluate; what was not named stands as a word in capitals."""
     rows, folder, kept = output / "rows", str(corpora or "CORPORA"), str(store or "STORE")
+    version = version or "VERSION"
     return [
         ["dataset", "build", "--corpora", folder, "--extra", str(output), "--output", str(rows)],
         ["train", "text", "--rows", str(rows), "--pins", str(output / "sources.toml"), "--output", kept, "--version", version],

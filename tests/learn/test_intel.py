@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from connector.cli import app
 from connector.cli.learn import commands
-from connector.errors import ConfigError, PermanentError
+from connector.errors import ConfigError, PermanentError, TransientError
 from connector.learn import dataset
 from connector.learn.corpora.source import Corpora, pinned
 from connector.learn.evaluation import __main__ as evaluation
@@ -138,6 +138,20 @@ def test_a_misp_export_gives_what_carries_a_technique_and_can_be_read(tmp_path: 
     assert listed[2].modified == "2023-11-14T22:15:00+00:00"
 
 
+@pytest.mark.parametrize("hostile", [{"a": 1}, ["text"], 10**18, None])
+def test_a_misp_attribute_whose_fields_are_of_another_kind_is_passed_over(hostile: object) -> None:
+    tag = {"name": 'misp-galaxy:mitre-attack-pattern="Clear - T1070.001"'}
+    attribute = {
+        "uuid": hostile,
+        "type": hostile,
+        "value": "It ran.",
+        "timestamp": hostile,
+        "Tag": [tag, {"name": hostile}],
+    }
+
+    assert list(misp.findings({"uuid": hostile, "info": hostile, "Attribute": [attribute]}, UPSTREAM)) == []
+
+
 RULE = """title: A dumper
 id: 11111111-2222-3333-4444-555555555555
 date: 2026-01-01
@@ -166,6 +180,30 @@ def test_new_rules_come_from_a_folder_and_a_zip_alike_and_hostile_ones_are_count
     assert {one.sample.techniques for one in listed} == {("T1003.001",)}
     assert len(list(rules.findings(zipped, UPSTREAM))) == len(listed)
     assert dict(folder.left_out) == dict(zipped.left_out) == {"has YAML aliases": 1, "is no YAML": 1}
+
+
+def test_a_zip_of_rules_whose_content_is_broken_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "rules.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.yml", RULE)
+    content = bytearray(path.read_bytes())
+    start = 30 + len("a.yml")
+    content[start : start + 8] = b"\xff" * 8
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError, match="neither a folder nor a zip"):
+        list(rules.findings(rules.Rules(path, None), UPSTREAM))
+
+
+@pytest.mark.parametrize("said", ["2026-01-01 | x\n# Owned", "2026-01-01T00:00:00Z\x7f", "9", "٢٠٢٦-01-01"])
+def test_a_change_that_is_no_time_is_not_written_on(said: str, tmp_path: Path) -> None:
+    told = {**BUNDLE[4], "modified": said}
+    upstream = Upstream(kind="stix", name="a\x7f.json", licence="CC0-1.0")
+
+    found.write(list(stix.findings([BUNDLE[0], told], upstream)), tmp_path)
+
+    (mine,) = (source for name, source in pinned(tmp_path / found.SOURCES).items() if name.startswith("intel-"))
+    assert (mine.commit, mine.upstream) == ("", "a\x7f.json")
 
 
 def test_samples_come_back_from_disk_with_a_table_of_sources_that_may_train(tmp_path: Path) -> None:
@@ -230,15 +268,20 @@ def server(pages: list[list[dict[str, object]]], **answers: object) -> Iterator[
                 more = place + 1 < len(pages)
                 after = query.get("added_after", [""])[0]
                 listed = [item for item in pages[place] if str(item.get("modified", "9")) > after]
+                if "raw" in answers:
+                    self._send(200, str(answers["raw"]).encode(), int(str(answers.get("length", 0))))
+                    return
                 self._answer(
                     200, {"objects": listed, "more": more, **({"next": str(place + 1)} if more else {}), **answers}
                 )
 
         def _answer(self, status: int, body: dict[str, object]) -> None:
-            content = json.dumps(body).encode()
+            self._send(status, json.dumps(body).encode())
+
+        def _send(self, status: int, content: bytes, length: int = 0) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/taxii+json;version=2.1")
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(length or len(content)))
             self.end_headers()
             self.wfile.write(content)
 
@@ -282,6 +325,32 @@ def test_a_server_that_sends_elsewhere_or_on_and_on_is_not_followed(monkeypatch:
     monkeypatch.setattr(taxii, "MOST_BYTES", 10)
     with server([BUNDLE]) as (url, _), pytest.raises(PermanentError, match="longer than 10 bytes"):
         objects(url)
+
+
+def test_all_answers_together_are_bounded_in_size_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taxii, "MOST_OF_RUN", len(json.dumps(BUNDLE)))
+    with server([BUNDLE, BUNDLE]) as (url, asked), pytest.raises(PermanentError, match="bytes together"):
+        objects(url)
+    monkeypatch.setattr(taxii, "RUN_S", -1.0)
+    with server([BUNDLE]) as (url, asked), pytest.raises(TransientError, match="take longer than"):
+        objects(url)
+    assert asked == []
+
+
+def test_an_answer_that_nests_without_end_is_no_taxii_and_one_that_breaks_off_may_work_later() -> None:
+    with server([[]], raw="[" * 100_000) as (url, _), pytest.raises(PermanentError, match="does not speak TAXII"):
+        objects(url)
+    with server([[]], raw="{}", length=100) as (url, _), pytest.raises(TransientError, match="cannot be read"):
+        objects(url)
+
+
+def test_retraining_asks_for_a_version_before_anything_is_read(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["learn", "intel", "--output", str(tmp_path), "--retrain", str(tmp_path), "--corpora", str(tmp_path)]
+    )
+
+    assert isinstance(done.exception, ConfigError)
+    assert "--version" in str(done.exception)
 
 
 def test_the_command_writes_samples_and_says_what_retrains_and_evaluates(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from connector.learn.corpora.sample import Sample
 from connector.learn.corpora.source import PINS, Corpora, Recipe, Source
 
 SAMPLES, SOURCES = "samples.jsonl", "sources.toml"
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d))?", re.ASCII)
+"""A date or a time of RFC 3339: what else an upstream says of when is not written on, least of all into a card."""
+
 _PLAIN = re.compile(r"[^a-z0-9]+")
 _QUOTED: Final = ("upstream", "commit", "archive", "sha256", "root", "licence", "credit")
 
@@ -55,7 +58,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
             source=f"intel-{_PLAIN.sub('-', self.kind.lower())}-{digest}",
             upstream=self.name,
             object=identity,
-            modified=modified,
+            modified=modified if _TIME.fullmatch(modified) else "",
             licence=self.licence,
             sample=sample,
         )
@@ -70,9 +73,14 @@ def write(findings: Sequence[Finding], folder: Path) -> None:
     (folder / SAMPLES).write_bytes(b"".join(encoder.encode(finding) + b"\n" for finding in findings))
     tables = [PINS.read_text("utf-8").rstrip() + "\n"]
     for name, source in sources(findings).items():
-        lines = [f"{field} = {msgspec.json.encode(getattr(source, field)).decode()}" for field in _QUOTED]
+        lines = [f"{field} = {_quoted(getattr(source, field))}" for field in _QUOTED]
         tables.append("\n".join([f"[{name}]", *lines, "may_train = true\n"]))
     (folder / SOURCES).write_text("\n".join(tables), "utf-8")
+
+
+def _quoted(text: str) -> str:
+    """A string of TOML: one of JSON, but that TOML wants DEL escaped."""
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
 
 
 def read(folder: Path) -> tuple[Finding, ...]:

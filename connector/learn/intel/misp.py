@@ -54,7 +54,7 @@ def events(path: Path) -> Iterator[Json]:
 
 def findings(event: Json, upstream: Upstream) -> Iterator[Finding]:
     """The findings of one event."""
-    identity = str(event.get("uuid"))
+    identity = _text(event.get("uuid"))
     changed = _time(event.get("timestamp"))
     techniques = _techniques(event)
     title = _text(event.get("info"))
@@ -66,12 +66,14 @@ def findings(event: Json, upstream: Upstream) -> Iterator[Finding]:
     for attribute in listed:
         if not attribute.get("deleted") and (shown := _techniques(attribute)):
             for sample in _samples(attribute, identity, shown):
-                yield upstream.finding(sample, str(attribute.get("uuid")), _time(attribute.get("timestamp")) or changed)
+                yield upstream.finding(
+                    sample, _text(attribute.get("uuid")), _time(attribute.get("timestamp")) or changed
+                )
 
 
 def _samples(attribute: Json, group: str, techniques: tuple[str, ...]) -> Iterator[Sample]:
-    identity, value = str(attribute.get("uuid")), _text(attribute.get("value"))
-    if str(attribute.get("object_relation")).lower() in COMMANDS and value:
+    identity, value = _text(attribute.get("uuid")), _text(attribute.get("value"))
+    if _text(attribute.get("object_relation")).lower() in COMMANDS and value:
         yield Sample(
             data=wrap.process(value, wrap.seeded("misp", identity)),
             group=group,
@@ -80,7 +82,7 @@ def _samples(attribute: Json, group: str, techniques: tuple[str, ...]) -> Iterat
             techniques=techniques,
             malicious=True,
         )
-    elif attribute.get("type") in PROSE:
+    elif _text(attribute.get("type")) in PROSE:
         for number, sentence in enumerate(sentences(value)):
             yield _sentence(sentence, group, f"{identity}:{number}", techniques)
     for number, sentence in enumerate(sentences(_text(attribute.get("comment")))):
@@ -95,9 +97,9 @@ def _sentence(sentence: str, group: str, record: str, techniques: tuple[str, ...
 
 def _techniques(item: Json) -> tuple[str, ...]:
     """The techniques that tags name, in plain tags and in galaxies alike."""
-    tags = [str(tag.get("name")) for tag in _objects(item.get("Tag"))]
+    tags = [_text(tag.get("name")) for tag in _objects(item.get("Tag"))]
     for galaxy in _objects(item.get("Galaxy")):
-        tags += [str(cluster.get("tag_name")) for cluster in _objects(galaxy.get("GalaxyCluster"))]
+        tags += [_text(cluster.get("tag_name")) for cluster in _objects(galaxy.get("GalaxyCluster"))]
     return tuple(sorted({found[1] for tag in tags if (found := _TAG.match(tag))}))
 
 
@@ -111,5 +113,5 @@ def _text(value: object) -> str:
 
 def _time(value: object) -> str:
     """MISP's seconds since the epoch as ISO 8601; empty where they are none."""
-    digits = str(value)
+    digits = f"{value}" if isinstance(value, str | int) else ""
     return datetime.fromtimestamp(int(digits), UTC).isoformat() if digits.isdecimal() and len(digits) < 12 else ""

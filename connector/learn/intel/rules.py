@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,12 @@ from connector.learn.intel.findings import Finding, Upstream
 
 MOST_BYTES: Final = 256 << 10
 MOST_RULES: Final = 50_000
+_NO_ZIP: Final = (
+    OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    RuntimeError, NotImplementedError, UnicodeDecodeError,
+)  # fmt: skip
+"""What the library raises for an archive that is broken, encrypted or packed in a way that it does not know."""
+
 _FACT = re.compile(rb"^(id|date|modified)\s*:\s*['\"]?([^\s'\"#]{1,64})", re.MULTILINE)
 
 
@@ -67,7 +75,7 @@ def findings(rules: Rules, upstream: Upstream) -> Iterator[Finding]:
     """The findings of the rules, in order of their paths."""
     for sample in sigma.samples(rules):
         identity, modified = rules.facts[sample.group]
-        yield upstream.finding(sample, identity or sample.group, modified)
+        yield upstream.finding(sample, identity or sample.group, modified.replace("/", "-"))  # as older rules have it
 
 
 def _contents(path: Path, left_out: Counter[str]) -> Iterator[tuple[str, bytes]]:
@@ -90,7 +98,7 @@ def _contents(path: Path, left_out: Counter[str]) -> Iterator[tuple[str, bytes]]
                     yield info.filename, content
                 else:
                     left_out["too long"] += 1
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except _NO_ZIP as error:
         raise ConfigError(f"{path} is neither a folder nor a zip of Sigma rules: {error}") from error
 
 

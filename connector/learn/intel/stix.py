@@ -52,16 +52,16 @@ def objects(path: Path) -> list[Stix]:
 def findings(items: Sequence[Stix], upstream: Upstream) -> Iterator[Finding]:
     """The findings of a bundle's objects, in their order."""
     live = {
-        str(item.get("id")): item for item in items if not item.get("revoked") and not item.get("x_mitre_deprecated")
+        _text(item.get("id")): item for item in items if not item.get("revoked") and not item.get("x_mitre_deprecated")
     }
     techniques = {ref: technique for ref, item in live.items() if (technique := technique_of(item))}
     shown: dict[str, list[str]] = {}
     taken: dict[str, int] = {}
     for item in live.values():
-        technique = techniques.get(str(item.get("target_ref"))) if item.get("type") == "relationship" else None
+        technique = techniques.get(_text(item.get("target_ref"))) if item.get("type") == "relationship" else None
         if technique is None:
             continue
-        origin = str(item.get("source_ref"))
+        origin = _text(item.get("source_ref"))
         shown.setdefault(origin, []).append(technique)
         told = plain(_text(item.get("description")))
         if told and taken.setdefault(technique, 0) < PER_TECHNIQUE:
@@ -69,11 +69,11 @@ def findings(items: Sequence[Stix], upstream: Upstream) -> Iterator[Finding]:
             sample = Sample(
                 data=sentence_event(told),
                 group=origin,
-                record=str(item.get("id")),
+                record=_text(item.get("id")),
                 basis="procedure",
                 techniques=(technique,),
             )
-            yield upstream.finding(sample, str(item.get("id")), _text(item.get("modified")))
+            yield upstream.finding(sample, _text(item.get("id")), _text(item.get("modified")))
     yield from _indicators(live.values(), shown, upstream)
 
 
@@ -89,7 +89,7 @@ def technique_of(item: Stix) -> str | None:
 def _indicators(items: Iterable[Stix], shown: Mapping[str, Sequence[str]], upstream: Upstream) -> Iterator[Finding]:
     """The command lines in the patterns of indicators that indicate a technique, each as a process start."""
     for item in items:
-        identity = str(item.get("id"))
+        identity = _text(item.get("id"))
         if item.get("type") != "indicator" or identity not in shown or item.get("pattern_type", "stix") != "stix":
             continue
         for number, line in enumerate(_LINE.findall(_text(item.get("pattern")))):

@@ -28,26 +28,43 @@ MOST_PAGES: Final = 10_000
 MOST_BYTES: Final = 64 << 20
 """Of one page; it is read into memory whole."""
 
+RUN_S: Final = 3_600.0
+MOST_OF_RUN: Final = 512 << 20
+"""Of all pages together."""
+
 TOO_MANY, SERVER_ERROR = 429, 500
 _PIECE: Final = 1 << 16
 
 
 class _Bounded(HTTPAdapter):
-    """Requests with time-outs, which taxii2-client gives none, and answers that end."""
+    """Requests with time-outs, which taxii2-client gives none, and answers that end, each and all together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = MOST_OF_RUN
+        self._until = monotonic() + RUN_S
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         options |= {"timeout": (CONNECT_S, ANSWER_S), "stream": True}
+        if monotonic() > self._until:
+            raise requests.Timeout(f"all answers take longer than {RUN_S:.0f} s", request=request)
         answer = super().send(request, **options)
-        pieces, size, start = [], 0, monotonic()
+        pieces, size, until = [], 0, min(monotonic() + WHOLE_S, self._until)
         for piece in answer.iter_content(_PIECE):
             size += len(piece)
             if size > MOST_BYTES:
                 answer.close()
                 raise PermanentError(f"{request.url}: an answer is longer than {MOST_BYTES} bytes")
-            if monotonic() - start > WHOLE_S:
+            if size > self._left:
                 answer.close()
-                raise requests.Timeout(f"an answer takes longer than {WHOLE_S:.0f} s", request=request)
+                raise PermanentError(f"{request.url}: the answers are longer than {MOST_OF_RUN} bytes together")
+            if monotonic() > until:
+                answer.close()
+                raise requests.Timeout(
+                    f"an answer takes longer than {WHOLE_S:.0f} s, or all {RUN_S:.0f} s", request=request
+                )
             pieces.append(piece)
+        self._left -= size
         answer._content = b"".join(pieces)  # noqa: SLF001 - what Response.content would set, had it a bound
         return answer
 
@@ -63,8 +80,9 @@ def objects(url: str, user: str | None, password: SecretStr | None, since: str |
     secret = None if password is None else password.get_secret_value()
     collection = Collection(url, user=user, password=secret, verify=True)
     session = collection._conn.session  # noqa: SLF001 - the client has no other place for a time-out
+    bounded = _Bounded()
     for prefix in ("https://", "http://"):
-        session.mount(prefix, _Bounded())
+        session.mount(prefix, bounded)
     session.max_redirects = 0  # whoever is sent elsewhere would take the credentials' trust along
     following: dict[str, str] = {}
     for _ in range(MOST_PAGES):
@@ -95,9 +113,9 @@ def _page(collection: Collection, url: str, asked: Mapping[str, str]) -> Mapping
         raise PermanentError(f"{url} answers {status}") from error
     except requests.TooManyRedirects as error:
         raise ConfigError(f"{url} sends elsewhere: name the address that it sends to") from error
-    except (requests.ConnectionError, requests.Timeout) as error:
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise TransientError(f"{url} cannot be read: {error}") from error
-    except (TAXIIServiceException, requests.RequestException, ValueError, KeyError) as error:
+    except (TAXIIServiceException, requests.RequestException, ValueError, KeyError, RecursionError) as error:
         raise PermanentError(f"{url} does not speak TAXII 2.1: {error}") from error
     if not isinstance(page, Mapping):
         raise PermanentError(f"{url}: an answer is no object")
