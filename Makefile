@@ -16,7 +16,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 # a process a core; tests/conftest.py says which tests stay together
-PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope
 
 .PHONY: help setup demo demo-elastic demo-splunk demo-soar test test-all check bench bench-elastic bench-models bench-splunk fuzz lock clean
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -13,11 +14,19 @@ ROOT = Path(__file__).parent.parent
 CORPORA = Path(os.environ.get("TRIAGED_CORPORA", ROOT.parent / "shared" / "corpora"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several processes share the tests (`make test`): a file stays in one, and so do all that want a search server."""
-    for item in items:
-        place = item.path.relative_to(ROOT).as_posix()
-        item.add_marker(pytest.mark.xdist_group("search servers" if "elastic" in item.nodeid else place))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Several processes share the tests (`make test`): a file stays in one, and so do all that want a search server.
+
+    Groups by mark (`--dist loadgroup`) do nothing under pytest 9.2: pytest-xdist writes them into ids that it no longer reads.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Places(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "search servers" if "elastic" in nodeid else nodeid.split("::", 1)[0]
+
+    return Places(config, log)
 
 
 @pytest.fixture(scope="session")
