@@ -22,18 +22,19 @@ BAD = "show the command into the parent steal account link user"
 GOOD = "planner process start tool eraser user show meeting"
 
 
-def mails(folder: Path, count: int = 100) -> Path:
+def mails(folder: Path, count: int = 100, seed: int = 1) -> Path:
     """Invented mails of two sorts, each in two near-copies, as JSON lines."""
-    draw = Random(1)
+    draw = Random(seed)
     lines = []
     for number in range(count):
         words = (BAD if number % 2 else GOOD).split()
         told = " ".join(draw.choices(words, k=14))
         for copy in ("a", "b"):
             label = "phish" if number % 2 else "ham"
-            lines.append({"subject": "note", "text": f"{told} {copy}", "label": label, "dup_key": f"{number}"})
-    (folder / "mails.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    return folder / "mails.jsonl"
+            lines.append({"subject": "note", "text": f"{told} {copy}", "label": label, "dup_key": f"{seed}-{number}"})
+    path = folder / f"mails{seed}.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
 
 
 def kept(path: Path, phishing_mail: bool | None = None) -> list[Mail]:
@@ -108,6 +109,19 @@ def test_no_group_is_on_two_sides_and_a_random_split_has_them_on_both(tmp_path: 
     assert not {row.group for row in fewer} & {row.group for row in rows[len(fewer) :]}
 
 
+def test_test_mails_are_grouped_with_those_of_training_and_near_copies_are_left_out(tmp_path: Path) -> None:
+    known, other = kept(mails(tmp_path)), kept(mails(tmp_path, seed=2))
+
+    near = [
+        msgspec.structs.replace(mail, text=f"{mail.text} more", fingerprint=f"{n}", group="")
+        for n, mail in enumerate(known)
+    ]
+
+    assert phishing.strangers(known, known) == []
+    assert len(phishing.strangers(near, known)) < len(near) / 20
+    assert len(phishing.strangers([*near, *other], known)) > len(other) / 2
+
+
 def test_mail_that_may_not_train_is_measured_and_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = mails(tmp_path)
     closed = msgspec.structs.replace(pinned()["phishing_pot"], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
@@ -124,7 +138,7 @@ def test_the_command_trains_reports_both_splits_and_writes_a_bundle_that_classif
     encoder.write(tmp_path / "base")
     path, store = mails(tmp_path), tmp_path / "store"
     options = {
-        "--mails": path, "--test": path, "--base": tmp_path / "base", "--output": store, "--layers": "0",
+        "--mails": path, "--test": mails(tmp_path, 40, seed=2), "--base": tmp_path / "base", "--output": store, "--layers": "0",
         "--epochs": 1, "--max-length": 32, "--learning-rate": 0.003,
     }  # fmt: skip
 
@@ -133,7 +147,7 @@ def test_the_command_trains_reports_both_splits_and_writes_a_bundle_that_classif
     told = capsys.readouterr().out
     assert "split by group of near-copies: precision " in told
     assert "split at random (optimistic): precision " in told
-    assert "other mails (--test): precision " in told
+    assert "other mails (--test; " in told
     manifest = Store(store).manifest("phishing/0.1.0")
     assert (manifest.members[0].kind, manifest.labels) == ("phishing", ("T1566", "T1566.001", "T1566.002"))
     assert "T1566" in (store / "phishing" / "0.1.0" / "README.md").read_text("utf-8")

@@ -95,12 +95,32 @@ def _train(options: argparse.Namespace) -> int:
     if options.test:
         other = Mails()
         read(options.test, None, other)
-        strange = list(other.kept.values())
-        rows = rows_of(strange, grouped(strange), options.rows)
-        told.append(_told("other mails (--test)", measured(fitted, calibration, rows)))
+        told.append(_told_of_others(list(other.kept.values()), mails, fitted, calibration, options.rows))
     if options.output is not None:
         print(f"bundle written: {written(fitted, by_group, base, recipe, options, told)}")
     return 0
+
+
+def strangers(found: Sequence[Mail], known: Sequence[Mail]) -> list[tuple[Mail, str]]:
+    """The mails, each with its group, that share no group with ``known``: near-copies of what was learnt measure nothing."""
+    groups = grouped([*known, *found])
+    taken = set(groups[: len(known)])
+    return [(mail, group) for mail, group in zip(found, groups[len(known) :], strict=True) if group not in taken]
+
+
+def _told_of_others(
+    found: Sequence[Mail], known: Sequence[Mail], fitted: FittedRows, calibration: manifests.Platt, most: int | None
+) -> str:
+    left = strangers(found, known)
+    name = (
+        f"other mails (--test; {len(found) - len(left)} of {len(found)} left out: near-copies of the training files')"
+    )
+    rows = rows_of([mail for mail, _ in left], [group for _, group in left], most)
+    if rows:
+        return _told(name, measured(fitted, calibration, rows))
+    line = f"{name}: none is left to measure"
+    print(line, flush=True)
+    return line
 
 
 def restricted(paths: Sequence[Path]) -> list[str]:
