@@ -69,7 +69,6 @@ def test_a_roll_back_ends_containment_in_a_running_daemon_until_a_person_promote
     ready = app.acts["dryrun"]._bundle_ready
     fill(site, days=(1, 2, 3))
     drain(app)
-    app.learn_site()
     assert ready()
     SiteStore(site.dir / "site").roll_back()
     assert not app.swap_bundle()
@@ -89,7 +88,6 @@ def test_a_roll_back_ends_containment_in_a_running_daemon_until_a_person_promote
 def test_a_damaged_layer_stops_no_daemon_and_contains_nothing(site, app, damaged):
     fill(site, days=(1, 2, 3))
     drain(app)
-    app.learn_site()
     assert app.site.stands(app.bundle)
     (site.dir / damaged).write_bytes(b"{\x00")
     again = wiring.App(wiring.load_settings(site.config))
@@ -119,7 +117,6 @@ def test_a_stop_and_a_reload_lose_nothing_that_was_gathered(site, app):
 def test_a_bundle_that_is_swapped_while_a_layer_is_put_on_is_not_taken_back(site, app, monkeypatch):
     fill(site, days=(1, 2, 3))
     drain(app)
-    app.learn_site()
     tiny_store(site.dir / "store", version="2")
     swap, dressed = Thread(target=app.swap_bundle), app.site.dressed
 
@@ -138,7 +135,6 @@ def test_a_bundle_that_is_swapped_while_a_layer_is_put_on_is_not_taken_back(site
 def test_what_was_gathered_outlives_the_daemon_and_another_bundle_begins_in_shadow(site, app):
     fill(site, days=(1, 2, 3))
     drain(app)
-    app.learn_site()
     assert app.site.stands(app.bundle)
     again = wiring.App(wiring.load_settings(site.config))
     try:
