@@ -23,11 +23,11 @@ Names = Callable[[str], Sequence[str]]
 
 
 class Condition(NamedTuple):
-    """A test, clauses of which an event must meet every one to pass it, and the fields that it reads (None: all)."""
+    """A test, clauses of which an event must meet every one to pass it, and the fields that it reads."""
 
     test: Test
     clauses: tuple[Clause, ...]
-    reads: frozenset[str] | None
+    reads: frozenset[str]
 
 
 def compiled(parsed: Any, names: Names) -> Condition:
@@ -80,14 +80,9 @@ def fields(parsed: Any) -> frozenset[str]:
     return frozenset()
 
 
-def all_read(parts: Iterable[Condition]) -> frozenset[str] | None:
-    """The fields that any of them reads; None where one reads all."""
-    read: set[str] = set()
-    for part in parts:
-        if part.reads is None:
-            return None
-        read |= part.reads
-    return frozenset(read)
+def all_read(parts: Iterable[Condition]) -> frozenset[str]:
+    """The fields that any of them reads."""
+    return frozenset().union(*(part.reads for part in parts))
 
 
 def rarity(clause: Clause) -> float:

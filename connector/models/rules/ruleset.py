@@ -12,7 +12,7 @@ from connector.models.rules.conditions import all_read, rarity
 from connector.models.rules.nouns import LeftOut, Match
 from connector.models.rules.reading import Rule, Variant
 from connector.models.rules.sources import Source
-from connector.models.rules.values import Clause, Test
+from connector.models.rules.values import KEYWORDS, Clause, Test
 from connector.models.rules.views import View, view_of
 from connector.types import Event
 
@@ -112,7 +112,8 @@ class Index:
         self.source = source
         self._tests: tuple[tuple[int, Test], ...] = tuple((rule, variant.condition.test) for rule, variant in variants)
         read = all_read(variant.condition for _, variant in variants)
-        self.reads = None if read is None else tuple(sorted(read))
+        self._named = tuple(sorted(read - {KEYWORDS}))
+        self._keywords = KEYWORDS in read
         self._free = [0] * _DEPTH
         masks: dict[str, list[int]] = {}
         for bit, (_, variant) in enumerate(variants):
@@ -137,7 +138,8 @@ class Index:
 
     def names(self, view: View) -> Iterable[str]:
         """The fields of an event that its rules read."""
-        return view.names() if self.reads is None else self.reads
+        # keywords pass over ports, ids and times: a rule that names one reads it all the same
+        return dict.fromkeys((*view.names(), *self._named)) if self._keywords else self._named
 
     def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
         """The rules (their place in the set) that may match, with their tests."""
@@ -154,7 +156,7 @@ class Index:
             left ^= lowest
 
     def _found(self, view: View) -> set[int]:
-        return {number for _, number in self._automaton.iter(view.text(self.reads))} if self._masks else set()
+        return {number for _, number in self._automaton.iter(view.text(self.names(view)))} if self._masks else set()
 
 
 def _rarest(clauses: Sequence[Clause]) -> list[Clause]:

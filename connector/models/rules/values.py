@@ -37,6 +37,9 @@ Check = Callable[[str], bool]
 Clause = frozenset[str]
 """Texts, case-folded, of which an event must hold at least one."""
 
+KEYWORDS: Final = "*"
+"""Among the fields that a condition reads: every field in which keywords are looked for, besides those that are named."""
+
 _COMPARE: Final = {
     CompareOperators.LT: operator.lt,
     CompareOperators.LTE: operator.le,
@@ -56,14 +59,11 @@ class UnknownValueError(ValueError):
 
 
 class Leaf(NamedTuple):
-    """A test, what an event must hold to pass it, and the fields that it reads.
-
-    ``clause`` is None where nothing is sure, ``reads`` where it reads them all.
-    """
+    """A test, what an event must hold to pass it (None where nothing is sure), and the fields that it reads."""
 
     test: Test
     clause: Clause | None
-    reads: frozenset[str] | None
+    reads: frozenset[str]
 
 
 def leaf(names: Sequence[str], value: SigmaType) -> Leaf:
@@ -146,7 +146,7 @@ def keyword(value: SigmaType) -> Leaf:
         read = view.get if cased else view.folded
         return any(check(text) for name in view.names() for text in read(name))
 
-    return Leaf(test, frozenset({needed}) if len(needed) >= _SHORTEST else None, None)
+    return Leaf(test, frozenset({needed}) if len(needed) >= _SHORTEST else None, frozenset({KEYWORDS}))
 
 
 def _any(names: Sequence[str], check: Check, *, cased: bool) -> Test:

@@ -72,10 +72,9 @@ class View:
             found = self._folded[name] = tuple([value.casefold() for value in self.get(name)])
         return found
 
-    def text(self, names: Iterable[str] | None) -> str:
-        """The values of these fields, or of all, case-folded, one after the other."""
-        fields = self.names() if names is None else names
-        return SEPARATOR.join([value for name in fields for value in self.folded(name)])
+    def text(self, names: Iterable[str]) -> str:
+        """The values of these fields, case-folded, one after the other."""
+        return SEPARATOR.join([value for name in names for value in self.folded(name)])
 
     def names(self) -> Iterable[str]:
         """The names of the fields that keywords are looked for in: all but times and ids, which make every event new."""

@@ -145,3 +145,29 @@ def test_each_event_gets_its_own_rules_in_the_order_of_the_set() -> None:
     )
     found = rules.match([sysmon(CommandLine="a"), sysmon(CommandLine="x"), sysmon(CommandLine="ab")])
     assert [[match.title for match in each] for each in found] == [["first"], [], ["second", "first"]]
+
+
+@pytest.mark.parametrize(
+    ("selection", "found"),
+    [
+        # numbers that come once are no keyword's; and what a door moved into ECS is no field of the event's data
+        ({"DestinationPort": 4444}, sysmon(3, DestinationPort="4444")),
+        ({"ProcessId": 4711}, sysmon(3, ProcessId="4711")),
+        ({"Computer": "host"}, sysmon(3)),
+        ({"Image|endswith": "evil.exe"}, event({"event": {"code": "3"}, "winlog": {"channel": "Microsoft-Windows-Sysmon/Operational", "event_id": "3", "event_data": {}}, "process": {"executable": r"C:\evil.exe"}})),
+    ],
+)  # fmt: skip
+def test_a_named_field_is_read_where_another_rule_of_its_log_looks_for_keywords(selection, found) -> None:
+    connections = {"category": "network_connection", "product": "windows"}
+    named = rule(selection, title="named", logsource=connections)
+    keywords = rule(["nothing of the kind"], title="keywords", logsource=connections)
+    whole = load([named, keywords])
+    assert [[match.title for match in each] for each in whole.match([found])] == [["named"]]
+    assert [[match.title for match in each] for each in load([named]).match([found])] == [["named"]]
+
+
+def test_a_rule_may_look_for_a_keyword_or_in_a_named_field() -> None:
+    made = rule(["mimikatz"], condition="selection or other", other={"ProcessId": 4711})
+    assert matches(made, sysmon(CommandLine="mimikatz"))
+    assert matches(made, sysmon(ProcessId="4711"))
+    assert not matches(made, sysmon(CommandLine="4711", ProcessId="471"))
