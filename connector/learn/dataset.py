@@ -23,7 +23,7 @@ from connector.learn.corpora.source import Corpora, Recipe, Source
 from connector.learn.levelling import Shape, levelled
 from connector.learn.near_duplicates import clusters
 from connector.learn.scrub import leaks, names, scrub, unnamed, unplaced
-from connector.types import Event, Pairs, RawEvent, SourceRef
+from connector.types import Cause, Event, Pairs, RawEvent, SourceRef
 
 PER_GROUP_AND_KIND = 25
 """Rows that one file or recording gives of one kind of event: a long file does not outweigh many short ones."""
@@ -89,7 +89,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``upstream``, ``commit``, ``group`` (the file) and ``record`` name the place; ``host`` is a pseudonym of the recorded
     host, empty for what no host recorded, for splitting alone; ``cluster`` is shared by near copies; ``fields`` are those
-    that the text was rendered from.
+    that the text was rendered from; ``cause`` is why it was a false positive, as an analyst said.
     """
 
     text: str
@@ -108,6 +108,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: str = ""
     cluster: str = ""
     fields: tuple[str, ...] = ()
+    cause: Cause | None = None
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -357,7 +358,8 @@ def agreed(earlier: Row, later: Row) -> Row:
     """
     first, second = STRENGTH[earlier.basis], STRENGTH[later.basis]
     if earlier.malicious == later.malicious:
-        return msgspec.structs.replace(earlier, techniques=tuple(sorted({*earlier.techniques, *later.techniques})))
+        both = tuple(sorted({*earlier.techniques, *later.techniques}))
+        return msgspec.structs.replace(earlier, techniques=both, cause=earlier.cause or later.cause)
     if first == second:
         both = tuple(sorted({*earlier.techniques, *later.techniques}))
         return msgspec.structs.replace(earlier, techniques=both, malicious=None)

@@ -40,12 +40,13 @@ _PROBES: tuple[list[int], ...] = ([0], [0] * 9)
 class Logits(NamedTuple):
     """Logits of n texts: ``techniques`` (n, labels), ``malicious`` (n,), and one array of ``relevance`` a text.
 
-    ``relevance`` is empty where the graph does not give it.
+    ``relevance`` is empty where the graph does not give it; ``embedding`` (n, d) where it was not asked for.
     """
 
     techniques: NDArray[np.float64]
     malicious: NDArray[np.float64]
     relevance: Sequence[NDArray[np.float32]]
+    embedding: NDArray[np.float32]
 
 
 class _Batch(NamedTuple):
@@ -82,17 +83,21 @@ class Graph:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def run(self, texts: Sequence[Sequence[int]]) -> Logits:
-        """The logits of texts, given as token ids."""
+    def run(self, texts: Sequence[Sequence[int]], *, embeds: bool = False) -> Logits:
+        """The logits of texts, given as token ids, and in the same pass their features where ``embeds`` asks for them."""
         techniques = np.empty((len(texts), self._labels), np.float64)
         malicious = np.empty(len(texts), np.float64)
         relevance: list[NDArray[np.float32]] = [_NOTHING] * len(texts)
-        for places, found in self._scored(list(self._batches(texts)), self._outputs):
+        features: list[Any] = [_NOTHING] * len(texts)
+        outputs = (*self._outputs, EMBEDDING) if embeds else self._outputs
+        for places, found in self._scored(list(self._batches(texts)), outputs):
             techniques[places], malicious[places] = found[:2]
-            if len(found) > len(OUTPUTS):
-                for row, place in enumerate(places):
+            for row, place in enumerate(places):
+                if RELEVANCE in outputs:
                     relevance[place] = found[2][row, : len(texts[place])]
-        return Logits(techniques, malicious, relevance)
+                if embeds:
+                    features[place] = found[-1][row]
+        return Logits(techniques, malicious, relevance, _stacked(features))
 
     def embed(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """The features (n, d) of texts, given as token ids. Raises ``ConfigError`` where the graph does not give them."""
@@ -102,7 +107,7 @@ class Graph:
         for places, (found,) in self._scored(list(self._batches(texts)), (EMBEDDING,)):
             for row, place in enumerate(places):
                 rows[place] = found[row]
-        return np.stack(rows) if rows else np.empty((0, 0), np.float32)
+        return _stacked(rows)
 
     def _scored(self, batches: Sequence[_Batch], outputs: Sequence[str]) -> Iterable[_Scored]:
         """Every batch, on all threads. Each thread takes the next batch when it is free: one task a thread, not a batch."""
@@ -152,6 +157,10 @@ class Graph:
 
 
 _NOTHING = np.empty(0, np.float32)
+
+
+def _stacked(rows: Sequence[Any]) -> NDArray[np.float32]:
+    return np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
 
 def _session(path: Path) -> ort.InferenceSession:

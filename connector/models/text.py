@@ -13,8 +13,9 @@ from tokenizers import Encoding, Tokenizer
 
 from connector.errors import ConfigError
 from connector.events import render
+from connector.models import second_stage
 from connector.models.calibration import scaled, sigmoid, technique_scale
-from connector.models.graph import Graph
+from connector.models.graph import Graph, Logits
 from connector.models.manifest import HeadCalibration
 from connector.models.relevance import telling_words
 from connector.ports import MemberPlugin, MemberSpec, State
@@ -24,6 +25,7 @@ MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 
 UNKNOWN_NOTE = "text: out of distribution, most of it is no word that the model knows"
+LOWERED_NOTE = "like false positives that analysts explained; log-odds"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +65,9 @@ class TextMember:
             threads=threads or os.cpu_count() or 1,
             batch_size=self._options.batch_size,
         )
+        self._second = second_stage.read(directory)
+        if self._second is not None and self._graph.embed([[0]]).shape[1] != len(self._second.weights):
+            raise ConfigError(f"{directory / second_stage.FILE} does not fit the features of {directory / MODEL}")
 
     def close(self) -> None:
         """Ends the threads."""
@@ -83,26 +88,33 @@ class TextMember:
         texts = [render(event.canonical) for event in events]
         encodings = self._tokenizer.encode_batch_fast(texts)
         seen = [place for place, encoding in enumerate(encodings) if not self._is_strange(encoding)]
-        logits = self._graph.run([encodings[place].ids for place in seen])
+        logits, final = self._run([encodings[place].ids for place in seen])
         malicious = self._options.calibration.malicious
         columns = np.full((len(events), len(self.labels)), np.nan, np.float32)
         votes = np.full(len(events), np.nan, np.float32)
         columns[seen] = sigmoid(logits.techniques * self._slope + self._intercept)
-        votes[seen] = sigmoid(scaled(logits.malicious, malicious))
+        votes[seen] = sigmoid(scaled(final, malicious))
+        first = sigmoid(scaled(logits.malicious, malicious))
         notes: list[tuple[str, ...]] = [(UNKNOWN_NOTE,)] * len(events)
         for row, place in enumerate(seen):
             notes[place] = ()
+            if final[row] < logits.malicious[row] and first[row] >= self._options.explain_from:
+                moved = malicious.a * (final[row] - logits.malicious[row])
+                notes[place] = (f"{self.name}: {LOWERED_NOTE} {moved:+.2f}",)
             if len(logits.relevance[row]) and votes[place] >= self._options.explain_from:
                 words = telling_words(
                     texts[place], self._tokenizer.encode(texts[place]), malicious.a * logits.relevance[row]
                 )
-                notes[place] = tuple(f"{self.name}: {word}" for word in words)
+                notes[place] += tuple(f"{self.name}: {word}" for word in words)
         return Scores(techniques=columns, p_malicious=votes, notes=tuple(notes)), StateChange()
 
     def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The raw ``techniques`` (n, labels) and ``malicious`` (n,) logits of rendered texts, for calibration."""
-        found = self._graph.run([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))])
-        return found.techniques, found.malicious
+        """The raw ``techniques`` (n, labels) and ``malicious`` (n,) logits of rendered texts, for calibration.
+
+        The second stage, where there is one, has had its say: what follows is calibrated for both.
+        """
+        found, final = self._run([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))])
+        return found.techniques, final
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The features (n, d) of rendered texts that both heads read.
@@ -110,6 +122,13 @@ class TextMember:
         Raises ``ConfigError`` for a bundle whose graph does not give them.
         """
         return self._graph.embed([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))])
+
+    def _run(self, texts: Sequence[Sequence[int]]) -> tuple[Logits, NDArray[np.float64]]:
+        """What the graph gives, and its malicious logits (n,) after the second stage."""
+        found = self._graph.run(texts, embeds=self._second is not None)
+        if self._second is None or not texts:
+            return found, found.malicious
+        return found, self._second.lowered(found.embedding, found.malicious)
 
     def _is_strange(self, encoding: Encoding) -> bool:
         words = encoding.special_tokens_mask.count(0)

@@ -36,6 +36,7 @@ def rows(folder: Path, seed: int = 1) -> list[Row]:
             licence="the site's own",
             split=split_of(SOURCE, label.group, seed),
             cluster=label.group,
+            cause=label.cause,
         )
         earlier = found.get(row.fingerprint)
         found[row.fingerprint] = row if earlier is None else agreed(earlier, row)
