@@ -27,6 +27,7 @@ from connector.cli import (
     model,
     playbook,
     policy,
+    promote,
     rules,
     silences,
     splunk,
@@ -70,6 +71,9 @@ app.command(
 app.command("thresholds")(thresholds.thresholds)
 app.command("export")(export.export)
 app.command("evasion")(evasion.evasion)
+app.command("promote")(promote.promote)
+app.command("rollback")(promote.rollback)
+app.command("history")(promote.history)
 app.command("explain")(explanation.explain)
 app.command("backfill")(ledger.backfill)
 app.command("status")(ledger.status)

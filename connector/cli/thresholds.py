@@ -56,7 +56,7 @@ def thresholds(  # noqa: PLR0917  (typer reads the options from the signature)
     typer.echo(f"precision {precision:g} from {chosen.cut:.6g} on, recall {chosen.recall:.2f}")
     if set_version is not None:
         written = with_trigger(store, manifest, chosen, set_version)
-        store.promote(written.ref)
+        store.promote(written.ref, why=f"`triaged thresholds` set the trigger at precision {precision:g}")
         typer.echo(f"{written.ref} is in production: trigger {written.thresholds.trigger:.6g}")
 
 

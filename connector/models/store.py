@@ -1,11 +1,12 @@
-"""The model store: ``<bundle>/<version>/`` folders, and ``production.json``, which names the one in use."""
+"""The model store: ``<bundle>/<version>/`` folders, ``production.json``, which names the one in use, and its history."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -17,20 +18,10 @@ from connector.models import fingerprints, integrity, manifest as manifests, nei
 from connector.models.bundle import Bundle
 from connector.models.ensemble import TEXT
 from connector.models.manifest import NAME, Manifest
+from connector.models.promotions import Change, Production, Promotions, promoted
 from connector.ports import Member, MemberFactory, MemberPlugin, MemberSpec
 
-PRODUCTION = "production.json"
 GROUP = "triaged.member"
-
-
-class Production(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What ``production.json`` says. ``previous`` is where a roll-back goes."""
-
-    bundle: str
-    previous: str | None = None
-
-
-_PRODUCTION: Final = msgspec.json.Decoder(Production)
 
 
 class Store:
@@ -38,6 +29,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._promotions = Promotions(path)
 
     def list(self) -> list[str]:
         """Every ``name/version`` that has a manifest, sorted."""
@@ -60,8 +52,12 @@ class Store:
 
     def production(self) -> str | None:
         """The bundle in production, or None where none was promoted yet."""
-        state = self._production()
+        state = self._promotions.production()
         return None if state is None else state.bundle
+
+    def history(self) -> Sequence[Change]:
+        """Every promotion and roll-back, oldest first. Raises ``ConfigError``."""
+        return self._promotions.history()
 
     def open(
         self,
@@ -112,15 +108,37 @@ class Store:
             attacks=_attacks(manifest, directory),
         )
 
-    def promote(self, ref: str) -> None:
-        """Puts a bundle in production in one step. Raises ``ConfigError`` where it does not verify."""
+    def promote(
+        self, ref: str, *, who: str = "", why: str = "", gate: str | None = None, override: bool = False
+    ) -> None:
+        """Puts a bundle in production in one step, and into the history; nothing where it is there already.
+
+        ``gate`` is the SHA-256 of the gate's report. Raises ``ConfigError`` where the bundle does not verify.
+        """
         if problems := self.verify(ref):
             raise ConfigError(f"bundle {ref} is not promoted: {'; '.join(problems)}")
-        before = self._production()
-        previous = None if before is None else (before.previous if before.bundle == ref else before.bundle)
-        fresh = self._path / f"{PRODUCTION}.new"
-        fresh.write_bytes(msgspec.json.encode(Production(bundle=ref, previous=previous)) + b"\n")
-        fresh.replace(self._path / PRODUCTION)
+        with self._promotions.changing():
+            before = self.production()
+            if before != ref:
+                change = self._change("promote", ref, before, who=who, why=why)
+                change = msgspec.structs.replace(change, gate=gate, override=override)
+                self._promotions.put(Production(bundle=ref, previous=before, change=change))
+
+    def rollback(self, *, who: str = "", why: str = "") -> str:
+        """Puts the bundle that was in production before the present one back, and returns it.
+
+        Raises ``ConfigError`` where there was none, or it does not verify any more.
+        """
+        with self._promotions.changing():
+            *earlier, present = promoted(self._promotions.production(), self._promotions.history()) or [""]
+            if not earlier:
+                raise ConfigError(f"nothing was in production before {present or 'any bundle'} in {self._path}")
+            *lower, wanted = earlier
+            if problems := self.verify(wanted):
+                raise ConfigError(f"bundle {wanted} is not put back: {'; '.join(problems)}")
+            change = self._change("rollback", wanted, present, who=who, why=why)
+            self._promotions.put(Production(bundle=wanted, previous=lower[-1] if lower else None, change=change))
+        return wanted
 
     def directory(self, ref: str) -> Path:
         """Where a bundle lies. Raises ``ConfigError`` for a name that is not ``name/version``."""
@@ -129,14 +147,13 @@ class Store:
             raise ConfigError(f"{ref!r} is not name/version; {self._path} has: {', '.join(self.list()) or 'none'}")
         return self._path / name / version
 
-    def _production(self) -> Production | None:
-        path = self._path / PRODUCTION
-        try:
-            return _PRODUCTION.decode(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:
-            raise ConfigError(f"{path} does not name the bundle in production: {error}") from error
+    def _change(
+        self, action: Literal["promote", "rollback"], bundle: str, before: str | None, *, who: str, why: str
+    ) -> Change:
+        number = len(self.history()) + 1
+        return Change(
+            number=number, action=action, bundle=bundle, before=before, at=datetime.now(UTC), who=who, why=why
+        )
 
 
 def installed_kinds() -> dict[str, MemberPlugin]:

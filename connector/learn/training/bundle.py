@@ -34,7 +34,8 @@ from connector.learn.training.provenance import check_rows, described, sources
 from connector.models import fingerprints
 from connector.models.calibration import scaled, sigmoid
 from connector.models.manifest import Dataset as DatasetPart, Histogram, Manifest, Reference, seal
-from connector.models.store import PRODUCTION, Store
+from connector.models.promotions import PRODUCTION
+from connector.models.store import Store
 from connector.models.text import TextMember
 from connector.ports import MemberSpec
 

@@ -110,6 +110,14 @@ def readable(report: Report) -> str:
     return "\n".join(_lines(report)) + "\n"
 
 
+def sentence(check: Check) -> str:
+    """One check in words, with its numbers."""
+    against = "" if check.incumbent is None else f" against {_number(check.incumbent)}"
+    interval = "" if check.low is None else f", worse by {_number(check.low)} to {_number(check.high)}"
+    outcome = "passed" if check.passed else "failed"
+    return f"{outcome}: {check.name}: {_number(check.challenger)}{against}{interval} ({check.rule}, {check.margin:g})"
+
+
 def _lines(report: Report) -> Iterator[str]:
     yield f"# Gate: {report.challenger} against {report.incumbent}"
     yield ""
