@@ -78,6 +78,11 @@ class Graph:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score") if threads > 1 else None
 
+    @property
+    def width(self) -> int:
+        """How many features an event has; 0 where the graph does not give them."""
+        return self.embed([_PROBES[0]]).shape[1] if self._embeds else 0
+
     def close(self) -> None:
         """Ends the threads."""
         if self._pool is not None:

@@ -65,9 +65,7 @@ class TextMember:
             threads=threads or os.cpu_count() or 1,
             batch_size=self._options.batch_size,
         )
-        self._second = second_stage.read(directory)
-        if self._second is not None and self._graph.embed([[0]]).shape[1] != len(self._second.weights):
-            raise ConfigError(f"{directory / second_stage.FILE} does not fit the features of {directory / MODEL}")
+        self._second = second_stage.read(directory, self._graph.width)
 
     def close(self) -> None:
         """Ends the threads."""
@@ -126,7 +124,7 @@ class TextMember:
     def _run(self, texts: Sequence[Sequence[int]]) -> tuple[Logits, NDArray[np.float64]]:
         """What the graph gives, and its malicious logits (n,) after the second stage."""
         found = self._graph.run(texts, embeds=self._second is not None)
-        if self._second is None or not texts:
+        if self._second is None:
             return found, found.malicious
         return found, self._second.lowered(found.embedding, found.malicious)
 
