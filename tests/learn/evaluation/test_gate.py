@@ -1,0 +1,210 @@
+"""The gate lets pass what is no worse anywhere, and refuses what is worse in any one thing that matters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from connector.cli import app
+from connector.errors import ConfigError
+from connector.learn import dataset_file
+from connector.learn.dataset import Dataset, Facts, Row, digest_of
+from connector.learn.evaluation.gate import __main__ as gate, report as reports
+from connector.learn.evaluation.gate.judge import Material, judge
+from connector.learn.evaluation.gate.report import Report
+from connector.models import Store
+from connector.models.testbed import WEIGHTS, Weights, lay_bundle
+
+GROUPS = 40
+"""Groups of each side."""
+
+QUIET: Weights = {**WEIGHTS, "mimikatz": {"T1003": 8.0, "T1003.001": 7.0, "malicious": 2.0}}
+"""As sure of techniques as before, and not sure any more of malice."""
+EVADED: Weights = {**WEIGHTS, **{name: {"malicious": -40.0} for name in ("conhost", "pcalua")}}
+"""Finds every attack as it is, and none that is started through another program."""
+LOUD: Weights = {**WEIGHTS, "robocopy": {"malicious": 15.0}}
+FORGETFUL: Weights = {**WEIGHTS, "mimikatz": {"T1059": 8.0, "T1003": 0.0, "T1003.001": 7.0, "malicious": 12.0}}
+
+
+def row(number: int, malicious: bool | None, words: str, *, source: str = "made", split: str = "dev") -> Row:
+    return Row(
+        text=f"process start | {words.split(maxsplit=1)[0]} | command {words} host{number} | parent cmd.exe",
+        kind="sysmon-1",
+        fingerprint=f"{number:064x}",
+        techniques=("T1003",) if malicious else (),
+        malicious=malicious,
+        basis="executed-test" if malicious else "ordinary-log",
+        source=source,
+        group=f"{source}-{number}",
+        record="1",
+        licence="CC0-1.0",
+        split=split,
+    )
+
+
+LEFT_OUT = [
+    *(row(number, malicious=True, words="mimikatz.exe sekurlsa::logonpasswords") for number in range(GROUPS)),
+    *(row(number + 500, malicious=False, words="robocopy.exe /mir data") for number in range(GROUPS)),
+]
+SHOWN = [row(number + 1000, malicious=False, words="powershell.exe", source="closed-alerts") for number in range(10)]
+NEWEST = [
+    row(
+        number + 2000,
+        malicious=number < 3,
+        words="mimikatz.exe" if number < 3 else "robocopy.exe",
+        source="closed-alerts",
+    )
+    for number in range(6)
+]
+WHOLE = Material(left_out=LEFT_OUT, newest=NEWEST, shown=SHOWN)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("store")
+    known = [row.fingerprint for row in SHOWN]
+    for version, weights in {
+        "1": WEIGHTS, "same": WEIGHTS, "quiet": QUIET, "loud": LOUD, "forgetful": FORGETFUL,
+        "evaded": EVADED, "curious": {**WEIGHTS, "whoami": {"T1033": 8.0, "malicious": 12.0}},
+        "fewer": {name: WEIGHTS[name] for name in ("mimikatz", "whoami")},
+    }.items():  # fmt: skip
+        lay_bundle(folder, version=version, weights=weights, trained_on=[] if version == "1" else known)
+    return Store(folder)
+
+
+def judged(store: Store, version: str, material: Material = WHOLE) -> Report:
+    return judge(store, f"tiny/{version}", "tiny/1", material)
+
+
+def failed(report: Report) -> set[str]:
+    assert report.passed is not report.failed
+    return {check.name for check in report.failed}
+
+
+def test_a_challenger_that_says_the_same_passes_every_check(store: Store) -> None:
+    report = judged(store, "same")
+    assert report.passed
+    assert failed(report) == set()
+    assert {check.harm for check in report.checks if check.harm is not None} == {0.0}
+    for said in ("technique, top-1", "AUC of malice", "recall at trigger", "false alarms per 10,000 at malicious"):
+        assert said in {check.name for check in report.checks}
+
+
+@pytest.mark.parametrize(
+    ("version", "first"),
+    [
+        ("quiet", "recall at malicious"),
+        ("loud", "false alarms per 10,000 at suspicious"),
+        ("loud", "AUC of malice"),
+        ("loud", "newest closures judged rightly at malicious"),
+        ("quiet", "Brier score of malice"),
+        ("forgetful", "technique, top-1"),
+        ("fewer", "techniques that are no longer known"),
+    ],
+)
+def test_what_is_worse_in_one_thing_is_refused_by_its_name(store: Store, version: str, first: str) -> None:
+    report = judged(store, version)
+    assert not report.passed
+    assert first in failed(report)
+
+
+def test_what_is_better_passes(store: Store) -> None:
+    assert judge(store, "tiny/same", "tiny/loud", WHOLE).passed
+
+
+def test_one_group_in_forty_is_too_few_to_prove_that_no_more_than_two_points_were_lost(store: Store) -> None:
+    rare = [row(number, malicious=True, words="mimikatz.exe" if number else "whoami.exe") for number in range(GROUPS)]
+    report = judge(store, "tiny/same", "tiny/curious", Material(left_out=[*rare, *LEFT_OUT[GROUPS:]]))
+    assert {check.name: (check.harm, check.low) for check in report.failed}["recall at trigger"] == (1 / GROUPS, 0.0)
+
+
+def test_commands_that_are_written_otherwise_are_judged_by_themselves(store: Store) -> None:
+    named = {"attack commands written otherwise, found", "attack commands found, substitution"}
+    assert failed(judged(store, "evaded")) == named
+
+
+def test_too_few_labels_are_refused_and_none_at_all_are_not_asked_for(store: Store) -> None:
+    few = judged(store, "same", msgspec.structs.replace(WHOLE, shown=SHOWN[:9], newest=NEWEST[:4]))
+    assert failed(few) == {"labelled closures shown", "labelled newest closures left out"}
+    assert judged(store, "same", Material(left_out=LEFT_OUT)).passed
+
+
+def test_a_report_holds_for_exactly_the_two_bundles_that_it_compared(store: Store, tmp_path: Path) -> None:
+    reports.write(store, judged(store, "same"))
+    found = reports.standing(store, "tiny/same", "tiny/1")
+    assert found is not None
+    assert found[0].passed
+    assert reports.standing(store, "tiny/same", "tiny/loud") is None
+    place = reports.place(store, "tiny/same")
+    told = msgspec.json.decode(place.read_bytes(), type=Report)
+    place.write_bytes(msgspec.json.encode(msgspec.structs.replace(told, incumbent_digest="0" * 64)))
+    assert reports.standing(store, "tiny/same", "tiny/1") is None
+
+
+def triaged(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(part) for part in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    rows = (*LEFT_OUT, *(row(number + 9000, malicious=True, words="loud.exe", split="train") for number in range(3)))
+    facts = Facts(digest=digest_of(rows), seed=0, split="", attack_version="18.1", canonical_versions={}, rows={},
+                  sources={}, bases={}, dropped={}, authors={})  # fmt: skip
+    dataset_file.write(Dataset(rows, facts), tmp_path / "rows")
+    for version, weights in {"1": WEIGHTS, "2": WEIGHTS, "3": LOUD}.items():
+        lay_bundle(tmp_path / "store", version=version, weights=weights)
+    Store(tmp_path / "store").promote("tiny/1")
+    return tmp_path
+
+
+def gated(site: Path, challenger: str) -> int:
+    rows, store = str(site / "rows"), str(site / "store")
+    return gate.main(["--store", store, "--rows", rows, "--challenger", challenger, "--incumbent", "tiny/1"])
+
+
+def test_only_what_the_gate_passed_or_has_a_reason_goes_into_production(site: Path) -> None:
+    folder, store = site / "store", Store(site / "store")
+    code, said = triaged("promote", "tiny/3", "--store", folder)
+    assert (code, "name --rows to run it" in said) == (1, True)
+    assert (gated(site, "tiny/2"), gated(site, "tiny/3")) == (0, 0)
+    code, said = triaged("promote", "tiny/3", "--store", folder)
+    assert (code, "false alarms per 10,000 at suspicious" in said, store.production()) == (1, True, "tiny/1")
+    code, said = triaged("promote", "tiny/3", "--store", folder, "--override", "the pilot asked for it", "--who", "ann")
+    assert (code, store.production()) == (0, "tiny/3")
+    assert triaged("rollback", "--store", folder, "--why", "too loud") == (0, "tiny/1 is in production again\n")
+    assert triaged("promote", "tiny/2", "--store", folder, "--who", "bob", "--why", "newer")[0] == 0
+    newest, standing = store.history()[-1], reports.standing(store, "tiny/2", "tiny/1")
+    assert standing is not None
+    assert (newest.who, newest.why, newest.override, newest.gate) == ("bob", "newer", False, standing[1])
+    lines = [line.split("\t") for line in triaged("history", "--store", folder)[1].splitlines()]
+    assert [line[2:4] for line in lines] == [
+        ["promote", "tiny/1"], ["promote", "tiny/3"], ["rollback", "tiny/1"], ["promote", "tiny/2"],
+    ]  # fmt: skip
+    assert lines[1][5:] == ["ann", "overridden", "the pilot asked for it"]
+
+
+@pytest.mark.full
+def test_promotion_runs_the_gate_itself_where_it_is_given_rows(site: Path) -> None:
+    assert triaged("promote", "tiny/3", "--store", site / "store", "--rows", site / "rows")[0] == 1
+    assert triaged("promote", "tiny/2", "--store", site / "store", "--rows", site / "rows")[0] == 0
+    assert Store(site / "store").production() == "tiny/2"
+
+
+def test_an_override_needs_words(site: Path) -> None:
+    with pytest.raises(ConfigError, match="reason in words"):
+        triaged("promote", "tiny/3", "--store", site / "store", "--override", " ")
+    assert Store(site / "store").production() == "tiny/1"
+
+
+def test_a_dataset_that_was_split_otherwise_judges_nothing(site: Path) -> None:
+    read = dataset_file.read(site / "rows")
+    other = msgspec.structs.replace(read.facts, seed=7)
+    dataset_file.write(Dataset(read.rows, other), site / "rows")
+    assert gated(site, "tiny/2") == 2
+    assert not reports.place(Store(site / "store"), "tiny/2").exists()
