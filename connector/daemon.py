@@ -151,6 +151,8 @@ class Daemon:
             jobs.append((f"soar:{name}", act.drain, act.settings.every, None))
         for name, history in app.history_jobs.items():
             jobs.append((f"history:{name}", history.poll, history.settings.every, None))
+        if app.review is not None:
+            jobs.append(("review", app.review.run, app.settings.review.every, None))
         if app.export is not None:
             jobs.append(("export", app.export.run, app.settings.export.every, None))
         scheduler = BackgroundScheduler(
@@ -230,13 +232,15 @@ def drain(app: App) -> list[str]:
 
     for name, ingest in app.ingests.items():
         moved_by(f"source:{name}", ingest.poll)
+    for name, history in app.history_jobs.items():
+        moved_by(f"history:{name}", history.poll)
+    if app.review is not None:
+        moved_by("review", app.review.run)
     moved = 1
     while moved and not app.stopping.is_set():
         moved = sum(moved_by(f"soar:{name}", act.drain) for name, act in app.acts.items())
         moved += sum(moved_by(f"soar:{name}", act.follow) for name, act in app.acts.items())
         moved += sum(moved_by(f"target:{name}", deliver.drain) for name, deliver in app.delivers.items())
-    for name, history in app.history_jobs.items():
-        moved_by(f"history:{name}", history.poll)
     if app.export is not None:
         moved_by("export", app.export.run)
     if app.site is not None:

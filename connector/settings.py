@@ -39,6 +39,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from connector.errors import ConfigError
+from connector.review_settings import ReviewSettings
 from connector.types import Cause, Disposition
 
 FILE_SECTION = "the settings file"
@@ -201,8 +202,8 @@ class MetricsSettings(Section):
     port: int = Field(0, ge=0, le=65535)
 
 
-Scope = Literal["classify", "ingest", "approve", "admin"]
-"""What a client of the API may do: ask for verdicts, push events, decide on waiting actions, or all of it."""
+Scope = Literal["classify", "ingest", "approve", "review", "admin"]
+"""What a client of the API may do: ask for verdicts, push events, decide on actions, answer questions, or all of it."""
 
 CLEARTEXT = "tokens and events cross the network in clear text"
 HASHED = "sha256:"
@@ -340,6 +341,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     enrichment: EnrichmentSettings = EnrichmentSettings()
     export: ExportSettings = ExportSettings()
+    review: ReviewSettings = ReviewSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     api: ApiSettings = ApiSettings()

@@ -55,6 +55,7 @@ class Signal(Enum):
     API_BUSY = ("api.busy", "warning")
     ALERT_UNJOINED = ("history.unjoined", "warning")
     EXPORTED = ("export.done", "info")
+    REVIEWED = ("review.done", "info")
 
 
 SIGNALS = Counter("signals", "What happened, by event name", ("event", "subject"), namespace=NAMESPACE)

@@ -325,12 +325,13 @@ class AlertUpdate(Noun, tag="alert_update", frozen=True):
 
 
 class ReviewRequest(Noun, tag="review_request", frozen=True):
-    """A question to an analyst about an uncertain verdict."""
+    """A question to analysts about a verdict, the ``cause``; not ``open``: the same cause needs no label any more."""
 
     record_id: str
     cause: str
     reason: str
     at: datetime
+    open: bool = True
     origin: str | None = None
 
 

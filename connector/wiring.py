@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from connector import api, pipeline, settings as tree
 from connector.errors import ConfigError
+from connector.learn import review
 from connector.learn.export import Export, LabelMap, Machines
 from connector.learn.site import Demands
 from connector.learn.site_job import SiteJob, firing
@@ -166,6 +167,15 @@ class App:
             for name, h in self.histories.items()
         }
         self.export = exporter(settings, self.ledger, clock)
+        self.review = review.built(
+            settings,
+            self.ledger,
+            self.routes,
+            lambda: self.bundle,
+            origin_key=self.origin_key,
+            clock=clock,
+            steps=steps,
+        )
 
     def _kept(self, adapter: Adapter) -> Adapter:
         """The adapter, closed with the application where it holds something open."""
@@ -442,13 +452,8 @@ def exporter(settings: Settings, ledger: Ledger, clock: Clock) -> Export | None:
         export.folder or settings.data_dir / "export",
         key=_long_enough(export.key.get_secret_value().encode(), "export.key"),
         clock=clock,
-        labels=LabelMap(export.dispositions, export.causes, export.comments),
-        machines=Machines(
-            export.service_accounts,
-            closures=export.bulk_closures,
-            within=export.bulk_within,
-            unnamed=export.unnamed_are_people,
-        ),
+        labels=LabelMap.of(export),
+        machines=Machines.of(export),
         queries={
             name: hashlib.sha256(f"{name}\0{config.model_dump_json()}".encode()).hexdigest()[:16]
             for name, config in settings.histories.items()

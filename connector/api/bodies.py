@@ -15,6 +15,7 @@ import msgspec
 
 from connector.api.framing import lifted, values
 from connector.api.refusal import Refusal
+from connector.learn.review import Answer
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Name = Annotated[str, msgspec.Meta(max_length=256)]
@@ -73,6 +74,7 @@ _CLASSIFY: Final = msgspec.json.Decoder(Classify)
 _PUSH: Final = msgspec.json.Decoder(Push)
 _LOOKUP: Final = msgspec.json.Decoder(Lookup)
 _WORD: Final = msgspec.json.Decoder(Word)
+_ANSWER: Final = msgspec.json.Decoder(Answer)
 _STRING: Final = msgspec.json.Decoder(str)
 
 
@@ -94,6 +96,11 @@ def lookup(body: bytes) -> Lookup:
 def word(body: bytes) -> Word:
     """A person's word; an empty body is one without a reason. Raises ``Refusal``."""
     return _plain(body, _WORD) if body.strip() else Word()
+
+
+def review_answer(body: bytes) -> Answer:
+    """An analyst's answer to a question of ours. Raises ``Refusal``."""
+    return _plain(body, _ANSWER)
 
 
 def event_id(text: str) -> str | None:

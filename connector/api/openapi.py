@@ -9,9 +9,10 @@ import msgspec
 from fastapi import FastAPI
 
 from connector.api import bodies
+from connector.learn.review import Answer
 from connector.settings import Scope
 
-_BODIES = (bodies.Classify, bodies.Push, bodies.Lookup, bodies.Word)
+_BODIES = (bodies.Classify, bodies.Push, bodies.Lookup, bodies.Word, Answer)
 
 
 def described(

@@ -18,6 +18,7 @@ from connector.api.gate import Gate
 from connector.api.openapi import complete
 from connector.api.probes import Probes
 from connector.api.refusal import Refusal
+from connector.api.reviews import Reviews
 from connector.api.tokens import Guard
 from connector.api.v1 import V1
 from connector.errors import TransientError
@@ -31,7 +32,7 @@ def application(desk: Desk, monotonic: Callable[[], float] = time.monotonic) -> 
     gate = Gate(desk.settings, Guard(desk.settings, monotonic))
     probes = Probes(desk, gate, monotonic)
     app = FastAPI(title="Triaged", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for routes in (V1(desk, gate), Collector(desk, gate, probes), probes):
+    for routes in (V1(desk, gate), Reviews(desk, gate), Collector(desk, gate, probes), probes):
         app.include_router(routes.router())
     app.add_exception_handler(Refusal, on_refusal)
     app.add_exception_handler(TransientError, on_outage)

@@ -28,6 +28,7 @@ from connector.cli import (
     playbook,
     policy,
     promote,
+    review,
     rules,
     silences,
     splunk,
@@ -94,6 +95,7 @@ app.add_typer(learn.app, name="learn")
 app.add_typer(model.app, name="model")
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(policy.app, name="policy")
+app.add_typer(review.app, name="review")
 app.add_typer(rules.app, name="rules")
 app.add_typer(splunk.app, name="splunk")
 app.add_typer(train.app, name="train")

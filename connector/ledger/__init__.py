@@ -21,6 +21,7 @@ from connector.ledger.outbox import Outbox
 from connector.ledger.past import Past
 from connector.ledger.readers import Readers
 from connector.ledger.retention import Retention
+from connector.ledger.reviews import REVIEW, Reviews
 from connector.ledger.rows import (
     Approval,
     AuditEntry,
@@ -40,6 +41,7 @@ from connector.ledger.rows import (
     Reader,
     Renewal,
     Replayed,
+    Review,
     RunRow,
     Scored,
     Settlement,
@@ -70,6 +72,7 @@ class Ledger(
     DeadLetters,
     Dispositions,
     Closures,
+    Reviews,
     Verdicts,
     Retention,
     StatusRoom,
@@ -96,6 +99,7 @@ def open_ledger(url: str, clock: Clock) -> Ledger:
 
 
 __all__ = [
+    "REVIEW",
     "Admission",
     "Approval",
     "AuditEntry",
@@ -116,6 +120,7 @@ __all__ = [
     "Reader",
     "Renewal",
     "Replayed",
+    "Review",
     "RunRow",
     "Scored",
     "Settlement",

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from connector import identity
 from connector.ledger import readers
 from connector.ledger.codec import encode
-from connector.ledger.database import insert
+from connector.ledger.database import Tx, insert
 from connector.ledger.readers import HISTORY
 from connector.ledger.room import Room
 from connector.ledger.rows import Reader
@@ -26,6 +26,31 @@ def _id(history: str, change: DispositionChange) -> str:
     return identity.derive("disposition", history, change.alert_id, moment, change.status, change.disposition or "")
 
 
+def put(tx: Tx, history: str, changes: Sequence[DispositionChange]) -> int:
+    """Writes those changes that are new, and returns how many that were."""
+    rows = {
+        _id(history, change): {
+            "history": history,
+            "alert_id": change.alert_id,
+            "changed_at": micros(change.changed_at),
+            "observed_at": micros(change.observed_at),
+            "document": encode(change),
+        }
+        for change in changes
+    }
+    if not rows:
+        return 0
+    statement = insert(tx, dispositions).on_conflict_do_nothing().returning(dispositions.c.id)
+    return len(tx.execute(statement, [{"id": key, **rows[key]} for key in sorted(rows)]).all())
+
+
+def of_alert(tx: Tx, history: str, alert_id: str) -> list[DispositionChange]:
+    """The changes of one alert, oldest first."""
+    own = (dispositions.c.history == history, dispositions.c.alert_id == alert_id)
+    query = sa.select(dispositions.c.document).where(*own).order_by(dispositions.c.changed_at, dispositions.c.id)
+    return list(map(_decode, tx.execute(query).scalars()))
+
+
 class Dispositions(Room):
     """Changes by history."""
 
@@ -35,21 +60,8 @@ class Dispositions(Room):
         A change that was read before keeps the time at which it was first observed.
         """
         now = self._now()
-        rows = {
-            _id(history, change): {
-                "history": history,
-                "alert_id": change.alert_id,
-                "changed_at": micros(change.changed_at),
-                "observed_at": micros(change.observed_at),
-                "document": encode(change),
-            }
-            for change in changes
-        }
         with self._db.write() as tx:
-            new = 0
-            if rows:
-                statement = insert(tx, dispositions).on_conflict_do_nothing().returning(dispositions.c.id)
-                new = len(tx.execute(statement, [{"id": key, **rows[key]} for key in sorted(rows)]).all())
+            new = put(tx, history, changes)
             if cursor is not None:
                 place = Reader(source=history, digest="", partition="", purpose=HISTORY, offset=0, token=cursor.token)
                 readers.put(tx, place, now)

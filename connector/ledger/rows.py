@@ -306,3 +306,26 @@ class Scored(Noun, frozen=True):
     verdict: Verdict
     at: datetime
     snapshot: bytes
+
+
+ReviewState: TypeAlias = Literal["open", "answered", "withdrawn"]
+
+
+class Review(Noun, frozen=True):
+    """A question to analysts about one event, asked once.
+
+    ``group`` is what near-duplicates share. ``outcome``: the disposition that was answered, or why it was withdrawn;
+    ``analyst``: who answered last. ``told``: the SIEMs know that it is closed.
+    """
+
+    id: str
+    event_id: str
+    reason: str
+    fingerprint: str
+    group: str
+    asked_at: datetime
+    state: ReviewState = "open"
+    closed_at: datetime | None = None
+    analyst: str | None = None
+    outcome: str = ""
+    told: bool = False

@@ -26,6 +26,7 @@ from connector.types import (
     ModelRef,
     PolicyRef,
     Record,
+    ReviewRequest,
     SourceRef,
     TechniqueScore,
     Verdict,
@@ -56,9 +57,15 @@ def record_document(record: Record) -> dict[str, Any]:
         return document(record)
     fields: dict[str, Any] = msgspec.to_builtins(record)
     kind = fields.pop("type")
-    triaged = {"record": kind, "cause": fields.pop("cause", None), "origin": fields.pop("origin", None) or None}
+    triaged: dict[str, Any] = {
+        "record": kind,
+        "cause": fields.pop("cause", None),
+        "origin": fields.pop("origin", None) or None,
+    }
     if isinstance(record, LookupEntry):
         triaged["scope"] = "fingerprint"
+    if isinstance(record, ReviewRequest):
+        triaged["needs_label"] = fields.pop("open")
     found: dict[str, Any] = {
         "event": {"id": fields.pop("record_id"), "kind": "enrichment", "action": kind},
         "triaged": {**triaged, kind: fields},

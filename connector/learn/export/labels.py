@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Final, NamedTuple, get_args
+from typing import Final, NamedTuple, Self, get_args
 
 from connector.attack import migrate
 from connector.learn.export.rows import CauseBasis, Fact, TechniqueBasis
+from connector.ledger import REVIEW
+from connector.settings import ExportSettings
 from connector.types import Cause, Disposition
-
-REVIEW: Final = "review"
-"""The alert history whose changes are answers to questions of ours."""
 
 DISPOSITIONS: Final[Mapping[str, Disposition]] = {
     "true_positive": "true_positive",
@@ -71,7 +70,8 @@ COMMENTS: Final[Mapping[str, Cause]] = {
 _SHOWS: Final = frozenset({"true_positive", "benign_positive"})
 """Closures that grant the alert its techniques; whoami is T1033, whoever runs it."""
 
-_CAUSED: Final = frozenset(MALICIOUS) - {"true_positive"}
+CAUSED: Final = frozenset(MALICIOUS) - {"true_positive"}
+"""Closures that say why the alarm was a false one."""
 _TAG: Final = re.compile(r"(?:(?:attack|mitre)[._: -]{0,2})?(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
 _SAID: Final = re.compile(
     r"\btechniques?\s{0,4}[:=]\s{0,4}((?:none\b|t\d{4}(?:\.\d{3})?|[\s,;/&+]|and\b){1,64})", re.IGNORECASE
@@ -108,6 +108,11 @@ class LabelMap:
         self._causes = {**CAUSES, **{slug(tag): cause for tag, cause in (causes or {}).items()}}
         self._comments = {**(comments or {}), **COMMENTS}
 
+    @classmethod
+    def of(cls, settings: ExportSettings) -> Self:
+        """A site's own map."""
+        return cls(settings.dispositions, settings.causes, settings.comments)
+
     @property
     def told(self) -> tuple[Mapping[str, str], ...]:
         """The whole map: labels follow from it."""
@@ -119,7 +124,7 @@ class LabelMap:
         if disposition is None:
             return NOTHING
         techniques, basis = _techniques(fact, disposition)
-        cause, cause_basis = self._cause(fact) if disposition in _CAUSED else (None, None)
+        cause, cause_basis = self._cause(fact) if disposition in CAUSED else (None, None)
         return Meaning(disposition, MALICIOUS.get(disposition), techniques, basis, cause, cause_basis)
 
     def disposition(self, fact: Fact) -> Disposition | None:

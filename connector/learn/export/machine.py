@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 from connector.learn.export.labels import slug
 from connector.learn.export.rows import Fact
+from connector.settings import ExportSettings
 
 Reason: TypeAlias = Literal[
     "marked by the SIEM", "automated closure", "own playbook", "service account", "names nobody", "bulk closure"
@@ -49,6 +50,16 @@ class Machines:
         self._most = closures
         self._within = within
         self._unnamed = unnamed
+
+    @classmethod
+    def of(cls, settings: ExportSettings) -> Self:
+        """As a site tells them."""
+        return cls(
+            settings.service_accounts,
+            closures=settings.bulk_closures,
+            within=settings.bulk_within,
+            unnamed=settings.unnamed_are_people,
+        )
 
     @property
     def told(self) -> tuple[str, ...]:

@@ -24,17 +24,19 @@ _NUMBER: Final = re.compile(r"(?<![a-z])[0-9a-f]*\d[0-9a-f]*(?![a-z])")
 _ODD: Final = re.compile(r"[^a-z0-9]+")
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True):
+    """What a snapshot holds."""
+
     kind: str
     ecs: dict[str, Json]
 
 
-_decode = msgspec.json.Decoder(_Kept).decode
+_decode = msgspec.json.Decoder(Kept).decode
 
 
 def found_in(scored: Scored) -> Found | None:
     """Names and secrets of an event; None where its snapshot cannot be read (any more)."""
-    kept = _kept(scored)
+    kept = kept_in(scored.snapshot)
     if kept is None:
         return None
     found = Found()
@@ -44,7 +46,7 @@ def found_in(scored: Scored) -> Found | None:
 
 def sighted(scored: Scored, found: Found, pseudonyms: Pseudonyms) -> Sighted | None:
     """The event without the names and secrets that were found in it; None where its snapshot cannot be read."""
-    kept = _kept(scored)
+    kept = kept_in(scored.snapshot)
     if kept is None:
         return None
     verdict = scored.verdict
@@ -80,9 +82,10 @@ def group_of(kind: str, text: str) -> str:
     return hashlib.sha256(f"{kind}\0{plain}".encode()).hexdigest()[:_GROUP_LENGTH]
 
 
-def _kept(scored: Scored) -> _Kept | None:
+def kept_in(snapshot: bytes) -> Kept | None:
+    """The event of a snapshot as the ledger has it, names and all; None where it cannot be read."""
     try:
-        return _decode(zlib.decompressobj().decompress(scored.snapshot, LARGEST))
+        return _decode(zlib.decompressobj().decompress(snapshot, LARGEST))
     except (zlib.error, msgspec.MsgspecError, RecursionError):
         return None
 

@@ -1,0 +1,93 @@
+"""A site in this process whose analysts are asked: a real application over the tiny model, and a clock that a test moves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from connector import wiring
+from connector.learn.export.formats import read_jsonl
+from connector.learn.export.folder import Folder
+from connector.learn.export.rows import Row
+from connector.learn.review import Answer, ReviewQueue, answer
+from connector.ledger import Review
+from connector.pipeline import Steps
+from connector.testing import ManualClock
+from connector.types import DispositionChange
+from connector.wiring import no_steps
+from tests.daemon.site import Site, process_start
+
+SETTINGS = """
+[retention]
+snapshot_share = 1.0
+[export]
+key = "a key for tests alone, and long"
+[review]
+budget = 3
+"""
+
+IMAGES = ("mimikatz.exe", "whoami.exe", "excel.exe", "backup.exe", "psexec.exe", "notepad.exe", "rundll.exe", "net.exe")
+
+
+class Desk:
+    """One site; ``directory`` may hold one that ran before."""
+
+    def __init__(self, directory: Path, *, clock: ManualClock | None = None, steps: Steps = no_steps) -> None:
+        self.dir = directory
+        self.clock = clock or ManualClock()
+        config = directory / "triaged.toml"
+        if not config.exists():
+            Site(directory, extra=SETTINGS)
+        self.app = wiring.App(wiring.load_settings(config), clock=self.clock, steps=steps)
+
+    @property
+    def queue(self) -> ReviewQueue:
+        assert self.app.review is not None
+        return self.app.review
+
+    def events(self, *images: str) -> None:
+        """Takes a process start an image."""
+        with (self.dir / "in" / "a.jsonl").open("a") as file:
+            for image in images or IMAGES:
+                file.write(json.dumps(process_start(image)) + "\n")
+        self.app.ingests["lab"].poll()
+
+    def asked(self) -> list[Review]:
+        """Open questions."""
+        return self.app.ledger.reviews(only_open=True)
+
+    def answer(self, review: Review, disposition: Any = "false_positive", analyst: str = "ana", **more: Any) -> Review:
+        """An analyst's answer, a minute later."""
+        self.clock.advance(60)
+        said = Answer(disposition=disposition, **more)
+        held = answer(self.app.ledger, review, said, analyst=analyst, actor=analyst)
+        assert held is not None
+        return held
+
+    def say(self, event_id: str, disposition: str | None, *, status: str = "closed", analyst: str = "ana") -> None:
+        """What happens to an alert in the SIEM, a minute later."""
+        self.clock.advance(60)
+        change = DispositionChange(
+            alert_id=f"alert-{event_id}",
+            event_ids=(event_id,),
+            status=status,
+            disposition=disposition,
+            changed_at=self.clock(),
+            observed_at=self.clock(),
+            analyst=analyst,
+        )
+        self.app.ledger.record_dispositions("siem", [change], None)
+
+    def told(self) -> list[dict[str, Any]]:
+        """Questions as the target has them, in the order in which they came."""
+        self.app.delivers["out"].drain()
+        path = self.dir / "out.jsonl"
+        found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [one for one in found if one["triaged"].get("record") == "review_request"]
+
+    def rows(self) -> list[Row]:
+        """The next export's rows."""
+        assert self.app.export is not None
+        self.app.export.run()
+        return list(read_jsonl(Folder(self.dir / "data" / "export").labels_file(".jsonl")))
