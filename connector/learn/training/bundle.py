@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,22 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from connector.errors import ConfigError
 from connector.learn import site_reference
 from connector.learn.corpora.source import Source as Upstream
-from connector.learn.dataset import Dataset, Row
+from connector.learn.dataset import Dataset
 from connector.learn.evaluation import operating, points
 from connector.learn.training import examples
-from connector.learn.training.calibrate import Calibrated, calibrate, probabilities
+from connector.learn.training.calibrate import calibrate, probabilities
 from connector.learn.training.card import card
 from connector.learn.training.export import export
 from connector.learn.training.fit import Fit, Recipe
-from connector.learn.training.labels import Floats, targets
-from connector.learn.training.measure import (
-    flagged,
-    parent_hits,
-    separation,
-    techniques_by,
-    techniques_by_group,
-)
+from connector.learn.training.labels import targets
 from connector.learn.training.provenance import check_rows, described, sources
+from connector.learn.training.served import embeddings, free, logits, measured, reference
 from connector.models import fingerprints
-from connector.models.calibration import scaled, sigmoid
-from connector.models.manifest import Dataset as DatasetPart, Histogram, Manifest, Reference, seal
+from connector.models.manifest import Dataset as DatasetPart, Manifest, seal
 from connector.models.promotions import PRODUCTION
 from connector.models.store import Store
-from connector.models.text import TextMember
 from connector.ports import MemberSpec
 
 MEMBER = "text"
@@ -50,14 +41,6 @@ class Trained(msgspec.Struct, frozen=True):
     base: Path | None
     dataset: Dataset
     recipe: Recipe
-
-
-def free(store: Path, name: str, version: str) -> Path:
-    """The folder that a bundle will have. Raises ``ConfigError`` where it exists already."""
-    folder = Store(store).directory(f"{name}/{version}")
-    if folder.exists():
-        raise ConfigError(f"{folder} exists: a version is written once; choose another --version")
-    return folder
 
 
 def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, name: str, version: str) -> Path:
@@ -94,7 +77,7 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
             calibration=calibrated.bundle,
             thresholds=calibrated.thresholds,
             metrics={**metrics, "training": {**trained.made.history, "recipe": msgspec.to_builtins(trained.recipe)}},
-            reference=_reference(techniques, malicious, held_out, trained.labels, calibrated),
+            reference=reference(techniques, malicious, held_out, trained.labels, calibrated),
             train_fingerprints=fingerprints.FILE,
         )
         shown = Counter(row.source for row in chosen)
@@ -106,43 +89,6 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
     if not (store / PRODUCTION).exists():
         Store(store).promote(f"{name}/{version}")
     return folder
-
-
-def logits(member: Path, spec: MemberSpec, rows: Sequence[Row]) -> tuple[Floats, Floats]:
-    """Raw logits by the member that serves: one event a run, as the int8 scales ask for."""
-    serving = TextMember(spec, member, 0)
-    try:
-        techniques, malicious = serving.logits([row.text for row in rows])
-    finally:
-        serving.close()
-    return techniques.astype(np.float32), malicious.astype(np.float32)
-
-
-def embeddings(member: Path, spec: MemberSpec, rows: Sequence[Row]) -> Floats:
-    """The features (n, d) of rows, by the member that serves."""
-    serving = TextMember(spec, member, 0)
-    try:
-        return serving.embed([row.text for row in rows])
-    finally:
-        serving.close()
-
-
-def measured(
-    techniques: Floats, malicious: Floats, rows: Sequence[Row], labels: Sequence[str], calibrated: Calibrated
-) -> dict[str, Any]:
-    """Everything that the manifest and the card say of one split."""
-    ranks = parent_hits(techniques, rows, labels)
-    cuts = calibrated.thresholds.levels()
-    return {
-        "rows": len(rows),
-        "technique_by_source": techniques_by(lambda row: row.source, ranks, rows),
-        "technique_by_basis": techniques_by(lambda row: row.basis, ranks, rows),
-        "technique_by_file": {
-            name: techniques_by_group(techniques, rows, labels, name) for name in ("evtx_to_mitre", "otrf")
-        },
-        "malicious_auc_by_kind": separation(malicious, rows),
-        "flagged": flagged(probabilities(malicious, calibrated).astype(np.float64), rows, cuts),
-    }
 
 
 def trained_kinds(dataset: Dataset) -> dict[str, str]:
@@ -166,21 +112,4 @@ def _dataset(dataset: Dataset, upstreams: Mapping[str, Upstream]) -> DatasetPart
         split=facts.split,
         rows=facts.rows,
         seed=facts.seed,
-    )
-
-
-def _reference(
-    techniques: Floats, malicious: Floats, rows: Sequence[Row], labels: Sequence[str], calibrated: Calibrated
-) -> Reference:
-    scores = probabilities(malicious, calibrated)
-    edges = np.concatenate([[0.0], np.logspace(-8, 0, 33)])
-    found = sigmoid(scaled(techniques.astype(np.float64), calibrated.heads.techniques))
-    passed = (found >= calibrated.thresholds.techniques.default).mean(axis=0)
-    kinds = [row.kind for row in rows]
-    return Reference(
-        p_malicious=Histogram(
-            tuple(float(edge) for edge in edges), tuple(int(n) for n in np.histogram(scores, edges)[0])
-        ),
-        kinds={kind: kinds.count(kind) / len(kinds) for kind in sorted(set(kinds))},
-        techniques={label: round(float(rate), 6) for label, rate in zip(labels, passed, strict=True) if rate > 0},
     )

@@ -26,11 +26,12 @@ from connector.learn.dataset import Dataset, Facts, Row, digest_of, split_of
 from connector.learn.evaluation.bootstrap import Interval, ratio
 from connector.learn.phishing.groups import grouped
 from connector.learn.phishing.mails import Mail, Mails, read
-from connector.learn.training.bundle import Trained, assemble, free
+from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.calibrate import platt
 from connector.learn.training.fit import Recipe
 from connector.learn.training.phishing_card import card
 from connector.learn.training.provenance import default_base
+from connector.learn.training.served import free
 from connector.learn.training.text import FittedRows, fit_rows
 from connector.models import manifest as manifests
 from connector.models.calibration import scaled, sigmoid

@@ -15,11 +15,12 @@ from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora.source import PINS, Corpora, pinned
 from connector.learn.dataset import Row
 from connector.learn.training import checkpoint, tracking
-from connector.learn.training.bundle import Trained, assemble, free
+from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.fit import Fit, Recipe, fit
 from connector.learn.training.labels import Floats, label_space
 from connector.learn.training.model import check_base
 from connector.learn.training.provenance import check_rows, default_base
+from connector.learn.training.served import free
 
 RECIPE = Recipe()
 

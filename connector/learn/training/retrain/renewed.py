@@ -1,0 +1,132 @@
+"""A retrained bundle's own manifest, measures, card and fingerprints, once its member's folder holds the new weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from connector.learn import site_reference
+from connector.learn.corpora.source import Source as Pin
+from connector.learn.dataset import Row
+from connector.learn.evaluation import operating, points
+from connector.learn.export.training import SOURCE
+from connector.learn.training import served
+from connector.learn.training.calibrate import Calibrated, probabilities
+from connector.learn.training.retrain.card import card
+from connector.learn.training.retrain.frozen import RETRAINED
+from connector.learn.training.retrain.replay import is_closure
+from connector.models import fingerprints
+from connector.models.manifest import Manifest, Source, seal
+from connector.models.text import Options
+from connector.ports import MemberSpec
+
+LICENCE: Final = "the site's own"
+PIN: Final = Pin(
+    name=SOURCE,
+    upstream="the site's own alerts",
+    commit="-",
+    archive="",
+    sha256="-",
+    root="",
+    licence=LICENCE,
+    credit="the site's analysts",
+    may_train=True,
+)
+"""How closed alerts are listed among a bundle's sources."""
+
+README: Final = "README.md"
+_PREFIX: Final = 8
+
+
+class Renewal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a retrained bundle is made of: the incumbent, the rows, and what is told of the retraining."""
+
+    before: Manifest
+    source: Path
+    spec: MemberSpec
+    version: str
+    rows: Sequence[Row]
+    newest: Sequence[Row]
+    facts: Mapping[str, Any]
+
+
+def finish(work: Path, renewal: Renewal) -> None:
+    """Measures the bundle in ``work``, and writes what follows from that; seals it."""
+    before, spec = renewal.before, renewal.spec
+    member = work / spec.directory
+    heads = msgspec.convert(spec.options, Options).calibration
+    calibrated = Calibrated(heads, before.calibration, before.thresholds)
+    metrics: dict[str, Any] = {"training": before.metrics.get("training", {})}
+    closure = is_closure(renewal.rows)
+    made = msgspec.structs.replace(
+        before,
+        version=renewal.version,
+        created=datetime.now(UTC).replace(microsecond=0),
+        dataset=msgspec.structs.replace(before.dataset, sources=_sources(before, int(closure.sum()))),
+    )
+    for split in ("dev", "calibration"):
+        part = [row for row, shown in zip(renewal.rows, closure, strict=True) if row.split == split and not shown]
+        if not part:
+            continue
+        techniques, malicious = served.logits(member, spec, part)
+        metrics[split] = served.measured(techniques, malicious, part, spec.labels, calibrated)
+        if split == "dev":
+            metrics[points.METRIC] = operating.measured(probabilities(malicious, calibrated), part)
+            continue
+        made = msgspec.structs.replace(
+            made, reference=served.reference(techniques, malicious, part, spec.labels, calibrated)
+        )
+        if (attacks := np.array([row.malicious is True for row in part])).any():
+            site_reference.write(work, techniques[attacks], malicious[attacks], spec.labels, heads)
+    metrics[RETRAINED] = {**renewal.facts, "newest": _newest(member, renewal, calibrated)}
+    made = msgspec.structs.replace(made, metrics=metrics)
+    _remember(work, before, [row for row, shown in zip(renewal.rows, closure, strict=True) if shown])
+    below = (renewal.source / README).read_text("utf-8")
+    (work / README).write_text(card(made, before, below), "utf-8")
+    seal(work, made)
+
+
+def judged(member: Path, spec: MemberSpec, rows: Sequence[Row], calibrated: Calibrated) -> dict[str, float]:
+    """Of closures with a label, the share that is on the right side of each level."""
+    labelled = [row for row in rows if row.malicious is not None]
+    if not labelled:
+        return {}
+    truth = np.array([row.malicious is True for row in labelled])
+    scores = probabilities(served.logits(member, spec, labelled)[1], calibrated)
+    cuts = calibrated.thresholds.levels().items()
+    return {f"rightly judged at {level}": float(np.mean((scores >= cut) == truth)) for level, cut in cuts}
+
+
+def _newest(member: Path, renewal: Renewal, calibrated: Calibrated) -> dict[str, list[float]]:
+    """The same of the newest closures by the incumbent and by the bundle."""
+    then = judged(renewal.source / renewal.spec.directory, renewal.spec, renewal.newest, calibrated)
+    now = judged(member, renewal.spec, renewal.newest, calibrated)
+    return {name: [value, now[name]] for name, value in then.items()}
+
+
+def _sources(before: Manifest, closures: int) -> tuple[Source, ...]:
+    others = (source for source in before.dataset.sources if source.name != SOURCE)
+    own = Source(
+        name=SOURCE,
+        upstream=PIN.upstream,
+        commit=PIN.commit,
+        licence=LICENCE,
+        rows=closures,
+        sha256=PIN.sha256,
+        authors=PIN.credit,
+    )
+    return (*others, own)
+
+
+def _remember(work: Path, before: Manifest, closures: Sequence[Row]) -> None:
+    """Adds the closures to what the bundle was trained on."""
+    if before.train_fingerprints is not None:
+        path = work / before.train_fingerprints
+        data = path.read_bytes()
+        known = (data[place : place + _PREFIX].hex() for place in range(0, len(data), _PREFIX))
+        fingerprints.write(path, [*known, *(row.fingerprint for row in closures)])
