@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from connector.errors import ConfigError
 from connector.learn.dataset import Row, agreed, split_of
 from connector.learn.export.folder import Folder
 from connector.learn.export.formats import read_jsonl
@@ -41,3 +44,13 @@ def rows(folder: Path, seed: int = 1) -> list[Row]:
         earlier = found.get(row.fingerprint)
         found[row.fingerprint] = row if earlier is None else agreed(earlier, row)
     return list(found.values())
+
+
+def excluded(path: Path) -> frozenset[str]:
+    """The labels (``row``) that a list of `triaged labels check` says not to train on. Raises ``ConfigError``."""
+    try:
+        return frozenset(msgspec.json.decode(path.read_bytes(), type=list[str]))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{path} is no list of labels: {error}") from error
