@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import msgspec
 import pytest
 
-from connector.ledger import REVIEW, Ledger, Review, reviews as room
+from connector.ledger import REVIEW, Ledger, Review, open_ledger, reviews as room
 from connector.settings import RetentionSettings
 from connector.types import DispositionChange
 from tests.ledger.make import MINUTE, TTL, FakeClock, batch, event, events, note_row
@@ -55,6 +56,19 @@ def test_a_question_is_asked_and_told_once_and_never_beyond_the_days_budget(ledg
     assert (ledger.review_room(3), ask(ledger, clock, 4, budget=3)) == (0, [])
     clock.advance(DAY + MINUTE)
     assert (ledger.review_room(3), ask(ledger, clock, 4, budget=3)) == (3, [event(4)])
+
+
+def test_replicas_that_ask_at_once_share_one_budget(url: str, clock: FakeClock) -> None:
+    replicas = [open_ledger(url, clock) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        done = [
+            pool.submit(ask, one, clock, *range(number, number + 4), budget=4) for number, one in enumerate(replicas)
+        ]
+        asked = [event_id for one in done for event_id in one.result()]
+    assert len(asked) == len(set(asked)) == 4
+    assert {one.event_id for one in replicas[0].reviews()} == set(asked)
+    for one in replicas:
+        one.close()
 
 
 def test_nobody_is_asked_more_while_a_weeks_questions_wait(ledger: Ledger, clock: FakeClock) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from connector import wiring
-from connector.learn.export.formats import read_jsonl
 from connector.learn.export.folder import Folder
+from connector.learn.export.formats import read_jsonl
 from connector.learn.export.rows import Row
+from connector.learn.export.snapshot import kept_in
 from connector.learn.review import Answer, ReviewQueue, answer
 from connector.ledger import Review
 from connector.pipeline import Steps
@@ -23,8 +24,10 @@ SETTINGS = """
 snapshot_share = 1.0
 [export]
 key = "a key for tests alone, and long"
+service_accounts = ["closer"]
 [review]
 budget = 3
+window = "P5D"
 """
 
 IMAGES = ("mimikatz.exe", "whoami.exe", "excel.exe", "backup.exe", "psexec.exe", "notepad.exe", "rundll.exe", "net.exe")
@@ -52,6 +55,16 @@ class Desk:
             for image in images or IMAGES:
                 file.write(json.dumps(process_start(image)) + "\n")
         self.app.ingests["lab"].poll()
+
+    def by_image(self) -> dict[str, list[str]]:
+        """The ids of the events of each image."""
+        found: dict[str, list[str]] = {}
+        ids = [verdict.event_id for verdict in self.app.ledger.verdicts()]
+        for event_id, snapshot in self.app.ledger.snapshots(ids).items():
+            kept = kept_in(snapshot)
+            assert kept is not None
+            found.setdefault(kept.ecs["process"]["name"], []).append(event_id)
+        return found
 
     def asked(self) -> list[Review]:
         """Open questions."""
