@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import msgspec
 import pytest
@@ -59,12 +60,16 @@ def test_a_question_is_asked_and_told_once_and_never_beyond_the_days_budget(ledg
 
 
 def test_replicas_that_ask_at_once_share_one_budget(url: str, clock: FakeClock) -> None:
-    replicas = [open_ledger(url, clock) for _ in range(3)]
-    with ThreadPoolExecutor(3) as pool:
-        done = [
-            pool.submit(ask, one, clock, *range(number, number + 4), budget=4) for number, one in enumerate(replicas)
-        ]
-        asked = [event_id for one in done for event_id in one.result()]
+    replicas = [open_ledger(url, clock) for _ in range(4)]
+    together = Barrier(len(replicas))
+
+    def asking(number: int) -> list[str]:
+        replicas[number].reviews()  # so that it is connected
+        together.wait()
+        return ask(replicas[number], clock, *range(number, number + 4), budget=4)
+
+    with ThreadPoolExecutor(len(replicas)) as pool:
+        asked = [event_id for found in pool.map(asking, range(len(replicas))) for event_id in found]
     assert len(asked) == len(set(asked)) == 4
     assert {one.event_id for one in replicas[0].reviews()} == set(asked)
     for one in replicas:
