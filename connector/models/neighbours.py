@@ -57,6 +57,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self._examples)
 
+    @property
+    def rows(self) -> tuple[Example, ...]:
+        """The examples themselves."""
+        return self._examples
+
     def like(self, features: NDArray[np.floating], count: int = 3) -> tuple[Like, ...]:
         """The nearest examples of features (d,), nearest first; of several with one text the first.
 

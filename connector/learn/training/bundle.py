@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ import numpy as np
 
 from connector.learn import site_reference
 from connector.learn.corpora.source import Source as Upstream
-from connector.learn.dataset import Dataset
+from connector.learn.dataset import Dataset, Row
 from connector.learn.evaluation import operating, points
-from connector.learn.training import examples
+from connector.learn.training import examples, second_stage
 from connector.learn.training.calibrate import calibrate, probabilities
 from connector.learn.training.card import card
 from connector.learn.training.export import export
@@ -51,6 +51,7 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
         export(trained.made.model, trained.made.tokenizer, folder / MEMBER)
         held_out = trained.dataset.of("calibration")
         spec = _spec(trained, {})
+        _filter(folder / MEMBER, spec, trained.dataset.of("train"))
         techniques, malicious = logits(folder / MEMBER, spec, held_out)
         calibrated = calibrate(techniques, malicious, held_out, targets(held_out, trained.labels))
         attacks = np.array([row.malicious is True for row in held_out])
@@ -89,6 +90,14 @@ def assemble(trained: Trained, upstreams: Mapping[str, Upstream], store: Path, n
     if not (store / PRODUCTION).exists():
         Store(store).promote(f"{name}/{version}")
     return folder
+
+
+def _filter(member: Path, spec: MemberSpec, rows: Sequence[Row]) -> None:
+    """Writes the second stage where rows explain false positives. What follows is calibrated for both stages."""
+    if any(row.cause is not None for row in rows):
+        made = second_stage.fit(rows, embeddings(member, spec, rows), logits(member, spec, rows)[1])
+        if made is not None:
+            made.write(member)
 
 
 def trained_kinds(dataset: Dataset) -> dict[str, str]:

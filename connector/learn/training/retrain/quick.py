@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,7 +23,7 @@ from connector.learn.training.labels import targets
 from connector.learn.training.retrain import correction, frozen
 from connector.learn.training.retrain.frozen import Frozen
 from connector.learn.training.retrain.graft import Correction, graft
-from connector.learn.training.retrain.renewed import Renewal, finish
+from connector.learn.training.retrain.renewed import Renewal, finish, workplace
 from connector.learn.training.retrain.replay import Floats, is_closure
 from connector.models import second_stage as serving
 from connector.models.integrity import MANIFEST
@@ -31,9 +31,6 @@ from connector.models.manifest import HeadCalibration, Manifest, Platt
 from connector.models.store import Store
 from connector.models.text import MODEL, Options
 from connector.ports import MemberSpec
-
-WORK: Final = ".work"
-"""Where a bundle is made before it is moved to its place in one step."""
 
 
 class Learnt(msgspec.Struct, frozen=True, eq=False):
@@ -64,25 +61,19 @@ def refit(
     the manifest says of the retraining. Raises ``ConfigError`` where there is nothing to learn from, or the version exists.
     """
     manifest, source = _verified(store, ref)
-    target = served.free(store, manifest.name, version)
     spec = served.reader(manifest)
     network = frozen.digest(manifest, spec)
     path = None if cache is None else frozen.cached(cache, network)
-    learnt = learn(source / spec.directory, spec, rows, np.asarray(weights, np.float64), path)
-    work = source.parents[1] / WORK / manifest.name / version
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(source, work, ignore=shutil.ignore_patterns(MANIFEST))
-    try:
+    with workplace(store, manifest.name, version) as place:
+        learnt = learn(source / spec.directory, spec, rows, np.asarray(weights, np.float64), path)
+        work = place / manifest.name / version
+        shutil.copytree(source, work, ignore=shutil.ignore_patterns(MANIFEST))
         _put(work / spec.directory, learnt)
         facts = {"incumbent": ref, "path": "quick", **(about or {}), **_told(rows, learnt), "frozen": network}
-        finish(
-            work,
-            Renewal(before=manifest, source=source, spec=spec, version=version, rows=rows, newest=newest, facts=facts),
+        renewal = Renewal(
+            before=manifest, source=source, spec=spec, version=version, rows=rows, newest=newest, facts=facts
         )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work.replace(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        finish(work, renewal)
     return f"{manifest.name}/{version}"
 
 

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
 
 from connector.learn import site_reference
-from connector.learn.corpora.source import Source as Pin
 from connector.learn.dataset import Row
 from connector.learn.evaluation import operating, points
-from connector.learn.export.training import SOURCE
 from connector.learn.training import served
 from connector.learn.training.calibrate import Calibrated, probabilities
+from connector.learn.training.provenance import CLOSED
 from connector.learn.training.retrain.card import card
 from connector.learn.training.retrain.frozen import RETRAINED
 from connector.learn.training.retrain.replay import is_closure
 from connector.models import fingerprints
 from connector.models.manifest import Manifest, Source, seal
+from connector.models.store import Store
 from connector.models.text import Options
 from connector.ports import MemberSpec
 
-LICENCE: Final = "the site's own"
-PIN: Final = Pin(
-    name=SOURCE,
-    upstream="the site's own alerts",
-    commit="-",
-    archive="",
-    sha256="-",
-    root="",
-    licence=LICENCE,
-    credit="the site's analysts",
-    may_train=True,
-)
-"""How closed alerts are listed among a bundle's sources."""
-
+WORK: Final = ".work"
 README: Final = "README.md"
 _PREFIX: Final = 8
+
+
+Reader: TypeAlias = tuple[Path, MemberSpec, Calibrated]
+"""A member's folder, what the manifest says of it, and how its logits become probabilities."""
 
 
 class Renewal(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +46,23 @@ class Renewal(msgspec.Struct, frozen=True, kw_only=True):
     rows: Sequence[Row]
     newest: Sequence[Row]
     facts: Mapping[str, Any]
+
+
+@contextmanager
+def workplace(store: Store, name: str, version: str) -> Iterator[Path]:
+    """A store of its own to make ``name/version`` in, which is moved to its place in one step where nothing went wrong.
+
+    What a killed run left there is removed. Raises ``ConfigError`` where the version exists.
+    """
+    target = served.free(store, name, version)
+    place = target.parents[1] / WORK / f"{name}-{version}"
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        yield place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (place / name / version).replace(target)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def finish(work: Path, renewal: Renewal) -> None:
@@ -83,7 +93,8 @@ def finish(work: Path, renewal: Renewal) -> None:
         )
         if (attacks := np.array([row.malicious is True for row in part])).any():
             site_reference.write(work, techniques[attacks], malicious[attacks], spec.labels, heads)
-    metrics[RETRAINED] = {**renewal.facts, "newest": _newest(member, renewal, calibrated)}
+    readers = ((renewal.source / spec.directory, spec, calibrated), (member, spec, calibrated))
+    metrics[RETRAINED] = {**renewal.facts, "newest": compared(*readers, renewal.newest)}
     made = msgspec.structs.replace(made, metrics=metrics)
     _remember(work, before, [row for row, shown in zip(renewal.rows, closure, strict=True) if shown])
     below = (renewal.source / README).read_text("utf-8")
@@ -91,7 +102,7 @@ def finish(work: Path, renewal: Renewal) -> None:
     seal(work, made)
 
 
-def judged(member: Path, spec: MemberSpec, rows: Sequence[Row], calibrated: Calibrated) -> dict[str, float]:
+def _judged(member: Path, spec: MemberSpec, calibrated: Calibrated, rows: Sequence[Row]) -> dict[str, float]:
     """Of closures with a label, the share that is on the right side of each level."""
     labelled = [row for row in rows if row.malicious is not None]
     if not labelled:
@@ -102,23 +113,22 @@ def judged(member: Path, spec: MemberSpec, rows: Sequence[Row], calibrated: Cali
     return {f"rightly judged at {level}": float(np.mean((scores >= cut) == truth)) for level, cut in cuts}
 
 
-def _newest(member: Path, renewal: Renewal, calibrated: Calibrated) -> dict[str, list[float]]:
-    """The same of the newest closures by the incumbent and by the bundle."""
-    then = judged(renewal.source / renewal.spec.directory, renewal.spec, renewal.newest, calibrated)
-    now = judged(member, renewal.spec, renewal.newest, calibrated)
+def compared(before: Reader, made: Reader, rows: Sequence[Row]) -> dict[str, list[float]]:
+    """The same by the incumbent and by the bundle."""
+    then, now = _judged(*before, rows), _judged(*made, rows)
     return {name: [value, now[name]] for name, value in then.items()}
 
 
 def _sources(before: Manifest, closures: int) -> tuple[Source, ...]:
-    others = (source for source in before.dataset.sources if source.name != SOURCE)
+    others = (source for source in before.dataset.sources if source.name != CLOSED.name)
     own = Source(
-        name=SOURCE,
-        upstream=PIN.upstream,
-        commit=PIN.commit,
-        licence=LICENCE,
+        name=CLOSED.name,
+        upstream=CLOSED.upstream,
+        commit=CLOSED.commit,
+        licence=CLOSED.licence,
         rows=closures,
-        sha256=PIN.sha256,
-        authors=PIN.credit,
+        sha256=CLOSED.sha256,
+        authors=CLOSED.credit,
     )
     return (*others, own)
 

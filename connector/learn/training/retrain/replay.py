@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from connector.learn.dataset import Row
 from connector.learn.export.training import SOURCE
 
-REPLAY: Final = 20.0
+REPLAY: Final = 200.0
 """What base rows weigh together against all closures, so that many closures do not outvote them ..."""
 
-LEAST: Final = 600.0
+LEAST: Final = 6_000.0
 """... and at least: few closures must not move much."""
+
+TIMES, CLOSURES = 10.0, 0.1
+"""On the full path: a closure's weight against a base row's, and the most that all closures weigh against all base rows."""
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +45,17 @@ def weights(rows: Sequence[Row]) -> Floats:
     for part in parts:
         found[part] = each[part] / each[part].sum() * total / len(parts)
     return found
+
+
+def times(rows: Sequence[Row]) -> NDArray[np.float32]:
+    """By how much each row's weight (n,) is multiplied on the full path: base rows by 1, a group of k closures by up to 10 √k.
+
+    Closures together never weigh more than a tenth of the base rows.
+    """
+    closure = is_closure(rows)
+    pull = closure / np.sqrt(_group_sizes(rows))
+    most = CLOSURES * float((~closure).sum()) / max(float(pull.sum()), 1e-12)
+    return np.where(closure, pull * min(TIMES, most), 1.0).astype(np.float32)
 
 
 def _group_sizes(rows: Sequence[Row]) -> Floats:

@@ -1,0 +1,116 @@
+"""The full path: the incumbent's recipe on base rows and closures, a new network with its own calibration and thresholds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.learn.corpora.source import pinned
+from connector.learn.dataset import Dataset, Row, agreed, digest_of
+from connector.learn.near_duplicates import clusters
+from connector.learn.training import served
+from connector.learn.training.bundle import Trained, assemble
+from connector.learn.training.calibrate import Calibrated
+from connector.learn.training.fit import Recipe
+from connector.learn.training.provenance import CLOSED
+from connector.learn.training.retrain import mails
+from connector.learn.training.retrain.card import card
+from connector.learn.training.retrain.closures import Closures
+from connector.learn.training.retrain.frozen import RETRAINED
+from connector.learn.training.retrain.order import Order
+from connector.learn.training.retrain.renewed import README, compared, workplace
+from connector.learn.training.retrain.replay import times
+from connector.learn.training.text import base_of, fit_rows
+from connector.models import manifest as manifests
+from connector.models.ensemble import TEXT
+from connector.models.manifest import HeadCalibration, Manifest
+from connector.models.store import Store
+
+
+def train(order: Order, base: Dataset, closures: Closures, about: Mapping[str, Any]) -> str:
+    """Trains the bundle anew as ``order.version`` and returns its name. Raises ``ConfigError`` where that exists."""
+    store = Store(order.store)
+    before = store.manifest(order.bundle)
+    recipe = _recipe(before)
+    text = any(spec.kind == TEXT for spec in before.members)
+    with workplace(store, before.name, order.version) as work:
+        if text:
+            folder = _text(order, combined(base, closures.learnt), recipe, work, before.name)
+        else:
+            ref = f"{before.name}/{order.version}"
+            folder = mails.train(apart(base, closures.learnt), closures.learnt, recipe, order.base, work, ref)
+        _told(folder, store, before, closures, {"incumbent": order.bundle, "path": "full", **about})
+    return f"{before.name}/{order.version}"
+
+
+def combined(base: Dataset, closures: Sequence[Row]) -> Dataset:
+    """One dataset of both. Closures train; where one is a base row's event, the row carries what both say.
+
+    A base row of another split that nearly repeats a closure is left out: it would measure what was learnt.
+    """
+    kept = apart(base, closures)
+    rows = {row.fingerprint: row for row in kept.rows}
+    for closure in closures:
+        earlier = rows.get(closure.fingerprint)
+        rows[closure.fingerprint] = closure if earlier is None else agreed(earlier, closure)
+    found = tuple(rows.values())
+    facts = msgspec.structs.replace(
+        kept.facts,
+        digest=digest_of(found),
+        rows=dict(Counter(row.split for row in found)),
+        sources=dict(Counter(row.source for row in found)),
+        bases=dict(Counter(row.basis for row in found)),
+    )
+    return Dataset(found, facts)
+
+
+def apart(base: Dataset, closures: Sequence[Row]) -> Dataset:
+    """The base rows without those of dev and calibration that are, or nearly repeat, a closure."""
+    held = [row for row in base.rows if row.split != "train"]
+    firsts = clusters([row.text for row in (*closures, *held)])
+    near = {
+        row.fingerprint
+        for row, first in zip(held, firsts[len(closures) :], strict=True)
+        if first < len(closures) or row.fingerprint in {closure.fingerprint for closure in closures}
+    }
+    return Dataset(tuple(row for row in base.rows if row.fingerprint not in near), base.facts)
+
+
+def _recipe(before: Manifest) -> Recipe:
+    training = before.metrics.get("training", {})
+    if "recipe" not in training:
+        raise ConfigError(f"the manifest of {before.ref} does not say how it was trained: use `triaged train`")
+    return msgspec.convert(training["recipe"], Recipe)
+
+
+def _text(order: Order, rows: Dataset, recipe: Recipe, place: Path, name: str) -> Path:
+    train, base = rows.of("train"), base_of(recipe, order.base)
+    made = fit_rows(train, rows.of("dev"), recipe, base=base, replay=times(train))
+    pins = {**pinned(order.pins), CLOSED.name: CLOSED}
+    return assemble(Trained(made.made, made.labels, base, rows, recipe), pins, place, name, order.version)
+
+
+def _told(folder: Path, store: Store, before: Manifest, closures: Closures, facts: Mapping[str, Any]) -> None:
+    """Adds to manifest and card what it was retrained from, and the difference."""
+    made = manifests.read(folder)
+    spec, earlier = served.reader(made), served.reader(before)
+    own = _calibrated(made, spec.options), _calibrated(before, earlier.options)
+    newest = compared(
+        (store.directory(before.ref) / earlier.directory, earlier, own[1]),
+        (folder / spec.directory, spec, own[0]),
+        closures.newest,
+    )
+    made = msgspec.structs.replace(made, metrics={**made.metrics, RETRAINED: {**facts, "newest": newest}})
+    below = (folder / README).read_text("utf-8")
+    (folder / README).write_text(card(made, before, below), "utf-8")
+    manifests.seal(folder, made)
+
+
+def _calibrated(manifest: Manifest, options: Mapping[str, Any]) -> Calibrated:
+    heads = msgspec.convert(options.get("calibration", {}), HeadCalibration)
+    return Calibrated(heads, manifest.calibration, manifest.thresholds)
