@@ -11,15 +11,10 @@ from numpy.typing import NDArray
 from connector.errors import ConfigError
 from connector.learn.evaluation.bootstrap import Floats
 from connector.learn.evaluation.calibration import at_half
+from connector.learn.training.served import reader
 from connector.models.calibration import prior_shift, scaled, sigmoid, technique_scale
-from connector.models.ensemble import TEXT
-from connector.models.mail import PHISHING
-from connector.models.manifest import Manifest
 from connector.models.store import Store
 from connector.models.text import Options, TextMember
-from connector.ports import MemberSpec
-
-MAIL = "phishing"
 
 
 class Said(msgspec.Struct, frozen=True, eq=False):
@@ -41,7 +36,7 @@ def said(store: Store, ref: str, texts: Sequence[str]) -> Said:
     manifest = store.manifest(ref)
     if problems := store.verify(ref):
         raise ConfigError(f"bundle {ref} is refused: {'; '.join(problems)}")
-    spec = _reader(manifest)
+    spec = reader(manifest)
     member = TextMember(spec, store.directory(ref) / spec.directory, 1)
     try:
         techniques, malicious = member.logits(texts)
@@ -58,13 +53,3 @@ def said(store: Store, ref: str, texts: Sequence[str]) -> Said:
         malicious=at_half(served, stated.reference_prevalence),
         over={level: served >= cut for level, cut in manifest.thresholds.levels().items()},
     )
-
-
-def _reader(manifest: Manifest) -> MemberSpec:
-    """The member that reads texts, as a text member: the phishing member is one of a single label."""
-    for spec in manifest.members:
-        if spec.kind == TEXT:
-            return spec
-        if spec.kind == MAIL:
-            return msgspec.structs.replace(spec, labels=(PHISHING,))
-    raise ConfigError(f"bundle {manifest.ref} has no member that reads texts: the gate cannot judge it")
