@@ -77,7 +77,7 @@ def distinct(
     ]
 
 
-def worth_reading(found: Sequence[Seen], most: int = READ) -> list[Seen]:
+def worth_reading(found: Sequence[Seen], most: int) -> list[Seen]:
     """As many as may be read: one half nearest to a level, the other half the rarest."""
     nearest = nsmallest(most - most // 2, found, key=lambda one: (one.margin, one.event_id))
     taken = {one.event_id for one in nearest}
@@ -98,7 +98,7 @@ def candidates(
     known = list(asked)
     prints, groups = {one.fingerprint for one in known}, {one.group for one in known}
     found = distinct(ledger.with_snapshots(since, SCANNED), model, levels, labelled)
-    wanted = worth_reading([one for one in found if one.fingerprint not in prints])
+    wanted = worth_reading([one for one in found if one.fingerprint not in prints], READ)
     snapshots = ledger.snapshots([one.event_id for one in wanted])
     read = (_read(one, snapshots.get(one.event_id)) for one in wanted)
     return [one for one in read if one is not None and one.group not in groups]

@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
+from connector.learn.review import candidates
 from connector.learn.review.candidates import Seen, distinct, worth_reading
 from connector.settings import RetentionSettings
 from connector.types import ModelRef
@@ -55,6 +56,16 @@ def test_as_many_are_asked_as_the_budget_allows_and_each_event_once_until_all_we
         desk.answer(review, "other")
     desk.events("excel.exe", "tool-1.exe", "tool-2.exe")  # a copy, and two near-duplicates
     assert (desk.queue.run(), [one.reason for one in desk.asked()]) == (1, ["next to a threshold"])
+    desk.events("tool-3.exe")  # and a near-duplicate of what was asked
+    assert desk.queue.run() == 0
+
+
+def test_what_was_asked_takes_no_place_among_what_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "READ", 2)
+    desk.events()
+    for _ in range(4):
+        assert desk.queue.run() == 2
+        desk.clock.advance(DAY)
 
 
 def test_what_a_person_labelled_is_not_asked_nor_are_its_copies_and_what_a_machine_closed_is(desk: Desk) -> None:
