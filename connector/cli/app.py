@@ -12,6 +12,7 @@ from connector.cli import (
     audit,
     baseline,
     classify,
+    closures,
     config,
     coverage,
     daemon,
@@ -22,6 +23,7 @@ from connector.cli import (
     evasion,
     explanation,
     export,
+    labels,
     learn,
     ledger,
     model,
@@ -71,6 +73,8 @@ app.command(
 )(evaluate.evaluate)
 app.command("thresholds")(thresholds.thresholds)
 app.command("export")(export.export)
+app.command("causes")(closures.causes)
+app.command("scorecard")(closures.scorecard)
 app.command("evasion")(evasion.evasion)
 app.command("promote")(promote.promote)
 app.command("rollback")(promote.rollback)
@@ -91,6 +95,7 @@ app.add_typer(ledger.cursor, name="cursor")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(elastic.app, name="elastic")
+app.add_typer(labels.app, name="labels")
 app.add_typer(learn.app, name="learn")
 app.add_typer(model.app, name="model")
 app.add_typer(playbook.app, name="playbook")

@@ -3,67 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
 from connector.errors import ConfigError
-from connector.learn.export import Row
 from connector.learn.export.training import excluded, rows
 from connector.learn.training import label_check
 from connector.learn.training.quality import LEAST, MALICIOUS, Report, check
 from connector.resources import shipped
+from tests.learn.closures import label
 from tests.learn.export.make import House, process, scored
 
-AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 GROUPS = 60
-
-
-def label(number: int, *, malicious: bool, group: str | None = None, **more: Any) -> Row:
-    return Row(
-        **{
-            "row": f"row-{number:03}",
-            "fact": f"fact-{number}",
-            "event_id": f"event-{number}",
-            "group": group or f"group-{number}",
-            "kind": "sysmon-1",
-            "text": f"text {number}",
-            "fingerprint": f"{number:064x}",
-            "status": "closed",
-            "disposition": "true_positive" if malicious else "benign_positive",
-            "malicious": malicious,
-            "techniques": (),
-            "technique_basis": None,
-            "cause": None,
-            "cause_basis": None,
-            "superseded_by": None,
-            "conflict": False,
-            "analyst": "user-ana",
-            "comment": "",
-            "tags": (),
-            "occurred_at": None,
-            "scored_at": AT,
-            "changed_at": AT,
-            "observed_at": AT,
-            "verdict": "suspicious",
-            "confidence": 0.5,
-            "passed": (),
-            "model": "triaged/1",
-            "history": "siem",
-            "alert": f"alert-{number}",
-            "siem": "site",
-            "index": "logs",
-            "source_id": f"e{number}",
-            "query": "",
-            "run": 1,
-            "event": msgspec.Raw(b"{}"),
-            **more,
-        }
-    )
 
 
 def features(truth: list[bool]) -> np.ndarray:
