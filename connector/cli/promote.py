@@ -31,7 +31,11 @@ def promote(
     rows: Annotated[
         Path | None, typer.Option(help="The base dataset (rows.parquet, dataset.json), to run the gate on.")
     ] = None,
+    mails: Annotated[
+        list[Path] | None, typer.Option(help="For a bundle that reads mails: labelled ones, instead of --rows.")
+    ] = None,
     export: Annotated[Path | None, typer.Option(help="The export folder whose closures were learnt from.")] = None,
+    excluded: Annotated[Path | None, typer.Option(help="The labels that retraining left out.")] = None,
     override: Annotated[
         str | None, typer.Option(metavar="REASON", help="Promote against the gate, or without it, for this reason.")
     ] = None,
@@ -53,9 +57,10 @@ def promote(
     if incumbent in {None, bundle}:
         opened.promote(bundle, who=_who(who), why=why)
     else:
-        order = [] if rows is None else ["--store", str(folder), "--rows", str(rows)]
-        order += [] if rows is None or export is None else ["--export", str(export)]
-        passed = _gate(opened, bundle, str(incumbent), order)
+        named = [("--rows", rows), ("--export", export), ("--excluded", excluded)]
+        named += [("--mails", path) for path in mails or ()]
+        order = [str(part) for pair in named if pair[1] is not None for part in pair] if rows or mails else []
+        passed = _gate(opened, bundle, str(incumbent), ["--store", str(folder), *order] if order else [])
         if passed is None and override is None:
             typer.echo(f"{bundle} is not promoted; {incumbent} stays in production")
             raise typer.Exit(1)

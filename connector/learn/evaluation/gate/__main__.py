@@ -9,9 +9,11 @@ from pathlib import Path
 
 from connector.errors import ConfigError
 from connector.learn import dataset_file
+from connector.learn.dataset import Dataset, Row
 from connector.learn.evaluation.gate import report
 from connector.learn.evaluation.gate.judge import Material, judge
 from connector.learn.export import training
+from connector.learn.training.retrain import closures
 from connector.models import fingerprints
 from connector.models.store import Store
 
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     store = Store(options.store)
     try:
-        material = gathered(store, options.challenger, options.incumbent, options.rows, options.export)
+        material = gathered(store, options)
         found = judge(store, options.challenger, options.incumbent, material)
         print(f"gate: {report.write(store, found)}", flush=True)
     except ConfigError as error:
@@ -32,26 +34,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def gathered(store: Store, challenger: str, incumbent: str, rows: Path, export: Path | None) -> Material:
+def gathered(store: Store, options: argparse.Namespace) -> Material:
     """The rows of the base dataset that no weights were fitted on, and the closures by whether the challenger saw them.
 
     A closure that either bundle knows is not left out; it was shown where the challenger knows it. Raises
     ``ConfigError`` for a dataset that was split otherwise than the bundles' own.
     """
-    base = dataset_file.read(rows)
-    for ref in (challenger, incumbent):
+    both = (options.challenger, options.incumbent)
+    base = _base(options, store.manifest(options.incumbent).dataset.seed)
+    for ref in both:
         if (seed := store.manifest(ref).dataset.seed) != base.facts.seed:
             raise ConfigError(
-                f"{rows} was split with seed {base.facts.seed}, the dataset of {ref} with {seed}: what one left out, the "
-                "other was trained on"
+                f"the base dataset was split with seed {base.facts.seed}, that of {ref} with {seed}: what one left out, "
+                "the other was trained on"
             )
-    closures = [] if export is None else training.rows(export)
-    known = [_known(store, ref) for ref in (challenger, incumbent)]
+    found = _closures(options)
+    known = [_known(store, ref) for ref in both]
     return Material(
         left_out=[row for row in base.rows if row.split != "train"],
-        newest=[row for row in closures if not any(row.fingerprint in seen for seen in known)],
-        shown=[row for row in closures if row.fingerprint in known[0]],
+        newest=[row for row in found if not any(row.fingerprint in seen for seen in known)],
+        shown=[row for row in found if row.fingerprint in known[0]],
     )
+
+
+def _base(options: argparse.Namespace, seed: int) -> Dataset:
+    if options.mails:
+        from connector.learn.training.retrain.mails import read  # noqa: PLC0415 - imports torch, which only mails need here
+
+        return read(options.mails, seed)
+    if options.rows is None:
+        raise ConfigError(
+            "name the base dataset with --rows, or, for a bundle that reads mails, labelled ones with --mails"
+        )
+    return dataset_file.read(options.rows)
+
+
+def _closures(options: argparse.Namespace) -> Sequence[Row]:
+    if options.export is None:
+        return ()
+    excluded = frozenset() if options.excluded is None else training.excluded(options.excluded)
+    return closures.read(options.export, share=0.0, excluded=excluded, mails=bool(options.mails)).learnt
 
 
 def _known(store: Store, ref: str) -> fingerprints.TrainFingerprints:
@@ -66,8 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--challenger", required=True)
     parser.add_argument("--incumbent", required=True)
-    parser.add_argument("--rows", type=Path, required=True)
-    parser.add_argument("--export", type=Path)
+    parser.add_argument("--mails", type=Path, action="append", default=[])
+    for name in ("rows", "export", "excluded"):
+        parser.add_argument(f"--{name}", type=Path)
     return parser
 
 
