@@ -51,6 +51,7 @@ def test_every_pinned_source_that_may_train_is_read_and_every_other_is_for_evalu
         "lolbas",
         "caid2025",
         "adfa_ld",
+        "nsl_kdd",
         "phishing_pot",
     }
 

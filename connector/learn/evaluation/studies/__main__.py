@@ -1,0 +1,81 @@
+"""``python -m connector.learn.evaluation.studies``: what ``triaged learn study`` starts as a subprocess."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.learn import dataset, dataset_file, held_out
+from connector.learn.corpora.source import PINS, Corpora, pinned
+from connector.learn.evaluation import shipped as bundles
+from connector.learn.evaluation.studies import intrusion, new_site, site, told
+from connector.models.store import Store
+from connector.resources import shipped
+
+EXIT_CONFIG = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one study; 0 done, 2 something must be changed first."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _intrusion(options) if options.study == "intrusion" else _new_site(options)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+
+
+def _intrusion(options: argparse.Namespace) -> int:
+    fast = {"seeds": 2, "trees": 20} if options.quick else {}
+    found = intrusion.study(intrusion.Plan(corpora=_corpora(options), **fast))
+    return _say(options, found, told.of_intrusion(found))
+
+
+def _new_site(options: argparse.Namespace) -> int:
+    bundle = bundles.opened(Store(options.store or shipped("model_store")), options.bundle)
+    here = site.read(options.corpora)
+    if options.rows is None:
+        rows = dataset.build(_corpora(options), held_out=held_out.scenario())
+    else:
+        rows = dataset_file.read(options.rows)
+    fast = {"seeds": 1} if options.quick else {}
+    plan = new_site.Plan(bundle=bundle, site=here, base=rows.of("train"), elsewhere=bundle.unseen(rows), **fast)
+    found = new_site.study(plan)
+    return _say(options, found, told.of_new_site(found))
+
+
+def _corpora(options: argparse.Namespace) -> Corpora:
+    return Corpora(options.corpora, pinned(options.pins))
+
+
+def _say(options: argparse.Namespace, found: msgspec.Struct, lines: Iterable[str]) -> int:
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / f"{options.study}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+    print("\n".join(lines))
+    print(f"written: {path}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="triaged learn study", description="A study of active learning.")
+    studies = parser.add_subparsers(dest="study", required=True)
+    for name, about in (("intrusion", intrusion.__doc__), ("new-site", new_site.__doc__)):
+        added = studies.add_parser(name, description=about, help=(about or "").partition("\n")[0])
+        added.add_argument("--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees")
+        added.add_argument("--pins", type=Path, default=PINS, help="another table of sources than the shipped one")
+        added.add_argument("--output", type=Path, default=Path("study"), help="folder for the results")
+        added.add_argument("--quick", action="store_true", help="fewer seeds and smaller models")
+    added.add_argument("--rows", type=Path, help="a dataset built before; else it is built from --corpora")
+    added.add_argument("--store", type=Path, help="a model store; default: the shipped one")
+    added.add_argument("--bundle", help="name/version; default: the one in production")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
