@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from connector.learn.export import Fact, LabelMap, Machines
+from connector.learn.export.job import LONGEST_COMMENT
 from connector.learn.export.view import Rules, view
 from connector.ledger import Ledger, Noted
 
@@ -35,7 +36,7 @@ def _fact(noted: Noted) -> Fact:
         changed_at=change.changed_at,
         observed_at=change.observed_at,
         analyst=change.analyst.strip().lower() if change.analyst else None,
-        comment=change.comment,
+        comment=change.comment[:LONGEST_COMMENT],
         tags=change.tags,
         techniques=change.techniques,
         machine=change.machine,
