@@ -88,17 +88,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(labels: Sequence[Row], embeddings: NDArray[np.floating]) -> Report:
     """Checks labels that stand; ``embeddings`` (n, d) are a text member's features of their texts."""
-    groups = [label.group for label in labels]
     judged = []
     errors: list[LikelyError] = []
     for question, places, truth in _questions(labels):
-        if all(len({groups[place] for place in places[truth == side]}) >= LEAST for side in (False, True)):
+        asked = [labels[place] for place in places.tolist()]
+        sides = {
+            side: {one.group for one, yes in zip(asked, truth, strict=True) if yes == side} for side in (True, False)
+        }
+        if min(map(len, sides.values())) >= LEAST:
             judged.append(question)
-            mine = [groups[place] for place in places.tolist()]
-            errors += _errors(question, [labels[place] for place in places.tolist()], truth, embeddings[places], mine)
+            errors += _errors(question, asked, truth, embeddings[places])
     return Report(
         labels=len(labels),
-        groups=len(set(groups)),
+        groups=len(_by_group(labels)),
         judged=tuple(judged),
         errors=tuple(sorted(errors, key=lambda error: (error.quality, error.row))),
         conflicts=tuple(_conflicts(labels)),
@@ -115,20 +117,23 @@ def _questions(labels: Sequence[Row]) -> Iterator[tuple[str, NDArray[np.intp], N
         yield technique, places, np.array([technique in found for _, found in named])
 
 
-def _errors(
-    question: str,
-    labels: Sequence[Row],
-    truth: NDArray[np.bool_],
-    features: NDArray[np.floating],
-    groups: Sequence[str],
-) -> Iterator[LikelyError]:
-    """Labels whose unseen score contradicts them. A technique that somebody did not name is no error of theirs."""
+def contradicted(
+    truth: NDArray[np.bool_], features: NDArray[np.floating], groups: Sequence[str]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which answers (n,) their unseen scores speak against, and how well they agree, (n,) from 0 to 1."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=1_000))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=1)
     said = truth.astype(np.int64)
     unseen = cross_val_predict(model, features, said, groups=groups, cv=folds, method="predict_proba")
     wrong = find_label_issues(said, unseen, filter_by=_FILTER, n_jobs=1)
-    quality = get_label_quality_scores(said, unseen)
+    return np.asarray(wrong, bool), np.asarray(get_label_quality_scores(said, unseen), np.float64)
+
+
+def _errors(
+    question: str, labels: Sequence[Row], truth: NDArray[np.bool_], features: NDArray[np.floating]
+) -> Iterator[LikelyError]:
+    """Likely errors in the answers to one question. A technique that somebody did not name is no error of theirs."""
+    wrong, quality = contradicted(truth, features, [label.group for label in labels])
     for place in np.flatnonzero(wrong & (truth | (question == MALICIOUS))).tolist():
         label = labels[place]
         yield LikelyError(
