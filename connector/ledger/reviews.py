@@ -54,8 +54,8 @@ class Reviews(Room):
                 return
             limit -= len(rows)
             at, last = rows[-1].at, rows[-1].event_id
-            same = sa.and_(snapshots.c.at == at, snapshots.c.event_id > last)
-            place = sa.or_(snapshots.c.at < at, same)
+            # said twice over, so that the index begins there
+            place = sa.and_(snapshots.c.at <= at, sa.or_(snapshots.c.at < at, snapshots.c.event_id > last))
 
     def reviews(self, *, only_open: bool = False) -> list[Review]:
         """All questions that retention has not forgotten, oldest first."""
