@@ -8,15 +8,10 @@ from typing import Annotated
 import typer
 
 from connector.cli import options
-from connector.cli.train import started
+from connector.cli.train import OWN_OPTIONS, started
 from connector.resources import shipped
 
 app = typer.Typer(help="Check the labels of closed alerts.", no_args_is_help=True)
-
-
-@app.callback()
-def root() -> None:
-    """Check the labels of closed alerts."""
 
 
 @app.command()
@@ -43,3 +38,9 @@ def check(
             *(() if named is None else ("--bundle", named)),
         )
     )
+
+
+@app.command("study", context_settings=OWN_OPTIONS, add_help_option=False)
+def study(context: typer.Context) -> None:
+    """Try the check and the second stage on simulated analysts. `triaged labels study --help` lists the options."""
+    raise typer.Exit(started("connector.learn.evaluation.closures", *context.args))
