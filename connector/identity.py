@@ -54,6 +54,11 @@ def window_subject(does: tuple[str, str, str], entity_key: str, start: str) -> s
     return derive("window", *does, entity_key, start)
 
 
+def incident_subject(does: tuple[str, str, str], incident: str) -> str:
+    """The subject of the one action that stands for all that a rule sees of an incident; ``does`` as in a window."""
+    return derive("incident", *does, incident)
+
+
 def origin_mark(key: bytes, record: str) -> str:
     """The keyed MAC by which a record of ours is recognised on read: ``<record id>.<HMAC-SHA-256, hex>``."""
     return f"{record}.{hmac.new(key, record.encode(), hashlib.sha256).hexdigest()}"

@@ -228,7 +228,8 @@ class Verdict(Noun, tag="verdict", frozen=True):
 
     ``at`` is when it was decided: what a target files it by, since ``timestamp`` is whatever the event says. None in
     verdicts of ledgers that are older than the field. ``scored`` is what the scores alone say, set only where a list had
-    the last word; ``severity`` is the event's own. Both are kept so that rules can be asked again.
+    the last word; ``severity`` is the event's own. Both are kept so that rules can be asked again. ``risk`` is the highest
+    of the event's host, user and address with the event, and ``incident`` what it is part of; None of benign events.
     """
 
     record_id: str
@@ -254,6 +255,8 @@ class Verdict(Noun, tag="verdict", frozen=True):
     supersedes: str | None = None
     severity: int | None = None
     scored: VerdictName | None = None
+    risk: float | None = None
+    incident: str | None = None
 
 
 RunState: TypeAlias = Literal["running", "succeeded", "failed", "timed_out", "refused"]
@@ -297,12 +300,44 @@ class RiskEvent(Noun, tag="risk_event", frozen=True):
 
 
 class EntityRisk(Noun, tag="entity_risk", frozen=True):
-    """An entity's risk as it stands, with the tactics seen in order."""
+    """An entity's risk as of an event time, with the tactics and techniques seen in order, and its open incident."""
 
     record_id: str
     entity: Entity
     risk: float
     tactics: tuple[str, ...]
+    at: datetime
+    techniques: tuple[str, ...] = ()
+    incident: str | None = None
+    as_of: datetime | None = None
+    origin: str | None = None
+
+
+class IncidentStep(Noun, frozen=True):
+    """A technique of an incident: when it was first seen, in which event, and on whom."""
+
+    technique: str
+    first: datetime
+    event_id: str
+    entity: Entity | None = None
+
+
+class Incident(Noun, tag="incident", frozen=True):
+    """An incident as it has grown by the verdict ``cause``: whose it is, and the chain in order.
+
+    ``incident`` is its id; ``risk`` the highest that any of its entities had; ``opened`` and ``newest`` are event times.
+    """
+
+    record_id: str
+    cause: str
+    incident: str
+    entities: tuple[Entity, ...]
+    tactics: tuple[str, ...]
+    steps: tuple[IncidentStep, ...]
+    risk: float
+    events: int
+    opened: datetime
+    newest: datetime
     at: datetime
     origin: str | None = None
 
@@ -354,7 +389,9 @@ class LookupEntry(Noun, tag="lookup_entry", frozen=True):
     origin: str | None = None
 
 
-Record: TypeAlias = Verdict | RunStatus | Note | RiskEvent | EntityRisk | AlertUpdate | ReviewRequest | LookupEntry
+Record: TypeAlias = (
+    Verdict | RunStatus | Note | RiskEvent | EntityRisk | Incident | AlertUpdate | ReviewRequest | LookupEntry
+)
 
 
 class Delivery(Noun, frozen=True):

@@ -12,6 +12,7 @@ from connector.ledger.controls import Controls
 from connector.ledger.database import Database
 from connector.ledger.dead_letters import DeadLetters
 from connector.ledger.dispositions import Dispositions
+from connector.ledger.entities import Entities, EntitiesMovedError, EntityChanges, EntityRow, IncidentRow
 from connector.ledger.gaps import Gaps, proven
 from connector.ledger.ingest import Ingest
 from connector.ledger.intervals import Intervals
@@ -61,6 +62,7 @@ class Ledger(
     Readers,
     Ingest,
     States,
+    Entities,
     Intervals,
     Gaps,
     Outbox,
@@ -108,7 +110,11 @@ __all__ = [
     "Committed",
     "Counted",
     "DeadLetter",
+    "EntitiesMovedError",
+    "EntityChanges",
+    "EntityRow",
     "Gap",
+    "IncidentRow",
     "Interval",
     "Lease",
     "Ledger",

@@ -11,6 +11,7 @@ from connector.ledger import (
     audit,
     bulk,
     dead_letters as letters,
+    entities,
     intervals,
     outbox,
     readers,
@@ -44,7 +45,7 @@ class Ingest(Room):
 
         Outbox rows and snapshots are inserted, and cool-downs renewed, only for verdicts that were really inserted; a
         verdict resolves its event's dead letter. Raises ``LostLeaseError`` where the lease changed hands, and ``TransientError`` where a
-        member's state moved; nothing is written then.
+        member's state or an entity moved; nothing is written then.
         """
         now = self._now()
         with self._db.write(durable=batch.reader is None) as tx:
@@ -59,6 +60,7 @@ class Ingest(Room):
             parked = outbox.put(tx, batch.outbox, inserted, now)
             admission.renew(tx, [renewal for renewal in batch.renewals if renewal.cause in inserted], now)
             states.change(tx, batch.state, now)
+            entities.change(tx, batch.entities, inserted, now)
             _account(tx, batch, fresh, now)
             _tell_parked(tx, parked, now)  # last: whoever writes the audit log locks nothing else after it
         return Committed(inserted=events, dead=dead)

@@ -2,7 +2,8 @@
 
 A verdict leaves a tombstone, so that its id keeps deduplicating. A verdict that still waits to be delivered stays. An
 unresolved dead letter goes only when its own time is over, and leaves a tombstone and an audit entry. A member's state
-that nobody touched for as long as verdicts are kept goes too: the next batch starts it anew. Intervals and
+that nobody touched for as long as verdicts are kept goes too: the next batch starts it anew. Entities go once nothing is
+left of their risk, and incidents with their verdicts. Intervals and
 sightings go once their verdicts may have gone; a tombstone outlives them, because each new sighting renews it. A reader
 of a partition that its source no longer has goes when it stood still for as long as tombstones are kept; one of a
 partition that is still there stays, or what it read would be read again. A finished backfill or repair goes at once.
@@ -16,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.ledger import audit, verdicts as verdict_rows
+from connector.ledger import audit, entities, verdicts as verdict_rows
 from connector.ledger.database import Tx
 from connector.ledger.readers import HISTORY
 from connector.ledger.room import Room
@@ -27,6 +28,7 @@ from connector.ledger.schema import (
     counters,
     cursors,
     dead_letters,
+    incidents,
     intervals,
     member_state,
     outbox,
@@ -89,6 +91,8 @@ class Retention(Room):
             "silences": lambda: self._older(silences.c.until, kept),
             "reviews": lambda: self._older(reviews.c.asked_at, kept),
             "member_state": lambda: self._older(member_state.c.updated_at, before(settings.verdicts)),
+            "entities": lambda: self._stepwise(lambda tx: entities.forget(tx, before(entities.KEPT)), stopping),
+            "incidents": lambda: self._older(incidents.c.updated_at, before(settings.verdicts)),
             "intervals": lambda: self._spans(before(settings.verdicts), stopping),
             "tombstones": lambda: self._stepwise(lambda tx: _tombstones(tx, kept), stopping),
             "readers": lambda: self._idle_readers(kept, present or {}),

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from connector.ledger.entities import EntityChanges
 from connector.types import Action, DispositionChange, Noun, Record, RunRef, RunState, StateChange, Verdict
 
 OutboxKind: TypeAlias = Literal["record", "action"]
@@ -151,6 +152,7 @@ class Commit(Noun, frozen=True):
     dead: Sequence[DeadLetter] = ()
     own: Sequence[str] = ()
     state: Mapping[str, StateChange] = {}
+    entities: EntityChanges = EntityChanges()
 
 
 class Committed(Noun, frozen=True):

@@ -263,8 +263,8 @@ entities = Table(
     "entities",
     metadata,
     Column("key", String, primary_key=True),
+    Column("version", BigInteger, nullable=False),
     Column("risk", Float, nullable=False),
-    Column("level", String, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("document", LargeBinary, nullable=False),
 )
@@ -273,12 +273,13 @@ incidents = Table(
     "incidents",
     metadata,
     Column("id", Id, primary_key=True),
+    Column("version", BigInteger, nullable=False),
     Column("entity_key", String, nullable=False),
-    Column("state", String, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
-    Column("closed_at", BigInteger),
+    Column("until", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
     Column("document", LargeBinary, nullable=False),
-    Index(None, "entity_key", "opened_at"),
+    Index(None, "opened_at"),
 )
 
 dispositions = Table(

@@ -6,13 +6,15 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event as Flag
+from typing import Final
 
 import msgspec
 
 from connector.errors import PermanentError
-from connector.ledger import Commit, Interval, Lease, Ledger, Reader
+from connector.ledger import Commit, Committed, EntitiesMovedError, Interval, Lease, Ledger, Reader
 from connector.pipeline import spans, suspicion
 from connector.pipeline.judge import Judge, Scored
+from connector.pipeline.lookup import Made
 from connector.pipeline.passage import Outcome, Passage
 from connector.pipeline.prepare import Prepared, prepare, quarantine
 from connector.pipeline.routes import Routes
@@ -21,6 +23,9 @@ from connector.ports import EventSource
 from connector.settings import SourceSettings
 from connector.telemetry import EVENTS, Signal, emit
 from connector.types import Batch, Cursor, RawEvent, Span
+
+DECISIONS: Final = 5
+"""How often a batch is decided before it is scored again: others may be first with an entity each time."""
 
 
 class Batches:
@@ -115,9 +120,7 @@ class Batches:
         """Decides, and commits all that the batch changes at once."""
         digest = self._source.query_digest
         bare = Commit(source=self.name, digest=digest, lease=lease, reader=reader, interval=interval)
-        commit, lookups = self.judge.decide(scored, bare)
-        with timed("ingest.commit", self.steps):
-            stored = self.ledger.commit(commit)
+        stored, lookups = self._commit(scored, bare)
         self.judge.committed(scored, lookups, stored.inserted)
         self.steps("ingest.committed")
         events = len(scored.prepared.events)
@@ -127,3 +130,15 @@ class Batches:
         EVENTS.labels(source=self.name, outcome="known").inc(outcome.known)
         emit(Signal.BATCH_DONE, self.name, verdicts=outcome.verdicts, dead=outcome.dead, known=outcome.known)
         return outcome
+
+    def _commit(self, scored: Scored, bare: Commit) -> tuple[Committed, Made]:
+        """Decides and commits, anew where another batch was first with an entity: what was scored still holds."""
+        for attempt in range(DECISIONS):
+            commit, lookups = self.judge.decide(scored, bare, again=attempt > 0)
+            try:
+                with timed("ingest.commit", self.steps):
+                    return self.ledger.commit(commit), lookups
+            except EntitiesMovedError:
+                if attempt == DECISIONS - 1:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")

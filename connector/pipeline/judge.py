@@ -11,8 +11,9 @@ from datetime import datetime
 
 import msgspec
 
-from connector.ledger import Commit, Ledger, Renewal
+from connector.ledger import Commit, Ledger, OutboxRow, Renewal
 from connector.models import Bundle
+from connector.pipeline.entities import RolledUp, RollUp
 from connector.pipeline.lookup import Lookups, Made
 from connector.pipeline.prepare import Prepared
 from connector.pipeline.routes import Routes
@@ -69,6 +70,7 @@ class Judge:
         self._enrichment = enrichment
         self._routes = routes
         self._lookups = Lookups(routes, origin_key)
+        self._rollup = RollUp(ledger, origin_key)
         self._origin_key = origin_key
         self._retention = retention
         self._clock = clock
@@ -93,13 +95,14 @@ class Judge:
             predictions, state = bundle.predict(fresh, states)
         return Scored(prepared, fresh, bundle, predictions, state)
 
-    def decide(self, scored: Scored, commit: Commit) -> tuple[Commit, Made]:
+    def decide(self, scored: Scored, commit: Commit, *, again: bool = False) -> tuple[Commit, Made]:
         """The commit with all that the batch changes, and the look-up entries in it.
 
-        Whether a target is full is looked up here, so batches are decided one after another.
+        Whether a target is full is looked up here, and how entities stand, so batches are decided one after another.
+        ``again``: another batch was first with some of the entities.
         """
         with timed("ingest.decide", self._steps):
-            decisions = self._decisions(scored)
+            decisions, rolled = self._decisions(scored, again=again)
         lookups = self._lookups.made(self._source, scored.fresh, scored.bundle, self._clock())
         verdicts = [decision.verdict for decision in decisions]
         whole = msgspec.structs.replace(
@@ -107,7 +110,7 @@ class Judge:
             sightings=scored.prepared.sightings,
             verdicts=verdicts,
             snapshots=dict(self._snapshots(scored.fresh, verdicts)),
-            outbox=[*self._routes.rows(self._source, decisions), *lookups.rows],
+            outbox=[*self._routes.rows(self._source, decisions), *lookups.rows, *self._told(rolled)],
             renewals=[
                 Renewal(cause=decision.verdict.record_id, scope=scope.name, window=scope.window)
                 for decision in decisions
@@ -116,8 +119,13 @@ class Judge:
             dead=scored.prepared.dead,
             own=scored.prepared.own,
             state=scored.state,
+            entities=rolled.changes,
         )
         return whole, lookups
+
+    def _told(self, rolled: RolledUp) -> Iterator[OutboxRow]:
+        for record, cause in rolled.records:
+            yield from self._routes.caused(record, cause, self._source)
 
     def committed(self, scored: Scored, lookups: Made, inserted: Collection[str]) -> None:
         """Remembers which look-up entries are in the ledger now, and shows the events that got their verdict, once each.
@@ -130,7 +138,7 @@ class Judge:
         except Exception as error:  # noqa: BLE001 (what learns reads text that attackers chose)
             emit(Signal.JOB_FAILED, "site", error=error)
 
-    def _decisions(self, scored: Scored) -> list[Decision]:
+    def _decisions(self, scored: Scored, *, again: bool) -> tuple[list[Decision], RolledUp]:
         policy = self._policy()
         context = DecisionContext(
             now=self._clock(),
@@ -140,9 +148,11 @@ class Judge:
             origin_key=self._origin_key,
         )
         contexts = [self._enrichment.context(event, context) for event in scored.fresh]
-        self._count_listed(contexts, context.now)
-        decided = zip(scored.fresh, scored.predictions, contexts, strict=True)
-        return [decide(event, prediction, known, policy) for event, prediction, known in decided]
+        if not again:
+            self._count_listed(contexts, context.now)
+        rolled = self._rollup.of(scored.fresh, scored.predictions, contexts, again=again)
+        decided = zip(scored.fresh, scored.predictions, rolled.contexts, strict=True)
+        return [decide(event, prediction, known, policy) for event, prediction, known in decided], rolled
 
     def _count_listed(self, contexts: Sequence[DecisionContext], now: datetime) -> None:
         lists = self._enrichment.lists

@@ -66,7 +66,9 @@ class DecisionContext(Noun, frozen=True, kw_only=True):
     listed: Listed | None = None
     """The entry of an allow or block list that the event matches."""
     risk: float | None = None
+    """The highest of the event's entities, with the event; None where it is benign."""
     incident: str | None = None
+    """The incident that the event is part of."""
     last_level: VerdictName | None = None
     bundle_status: str = "ready"
     drift_status: str = "unknown"
@@ -122,6 +124,8 @@ def decide(event: Event, prediction: Prediction, context: DecisionContext, polic
         supersedes=None if context.revision == 1 else identity.record_id(event.id, context.revision - 1),
         severity=facts.severity,
         scored=facts.scored if context.listed else None,
+        risk=facts.risk,
+        incident=facts.incident,
     )
     acts = rule is not None and policy.enabled and context.revision == 1
     return Decision(
@@ -147,13 +151,16 @@ def facts_of(event: Event, prediction: Prediction, context: DecisionContext) -> 
         tags=context.tags,
         severity=severity_of(event.ecs),
         listed=None if context.listed is None else context.listed.list,
+        risk=None if context.risk is None else round(context.risk, 1),
+        incident=context.incident,
     )
 
 
 def proposals(rule: Rule | None, verdict: Verdict, now: datetime) -> tuple[Action, ...]:
     """What the rule that matched proposes; nothing where it only suggests, or the verdict is a later revision.
 
-    All verdicts on an entity in one window of a rule with ``group`` propose the same action: it has the same key.
+    All verdicts on an entity in one window of a rule with ``group`` propose the same action: it has the same key. So do
+    all verdicts of an incident where the rule is about incidents.
     """
     if rule is None or rule.mode == "suggest" or verdict.revision > 1:
         return ()
@@ -162,6 +169,8 @@ def proposals(rule: Rule | None, verdict: Verdict, now: datetime) -> tuple[Actio
     if rule.group is not None:
         start = (now - (now - EPOCH) % rule.group).isoformat()
         subject = identity.window_subject((rule.name, rule.playbook, rule.soar), whose, start)
+    elif rule.incident and verdict.incident is not None:
+        subject = identity.incident_subject((rule.name, rule.playbook, rule.soar), verdict.incident)
     action = Action(
         key=identity.action_key(subject, rule.name),
         cause=verdict.record_id,

@@ -22,6 +22,7 @@ from connector.attack import Technique, catalogue
 from connector.policy.entity import as_address
 from connector.types import (
     Entity,
+    EntityRisk,
     LookupEntry,
     ModelRef,
     PolicyRef,
@@ -35,6 +36,7 @@ from connector.types import (
 
 RISK: dict[VerdictName, tuple[float, float]] = {"benign": (0, 21), "suspicious": (47, 26), "malicious": (74, 26)}
 FRAMEWORK = "MITRE ATT&CK"
+LEVELS = ((90, "Critical"), (70, "High"), (40, "Moderate"), (20, "Low"), (0, "Unknown"))
 
 
 def document(verdict: Verdict) -> dict[str, Any]:
@@ -72,7 +74,32 @@ def record_document(record: Record) -> dict[str, Any]:
     }
     if "at" in fields:
         found["@timestamp"] = fields["at"]
+    if isinstance(record, EntityRisk):
+        found |= _risk_fields(record)
     return found
+
+
+def normalised(risk: float) -> float:
+    """A risk, which has no upper limit, from 0 to 100: 50 points are in the middle, and each 50 more halve what is left."""
+    return round(100.0 * (1.0 - math.exp2(-risk / 50.0)), 2)
+
+
+def risk_level(risk: float) -> str:
+    """The level of a risk, as Elastic's entity risk scoring names it."""
+    return next(name for least, name in LEVELS if normalised(risk) >= least)
+
+
+def _risk_fields(record: EntityRisk) -> dict[str, Any]:
+    """ECS ``host.risk.*`` or ``user.risk.*``. ECS has no such fields for an address."""
+    for group, name in (("host", record.entity.host), ("user", record.entity.user)):
+        if name is not None:
+            risk = {
+                "calculated_score": record.risk,
+                "calculated_score_norm": normalised(record.risk),
+                "calculated_level": risk_level(record.risk),
+            }
+            return {group: {"name": name, "risk": risk}}
+    return {}
 
 
 def error_document(ref: SourceRef, model: ModelRef, reason: str, place: str) -> dict[str, Any]:
@@ -90,6 +117,8 @@ def error_document(ref: SourceRef, model: ModelRef, reason: str, place: str) -> 
             "scope": "event",
             "revision": None,
             "supersedes": None,
+            "risk": None,
+            "incident": None,
             "tags": [],
             "explanation": [],
             "policy": _policy(None),
@@ -169,6 +198,8 @@ def _triaged(verdict: Verdict) -> dict[str, Any]:
         "scope": verdict.scope,
         "revision": verdict.revision,
         "supersedes": verdict.supersedes,
+        "risk": verdict.risk,
+        "incident": verdict.incident,
         "tags": list(verdict.tags),
         "explanation": list(verdict.explanation),
         "policy": _policy(verdict.policy),

@@ -45,7 +45,8 @@ class Facts(Noun, frozen=True, kw_only=True):
     """What is known of one event when its rule is looked for.
 
     ``at`` is when it is decided; ``p_malicious`` is nan where the model gave none; ``scored`` is the verdict's name by
-    the model's own scores, whatever a list says; ``severity`` is ECS ``event.severity``.
+    the model's own scores, whatever a list says; ``severity`` is ECS ``event.severity``. ``risk`` is the highest of the
+    event's entities, and ``incident`` what it is part of; None where it is benign.
     """
 
     at: datetime
@@ -61,6 +62,8 @@ class Facts(Noun, frozen=True, kw_only=True):
     tags: frozenset[str] = frozenset()
     severity: int | None = None
     listed: ListName | None = None
+    risk: float | None = None
+    incident: str | None = None
 
 
 def verdict_name(prediction: Prediction, thresholds: Thresholds) -> VerdictName:
@@ -102,6 +105,8 @@ def facts_again(verdict: Verdict, thresholds: Thresholds, at: datetime) -> Facts
         tags=frozenset(verdict.tags),
         severity=verdict.severity,
         listed=listed,
+        risk=verdict.risk,
+        incident=verdict.incident,
     )
 
 

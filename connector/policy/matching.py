@@ -47,12 +47,7 @@ def misses(rule: Rule, facts: Facts) -> Iterator[Miss]:
     By the model's own scores, or because the event is blocked and the rule says that this is enough. Containment never
     hangs on an abstention, a benign verdict, or an event without a known technique.
     """
-    if rule.sources is not None and facts.source.siem not in rule.sources:
-        yield Miss("sources", rule.sources, facts.source.siem)
-    if rule.tags is not None and rule.tags.isdisjoint(facts.tags):
-        yield Miss("tags", rule.tags, facts.tags)
-    if rule.min_severity is not None and (facts.severity is None or facts.severity < rule.min_severity):
-        yield Miss("min_severity", rule.min_severity, facts.severity)
+    yield from _misses_around(rule, facts)
     if not by_list(rule, facts):
         floor = floor_of(rule, facts)
         if not floor <= facts.p_malicious <= 1.0:
@@ -65,6 +60,20 @@ def misses(rule: Rule, facts: Facts) -> Iterator[Miss]:
             yield _unshown(rule, facts)
     if rule.when and not any(hours.holds(facts.at) for hours in rule.when):
         yield Miss("when", "its hours", facts.at)
+
+
+def _misses_around(rule: Rule, facts: Facts) -> Iterator[Miss]:
+    """What is not met of all that lies around the event: where it comes from, whose it is, and what these went through."""
+    if rule.sources is not None and facts.source.siem not in rule.sources:
+        yield Miss("sources", rule.sources, facts.source.siem)
+    if rule.tags is not None and rule.tags.isdisjoint(facts.tags):
+        yield Miss("tags", rule.tags, facts.tags)
+    if rule.min_severity is not None and (facts.severity is None or facts.severity < rule.min_severity):
+        yield Miss("min_severity", rule.min_severity, facts.severity)
+    if rule.min_risk is not None and (facts.risk is None or facts.risk < rule.min_risk):
+        yield Miss("min_risk", rule.min_risk, facts.risk)
+    if rule.incident and facts.incident is None:
+        yield Miss("incident", "an incident", None)
 
 
 def by_list(rule: Rule, facts: Facts) -> bool:

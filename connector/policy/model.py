@@ -19,6 +19,8 @@
     quorum = 2                        # so many members must be at or above min_confidence by themselves
     sources = ["elastic-prod"]        # deployments; absent: any
     min_severity = 47                 # of the event itself (event.severity); absent: any
+    min_risk = 80                     # of the event's host, user or address, with the event; absent: any
+    incident = true                   # only what is part of an incident, and one action for all of it; not for contain
     when = { days = ["sat", "sun"], from = "00:00", to = "24:00", zone = "Europe/Berlin" }  # or a list of such
     tags = ["crown-jewel"]            # absent: whatever the site's tables of assets say
     listed = true                     # an entry of a block list is enough, whatever the scores
@@ -137,6 +139,8 @@ class RuleTable(Section):
     quorum: int = Field(0, ge=0, le=100)
     sources: tuple[str, ...] = ()
     min_severity: int | None = Field(None, ge=0)
+    min_risk: float | None = Field(None, ge=0, le=100_000)
+    incident: bool = False
     when: Annotated[tuple[HoursTable, ...], BeforeValidator(_listed)] = ()
     tags: tuple[str, ...] = ()
     listed: bool = False
@@ -185,10 +189,13 @@ class RuleTable(Section):
 
     @model_validator(mode="after")
     def _containment_is_not_grouped(self) -> RuleTable:
-        if self.group is not None and self.tier == "contain":
+        if self.group is not None and self.incident:
+            raise ValueError("group and incident exclude each other: an action stands for a window, or for an incident")
+        if (self.group is not None or self.incident) and self.tier == "contain":
             raise ValueError(
-                "group cannot stand in a rule of tier 'contain': the first event of a window would decide for all, and "
-                "one that names a protected asset would keep the entity from being contained"
+                f"{'incident' if self.incident else 'group'} cannot stand in a rule of tier 'contain': the first event "
+                f"{'of it' if self.incident else 'of a window'} would decide for all, and one that names a protected "
+                "asset would keep the entity from being contained"
             )
         return self
 
@@ -240,7 +247,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     ``floors``: what the probability of a technique, and p_malicious, must reach, by id; other ids must have passed the
     model's own threshold. ``split``: sub-techniques with a threshold of their own, which decide for their parents too.
     ``tags``, ``sources``: what the entity must be tagged with, where the event must come from, one of them; None: any.
-    ``when``: one of them must hold; empty: always. ``listed``: an entry of a block list is enough.
+    ``when``: one of them must hold; empty: always. ``listed``: an entry of a block list is enough. ``incident``: only what
+    is part of an incident, with one action for all of it.
     """
 
     name: str
@@ -262,6 +270,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     quorum: int = 0
     sources: frozenset[str] | None = None
     min_severity: int | None = None
+    min_risk: float | None = None
+    incident: bool = False
     when: tuple[Hours, ...] = ()
     tags: frozenset[str] | None = None
     listed: bool = False
@@ -357,6 +367,8 @@ def _compiled(table: RuleTable, soar: str) -> Rule:
         quorum=table.quorum,
         sources=frozenset(table.sources) or None,
         min_severity=table.min_severity,
+        min_risk=table.min_risk,
+        incident=table.incident,
         when=tuple(map(Hours.of, table.when)),
         tags=frozenset(table.tags) or None,
         listed=table.listed,

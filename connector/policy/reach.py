@@ -52,9 +52,10 @@ def _wherever(other: Rule, rule: Rule) -> bool:
         return False
     if other.tags is not None and (rule.tags is None or not rule.tags <= other.tags):
         return False
-    if other.min_severity is not None and (rule.min_severity is None or rule.min_severity < other.min_severity):
+    floors = ((other.min_severity, rule.min_severity), (other.min_risk, rule.min_risk))
+    if any(theirs is not None and (mine is None or mine < theirs) for theirs, mine in floors):
         return False
-    if other.tier == "contain" and rule.tier != "contain":
+    if (other.incident and not rule.incident) or (other.tier == "contain" and rule.tier != "contain"):
         return False  # containment asks for more than the rule says
     always = not other.when
     return always or (bool(rule.when) and all(any(o.covers(mine) for o in other.when) for mine in rule.when))

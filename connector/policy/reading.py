@@ -32,6 +32,8 @@ class _Triaged(msgspec.Struct, frozen=True, kw_only=True):
     members: Mapping[str, float | None] = {}
     scope: str = "event"
     supersedes: str | None = None
+    risk: float | None = None
+    incident: str | None = None
     tags: tuple[str, ...] = ()
     explanation: tuple[str, ...] = ()
     policy: _Policy = _Policy()

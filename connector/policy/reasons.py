@@ -15,7 +15,7 @@ MOST: Final = 3
 
 UNREMARKABLE: Final = frozenset({"benign", "abstain"})
 
-ELSEWHERE: Final = frozenset({"sources", "tags", "techniques"})
+ELSEWHERE: Final = frozenset({"sources", "tags", "techniques", "incident"})
 """A rule that misses one of these is about other events, and that it did not match needs no reason."""
 
 

@@ -35,6 +35,8 @@ FULL = Verdict(
     explanation=("why",),
     policy=PolicyRef(rule="r", mode="auto", playbook="p"),
     supersedes="e",
+    risk=120.5,
+    incident="i",
 )
 
 

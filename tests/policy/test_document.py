@@ -32,6 +32,8 @@ FIELDS = {
     "scope": None,
     "revision": None,
     "supersedes": None,
+    "risk": None,
+    "incident": None,
     "tags": None,
     "explanation": None,
     "policy": {"rule", "mode", "playbook"},

@@ -8,7 +8,7 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -48,6 +48,9 @@ class Fate(Noun, frozen=True):
 
 UNMATCHED = Fate(outcome="unmatched")
 
+INCIDENT: Final = timedelta(days=30)
+"""How long an incident's action is remembered."""
+
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """What both policies live with: the tables of the site, and by SOAR its uniqueness and how much may wait for it.
@@ -82,7 +85,8 @@ class Arm:
         self._due: list[tuple[datetime, int, Action, str]] = []
         self._waiting: Counter[str] = Counter()
         self._groups: OrderedDict[str, _Group] = OrderedDict()
-        self._longest = max((rule.group for rule in policy.rules if rule.group), default=timedelta(0))
+        windows = (rule.group or (INCIDENT if rule.incident else timedelta(0)) for rule in policy.rules)
+        self._longest = max(windows, default=timedelta(0))
 
     def offer(self, verdict: Verdict, facts: Facts, at: datetime) -> Fate | Action:
         """What becomes of a verdict at once, or the action, its own or its group's, that is to be looked at."""

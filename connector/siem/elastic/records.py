@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from connector.policy import record_document
-from connector.types import Document, EntityRisk, Note, Record, ReviewRequest, RiskEvent, RunStatus, Verdict
+from connector.types import Document, EntityRisk, Incident, Note, Record, ReviewRequest, RiskEvent, RunStatus, Verdict
 
 FAMILIES: Final[Mapping[type[Record], str]] = {
     Verdict: "verdicts",
@@ -20,6 +20,7 @@ FAMILIES: Final[Mapping[type[Record], str]] = {
     Note: "notes",
     RiskEvent: "risk",
     EntityRisk: "entities",
+    Incident: "incidents",
     ReviewRequest: "reviews",
 }
 """The kinds of record that are documents of their own, and the name of their indices: ``<prefix>-<family>-<month>``."""

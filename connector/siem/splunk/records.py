@@ -20,9 +20,11 @@ import msgspec
 
 from connector.policy import record_document
 from connector.siem.splunk.packing import HecEvent
-from connector.types import Entity, EntityRisk, Note, Record, ReviewRequest, RiskEvent, RunStatus, Verdict
+from connector.types import Entity, EntityRisk, Incident, Note, Record, ReviewRequest, RiskEvent, RunStatus, Verdict
 
-EVENTS: Final[frozenset[type[Record]]] = frozenset({Verdict, RunStatus, Note, RiskEvent, EntityRisk, ReviewRequest})
+EVENTS: Final[frozenset[type[Record]]] = frozenset(
+    {Verdict, RunStatus, Note, RiskEvent, EntityRisk, Incident, ReviewRequest}
+)
 """The kinds of record that are events of their own."""
 
 SOURCE: Final = "triaged"
@@ -83,8 +85,10 @@ def risk_object_of(entity: Entity) -> tuple[str, str]:
 
 
 def _techniques(record: Record) -> Sequence[str]:
-    if isinstance(record, RiskEvent):
+    if isinstance(record, RiskEvent | EntityRisk):
         return record.techniques
+    if isinstance(record, Incident):
+        return tuple(step.technique for step in record.steps)
     if isinstance(record, Verdict) and record.verdict in {"malicious", "suspicious"}:
         return record.passed
     return ()
