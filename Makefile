@@ -18,7 +18,7 @@ endif
 # a process a core; tests/conftest.py says which tests stay together
 PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope
 
-.PHONY: help setup demo demo-elastic demo-splunk demo-soar test test-all check bench bench-elastic bench-models bench-splunk fuzz lock clean
+.PHONY: help setup demo demo-elastic demo-splunk demo-soar demo-learn test test-all check bench bench-elastic bench-models bench-splunk fuzz lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -36,6 +36,9 @@ demo-splunk: $(VENV)/.dev  ## The same through a stand-in of Splunk, with the ap
 
 demo-soar: $(VENV)/.dev  ## The same with a real Node-RED that runs the playbooks; needs npm
 	$(BIN)/python -m tests.demo.soar
+
+demo-learn: $(VENV)/.dev  ## A bundle learns from 30 closed alerts of a benign tool, passes the gate, and is promoted
+	$(BIN)/python -m tests.demo.learn
 
 test: check  ## Static checks and the test suite
 	$(PYTEST) -m "not full"

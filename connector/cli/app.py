@@ -30,6 +30,7 @@ from connector.cli import (
     playbook,
     policy,
     promote,
+    retrain,
     review,
     rules,
     silences,
@@ -73,6 +74,7 @@ app.command(
 )(evaluate.evaluate)
 app.command("thresholds")(thresholds.thresholds)
 app.command("export")(export.export)
+app.command("retrain")(retrain.retrain)
 app.command("causes")(closures.causes)
 app.command("scorecard")(closures.scorecard)
 app.command("evasion")(evasion.evasion)

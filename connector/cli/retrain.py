@@ -35,7 +35,9 @@ def retrain(
     newest: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of the closures, the newest, that is left out to judge by.")
     ] = 0.2,
-    excluded: Annotated[Path | None, typer.Option(help="Labels that are not used: the list of `triaged labels check`.")] = None,
+    excluded: Annotated[
+        Path | None, typer.Option(help="Labels that are not used: the list of `triaged labels check`.")
+    ] = None,
     base: Annotated[Path | None, typer.Option(help="With --full: the encoder that the recipe was given.")] = None,
     track: Annotated[str | None, typer.Option(metavar="URI", help="Tell this MLflow store.")] = None,
     store: Annotated[Path | None, typer.Option(help="Model store. Default: that of the settings.")] = None,

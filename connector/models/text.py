@@ -121,6 +121,10 @@ class TextMember:
         """
         return self._graph.embed([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))])
 
+    def read(self, texts: Sequence[str]) -> Logits:
+        """What the graph gives of rendered texts, features too: before calibration and the second stage."""
+        return self._graph.run([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))], embeds=True)
+
     def _run(self, texts: Sequence[Sequence[int]]) -> tuple[Logits, NDArray[np.float64]]:
         """What the graph gives, and its malicious logits (n,) after the second stage."""
         found = self._graph.run(texts, embeds=self._second is not None)

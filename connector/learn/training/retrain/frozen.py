@@ -15,14 +15,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from connector.learn.training.retrain.correction import widened
 from connector.learn.training.retrain.graft import grafted
 from connector.learn.training.retrain.replay import Floats
-from connector.models.graph import Graph
-from connector.models.manifest import Manifest
-from connector.models.text import MODEL, TOKENIZER, Options
+from connector.models.manifest import HeadCalibration, Manifest
+from connector.models.text import MODEL, TOKENIZER, Options, TextMember
 from connector.ports import MemberSpec
 
 RETRAINED: Final = "retrained"
@@ -49,29 +47,25 @@ def digest(manifest: Manifest, spec: MemberSpec) -> str:
     if "frozen" in retrained:
         return str(retrained["frozen"])
     files = (manifest.files[f"{spec.directory}/{name}"] for name in (MODEL, TOKENIZER))
-    options = msgspec.convert(spec.options, Options)
-    return hashlib.sha256("\0".join((*files, str(options.max_length))).encode()).hexdigest()
+    options = msgspec.structs.replace(msgspec.convert(spec.options, Options), calibration=HeadCalibration())
+    return hashlib.sha256("\0".join((*files, msgspec.json.encode(options).decode())).encode()).hexdigest()
 
 
 class Frozen:
     """A member's network without its correction. Raises ``ConfigError`` for a graph that gives no features."""
 
     def __init__(self, folder: Path, spec: MemberSpec, threads: int = 0) -> None:
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(msgspec.convert(spec.options, Options).max_length)
-        self._graph = Graph(folder / MODEL, labels=len(spec.labels), threads=threads or os.cpu_count() or 1)
+        self._member = TextMember(spec, folder, threads)
         self._correction = grafted(folder / MODEL)
-        self._graph.embed([[0]])
+        self._member.embed(["a graph without features is refused here"])
 
     def close(self) -> None:
         """Ends the threads."""
-        self._graph.close()
+        self._member.close()
 
     def read(self, texts: Sequence[str]) -> Said:
         """What it says of texts."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts))
-        found = self._graph.run([encoding.ids for encoding in encodings], embeds=True)
+        found = self._member.read(texts)
         if self._correction is None or not texts:
             return Said(found.embedding, found.techniques, found.malicious)
         techniques, malicious = self._correction.of(widened(found.embedding))
@@ -104,7 +98,7 @@ def cached(folder: Path, frozen: str) -> Path:
 def _known(path: Path) -> Kept:
     """What is kept; a damaged file is as good as none."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {key.tobytes(): row for key, row in zip(arrays["keys"], arrays["rows"], strict=True)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
