@@ -1,6 +1,7 @@
 """An ONNX graph that reads tokens, run one event at a time on as many threads as there are cores.
 
-The graph takes ``input_ids`` and ``attention_mask`` (n, tokens; ``token_type_ids`` where it asks for them) and gives the
+The graph takes ``input_ids`` and ``attention_mask`` (n, tokens; ``token_type_ids`` where it asks for them), where it reads
+letters ``letters`` and ``letters_mask`` (n, bytes; :func:`spelling`), and gives the
 logits ``techniques`` (n, labels) and ``malicious`` (n,). It may give ``relevance`` (n, tokens): how much of the malicious
 logit each token brought; and ``embedding`` (n, d): the features that both heads read.
 
@@ -27,14 +28,28 @@ from connector.errors import ConfigError
 OUTPUTS = ("techniques", "malicious")
 RELEVANCE = "relevance"
 EMBEDDING = "embedding"
+LETTERS = "letters"
 
 _ERRORS = tuple(
     getattr(ort_errors, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
 )
 
-_PROBES: tuple[list[int], ...] = ([0], [0] * 9)
-"""Token sequences that every graph must run: one token, and several."""
+
+def spelling(text: str, most: int) -> NDArray[np.int64]:
+    """The letters of a text as a graph reads them: the first ``most`` bytes of its UTF-8 in lower case."""
+    return np.frombuffer(text[:most].lower().encode("utf-8", "replace")[:most], np.uint8).astype(np.int64)
+
+
+class Reading(NamedTuple):
+    """A text as a graph reads it: token ids, and its :func:`spelling`, empty where the graph reads no letters."""
+
+    tokens: Sequence[int]
+    letters: NDArray[np.int64] = np.empty(0, np.int64)
+
+
+_PROBES = (Reading([0], np.zeros(1, np.int64)), Reading([0] * 9, np.zeros(7, np.int64)))
+"""Texts that every graph must run: of one token and letter, and of several."""
 
 
 class Logits(NamedTuple):
@@ -88,8 +103,8 @@ class Graph:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def run(self, texts: Sequence[Sequence[int]], *, embeds: bool = False) -> Logits:
-        """The logits of texts, given as token ids, and in the same pass their features where ``embeds`` asks for them."""
+    def run(self, texts: Sequence[Reading], *, embeds: bool = False) -> Logits:
+        """The logits of texts, and in the same pass their features where ``embeds`` asks for them."""
         techniques = np.empty((len(texts), self._labels), np.float64)
         malicious = np.empty(len(texts), np.float64)
         relevance: list[NDArray[np.float32]] = [_NOTHING] * len(texts)
@@ -99,13 +114,13 @@ class Graph:
             techniques[places], malicious[places] = found[:2]
             for row, place in enumerate(places):
                 if RELEVANCE in outputs:
-                    relevance[place] = found[2][row, : len(texts[place])]
+                    relevance[place] = found[2][row, : len(texts[place].tokens)]
                 if embeds:
                     features[place] = found[-1][row]
         return Logits(techniques, malicious, relevance, _stacked(features))
 
-    def embed(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """The features (n, d) of texts, given as token ids. Raises ``ConfigError`` where the graph does not give them."""
+    def embed(self, texts: Sequence[Reading]) -> NDArray[np.float32]:
+        """The features (n, d) of texts. Raises ``ConfigError`` where the graph does not give them."""
         if not self._embeds:
             raise ConfigError(f"{self._path}: the graph gives no {EMBEDDING}; export the bundle again")
         rows: list[Any] = [None] * len(texts)
@@ -129,21 +144,16 @@ class Graph:
     def _run(self, batch: _Batch, outputs: Sequence[str]) -> list[Any]:
         return list(self._session.run(outputs, batch.inputs))
 
-    def _batches(self, texts: Sequence[Sequence[int]]) -> Iterator[_Batch]:
+    def _batches(self, texts: Sequence[Reading]) -> Iterator[_Batch]:
         """Longest first: like lengths share a batch, and the threads end together."""
-        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place].tokens))
         for start in range(0, len(order), self._batch_size):
             places = order[start : start + self._batch_size]
-            width = len(texts[places[0]])
-            tokens = np.zeros((len(places), width), np.int64)
-            mask = np.zeros((len(places), width), np.int64)
-            for row, place in enumerate(places):
-                length = len(texts[place])
-                tokens[row, :length] = texts[place]
-                mask[row, :length] = 1
-            inputs = {"input_ids": tokens, "attention_mask": mask}
+            inputs = _padded(("input_ids", "attention_mask"), [texts[place].tokens for place in places])
             if "token_type_ids" in self._inputs:
-                inputs["token_type_ids"] = np.zeros_like(tokens)
+                inputs["token_type_ids"] = np.zeros_like(inputs["input_ids"])
+            if LETTERS in self._inputs:
+                inputs |= _padded((LETTERS, f"{LETTERS}_mask"), [texts[place].letters for place in places])
             yield _Batch(places, inputs)
 
     def _prove(self, path: Path) -> None:
@@ -155,13 +165,23 @@ class Graph:
             except _ERRORS as error:
                 raise ConfigError(f"{path}: the graph does not run: {error}") from error
             shapes = [output.shape for output in found]
-            if shapes != [(1, self._labels), (1,), (1, len(probe))][: len(found)]:
+            if shapes != [(1, self._labels), (1,), (1, len(probe.tokens))][: len(found)]:
                 raise ConfigError(
-                    f"{path}: for one event of {len(probe)} tokens and {self._labels} labels the graph gives {shapes}"
+                    f"{path}: for one event of {len(probe.tokens)} tokens and {self._labels} labels the graph gives {shapes}"
                 )
 
 
 _NOTHING = np.empty(0, np.float32)
+
+
+def _padded(names: tuple[str, str], rows: Sequence[Sequence[int] | NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """Ids (n, longest) and their mask, by the names of the graph's inputs."""
+    ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    return dict(zip(names, (ids, mask), strict=True))
 
 
 def _stacked(rows: Sequence[Any]) -> NDArray[np.float32]:

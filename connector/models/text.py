@@ -15,7 +15,7 @@ from connector.errors import ConfigError
 from connector.events import render
 from connector.models import second_stage
 from connector.models.calibration import scaled, sigmoid, technique_scale
-from connector.models.graph import Graph, Logits
+from connector.models.graph import Graph, Logits, Reading, spelling
 from connector.models.manifest import HeadCalibration
 from connector.models.relevance import telling_words
 from connector.ports import MemberPlugin, MemberSpec, State
@@ -31,12 +31,13 @@ LOWERED_NOTE = "like false positives that analysts explained; log-odds"
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the manifest may say of a text member.
 
-    ``max_length`` cuts a text at so many tokens. ``batch_size`` above 1 is for graphs whose scores do not depend on
-    the batch. Where more than ``max_unknown`` of the tokens are unknown, the member has no view of the event. From
+    ``max_length`` cuts a text at so many tokens, and ``letters`` is how many bytes of it are spelt out. ``batch_size``
+    above 1 is for graphs whose scores do not depend on the batch. Where more than ``max_unknown`` of the tokens are unknown, the member has no view of the event. From
     ``explain_from`` on, p_malicious at the training prevalence, the words that weighed most are named.
     """
 
     max_length: int = 128
+    letters: int = 0
     batch_size: int = 1
     max_unknown: float = 1.0
     explain_from: float = 0.5
@@ -86,7 +87,9 @@ class TextMember:
         texts = [render(event.canonical) for event in events]
         encodings = self._tokenizer.encode_batch_fast(texts)
         seen = [place for place, encoding in enumerate(encodings) if not self._is_strange(encoding)]
-        logits, final = self._run([encodings[place].ids for place in seen])
+        logits, final = self._run(
+            [Reading(encodings[place].ids, spelling(texts[place], self._options.letters)) for place in seen]
+        )
         malicious = self._options.calibration.malicious
         columns = np.full((len(events), len(self.labels)), np.nan, np.float32)
         votes = np.full(len(events), np.nan, np.float32)
@@ -111,7 +114,7 @@ class TextMember:
 
         The second stage, where there is one, has had its say: what follows is calibrated for both.
         """
-        found, final = self._run([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))])
+        found, final = self._run(self._readings(texts))
         return found.techniques, final
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -119,13 +122,16 @@ class TextMember:
 
         Raises ``ConfigError`` for a bundle whose graph does not give them.
         """
-        return self._graph.embed([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))])
+        return self._graph.embed(self._readings(texts))
 
     def read(self, texts: Sequence[str]) -> Logits:
         """What the graph gives of rendered texts, features too: before calibration and the second stage."""
-        return self._graph.run([encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))], embeds=True)
+        return self._graph.run(self._readings(texts), embeds=True)
 
-    def _run(self, texts: Sequence[Sequence[int]]) -> tuple[Logits, NDArray[np.float64]]:
+    def _readings(self, texts: Sequence[str]) -> list[Reading]:
+        return readings(self._tokenizer, texts, self._options.letters)
+
+    def _run(self, texts: Sequence[Reading]) -> tuple[Logits, NDArray[np.float64]]:
         """What the graph gives, and its malicious logits (n,) after the second stage."""
         found = self._graph.run(texts, embeds=self._second is not None)
         if self._second is None:
@@ -136,6 +142,12 @@ class TextMember:
         words = encoding.special_tokens_mask.count(0)
         limit = self._options.max_unknown
         return not words or (limit < 1.0 and encoding.ids.count(self._unknown) > limit * words)
+
+
+def readings(tokenizer: Tokenizer, texts: Sequence[str], letters: int) -> list[Reading]:
+    """Rendered texts as a graph reads them, the first so many bytes of each spelt out."""
+    encodings = tokenizer.encode_batch_fast(list(texts))
+    return [Reading(encoding.ids, spelling(text, letters)) for text, encoding in zip(texts, encodings, strict=True)]
 
 
 def _tokenizer(path: Path, max_length: int) -> Tokenizer:

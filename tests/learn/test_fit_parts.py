@@ -13,14 +13,17 @@ from connector.learn.corpora.source import Corpora
 from connector.learn.training import checkpoint, fit as fitting, tracking
 from connector.learn.training.fit import Recipe, fit
 from connector.learn.training.labels import label_space, repeats, shares
-from connector.learn.training.model import Shape
+from connector.learn.training.model import LETTERS, PIECES, VOTES_WIDTH, Read, Shape, TextModel
 from connector.learn.training.optimizer import optimizer
 from connector.learn.training.vocabulary import fit_tokenizer
 from connector.learn.training.wide import Bag
 from connector.models.testbed import lay_bundle
 from tests.learn.test_targets import row
 
-SMALL = Recipe(shape=Shape(buckets=512, bag_width=8), wide_epochs=3, wide_evaluations=3, vocabulary=300, sub_groups=3)
+SMALL = Recipe(
+    shape=Shape(buckets=512, bag_width=8, letters=64, letter_buckets=512),
+    wide_epochs=3, wide_evaluations=3, letter_epochs=1, vocabulary=300, sub_groups=3,
+)  # fmt: skip
 
 
 def test_no_byte_is_unknown_to_the_event_tokenizer_and_what_recurs_becomes_one_token() -> None:
@@ -40,6 +43,31 @@ def test_padding_says_nothing_and_order_does() -> None:
     torch.testing.assert_close(bag(padded, short), bag(ids, mask))
     assert not torch.allclose(bag(ids.flip(1), mask), bag(ids, mask))
     assert bag(ids[:, :1], mask[:, :1]).shape == (1, 4)
+
+
+def test_a_bag_of_letters_does_not_count_what_is_shorter_than_its_shortest_gram() -> None:
+    bag, mask = Bag(4096, 4, 5, least=3).eval(), torch.ones((1, 2), dtype=torch.long)
+
+    assert not bag(torch.tensor([[5, 9]]), mask).any()
+    assert bag(torch.tensor([[5, 9, 7]]), torch.ones((1, 3), dtype=torch.long)).any()
+
+
+def test_letters_are_learnt_apart_and_then_heard_beside_the_word_pieces() -> None:
+    model = TextModel(None, 2, torch.ones(2), SMALL.network)
+    ids, letters = (torch.arange(1, 7).reshape(1, 6) + shift for shift in (0, 90))
+    batch = Read(ids, torch.ones_like(ids), letters, torch.ones_like(letters))
+    model.eval()
+    pieces, _, _ = model.read(batch)
+
+    model.spell()
+    both, _, features = model.read(batch)
+    model.train()
+    model.read(batch)[0].sum().backward()
+
+    torch.testing.assert_close(both - pieces, model.eval().halves[LETTERS](*batch[2:])[0])
+    assert features.shape == (1, 8 + 8 + 8 + VOTES_WIDTH)
+    assert model.halves[PIECES].techniques.weight.grad is None
+    assert model.halves[LETTERS].techniques.weight.grad is not None
 
 
 def test_a_long_file_weighs_no_more_than_its_power_says() -> None:

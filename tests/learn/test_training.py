@@ -48,7 +48,7 @@ def trained(tiny: Corpora, tiny_pins: Path, tmp_path_factory: pytest.TempPathFac
     encoder.write(folder / "base")
     options = {
         "--corpora": tiny.folder, "--pins": tiny_pins, "--base": folder / "base", "--output": folder / "store", "--keep": folder / "fitted",
-        "--layers": "0,2", "--wide-epochs": 5, "--epochs": 2, "--learning-rate": 0.003, "--max-length": 64, "--train-length": 64, "--sub-groups": 3,
+        "--layers": "0,2", "--wide-epochs": 5, "--letter-epochs": 0, "--epochs": 2, "--learning-rate": 0.003, "--max-length": 64, "--train-length": 64, "--sub-groups": 3,
     }  # fmt: skip
     done = run("-m", "connector.cli", "train", "text", *(str(part) for pair in options.items() for part in pair))
     assert done.returncode == 0, done.stdout + done.stderr

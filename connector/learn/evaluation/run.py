@@ -41,7 +41,7 @@ from connector.models.rules.ruleset import RuleSet
 from connector.models.store import Store
 from connector.types import Event
 
-QUICK = {"wide_epochs": 3.0, "wide_evaluations": 3, "epochs": 0.0}
+QUICK = {"wide_epochs": 3.0, "wide_evaluations": 3, "letter_epochs": 2.0, "epochs": 0.0}
 """What a quick run changes of the recipe: three passes of the bag. It fits the linear baseline on the bundle's split alone."""
 
 LOGGED = (lolbas.NAME, open_xp_rules.NAME, evtx_to_mitre.NAME)

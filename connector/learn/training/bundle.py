@@ -22,6 +22,7 @@ from connector.learn.training.card import card
 from connector.learn.training.export import export
 from connector.learn.training.fit import Fit, Recipe
 from connector.learn.training.labels import targets
+from connector.learn.training.model import LETTERS
 from connector.learn.training.provenance import check_rows, described, sources
 from connector.learn.training.served import embeddings, free, logits, measured, reference
 from connector.models import fingerprints
@@ -107,7 +108,8 @@ def trained_kinds(dataset: Dataset) -> dict[str, str]:
 
 
 def _spec(trained: Trained, calibration: Mapping[str, Any]) -> MemberSpec:
-    options: dict[str, Any] = {"max_length": trained.recipe.max_length, "batch_size": 1}
+    letters = trained.recipe.network.letters if LETTERS in trained.made.model.on else 0
+    options: dict[str, Any] = {"max_length": trained.recipe.max_length, "letters": letters, "batch_size": 1}
     if calibration:
         options["calibration"] = calibration
     return MemberSpec(name=MEMBER, kind="text", directory=MEMBER, labels=trained.labels, options=options)

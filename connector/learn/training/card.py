@@ -9,7 +9,7 @@ import msgspec
 
 from connector.learn.corpora.recipes import RECIPES
 from connector.learn.dataset import Facts
-from connector.learn.training.fit import NAMED_EPOCHS, Recipe
+from connector.learn.training.fit import DEEP, NAMED_EPOCHS, SPELT, WIDE, Recipe
 from connector.learn.training.notice import texts
 from connector.models.manifest import Base, Manifest
 
@@ -31,15 +31,17 @@ dev score (mean of top-1 and top-3 over sources, and of AUC over kinds): {scores
 {base_facts}
 """
 
-_BAG = "a bag of hashed token n-grams (up to {grams} tokens, {buckets} buckets)"
+_BAG = "a bag of hashed token n-grams (up to {grams} tokens, {buckets} buckets){letters}"
+_LETTERS = " and one of hashed letters\n(3 to 5 of the first {letters} bytes, {letter_buckets} buckets), learnt apart,"
 _MADE = {
-    "wide and deep": f"It is a wide-and-deep network: `{{base}}` (layers {{layers}}) with mean pooling, and {_BAG}.",
-    "wide": f"It is {_BAG} over the tokenizer of `{{base}}`. The encoder (layers {{layers}}) did not raise the\n"
+    DEEP: f"It is a wide-and-deep network: `{{base}}` (layers {{layers}}) with mean pooling, and {_BAG}.",
+    WIDE: f"It is {_BAG} over the tokenizer of `{{base}}`. The encoder (layers {{layers}}) did not raise the\n"
     "dev score in its short training and is left out.",
     "bag": f"It is {_BAG} over the tokenizer of `{{base}}`, with two heads. No encoder\nwas trained.",
     "fitted": f"It is {_BAG} over a tokenizer of {{vocabulary}} byte pairs\nthat was fitted to the training texts, with two heads.",
 }
 _BAG_PHASE = "the bag for up to {wide_epochs:g} epochs"
+_LETTERS_PHASE = ", that of letters for up to {letter_epochs:g}"
 _DEEP_PHASE = ", then the encoder upon it for up to {epochs:g} (learning rate {learning_rate:g}, {train_length} tokens)"
 
 _CAUTION = """
@@ -63,9 +65,14 @@ def card(manifest: Manifest, facts: Facts, shown: Mapping[str, int] | None = Non
     recipe = manifest.metrics["training"]["recipe"]
     base = manifest.base or Base(name="unknown")
     kept = "fitted" if manifest.base is None else "bag"
-    phases = _BAG_PHASE
+    phases, letters = _BAG_PHASE, ""
+    if recipe.get("letter_epochs", 0) > 0:
+        phases += _LETTERS_PHASE
+    if any(spec.options.get("letters") for spec in manifest.members):
+        letters = _LETTERS.format(**recipe["shape"])
     if recipe["epochs"] > 0:
-        kept, phases = manifest.metrics["training"].get("kept", "wide and deep"), _BAG_PHASE + _DEEP_PHASE
+        kept, phases = manifest.metrics["training"].get("kept", DEEP), phases + _DEEP_PHASE
+        kept = WIDE if kept == SPELT else kept
     layers = "all" if recipe["layers"] is None else ", ".join(str(layer) for layer in recipe["layers"])
     alarms = ", ".join(f"{level} {rate:g}" for level, rate in manifest.thresholds.false_alarms.items())
     parts = [
@@ -73,7 +80,12 @@ def card(manifest: Manifest, facts: Facts, shown: Mapping[str, int] | None = Non
         _USE.format(
             attack=manifest.attack_version,
             prevalence=manifest.calibration.reference_prevalence,
-            made=_MADE[kept].format(base=base.name, layers=layers, **recipe["shape"], vocabulary=recipe["vocabulary"]),
+            made=_MADE[kept].format(
+                base=base.name,
+                layers=layers,
+                **{**recipe["shape"], "letters": letters},
+                vocabulary=recipe["vocabulary"],
+            ),
             base_facts=f"## Base model\n\n`{base.name}`: {_base(base)}\n" if manifest.base else "",
             phases=phases.format(**recipe),
             command=command(manifest),
@@ -136,7 +148,7 @@ def _base(base: Base) -> str:
 
 def _scores(training: Mapping[str, Any]) -> str:
     """The best dev score of each phase; a fine-tuning that did not help must be seen."""
-    found = {phase: [entry["eval_score"] for entry in training.get(phase, ())] for phase in ("wide", "wide and deep")}
+    found = {phase: [entry["eval_score"] for entry in training.get(phase, ())] for phase in (WIDE, SPELT, DEEP)}
     return ", ".join(f"{phase} {max(scores):.3f}" for phase, scores in found.items() if scores)
 
 

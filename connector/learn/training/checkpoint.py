@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from connector.errors import ConfigError
 from connector.learn.training.fit import Fit, Recipe
-from connector.learn.training.model import TextModel, load_encoder
+from connector.learn.training.model import PIECES, TextModel, load_encoder
 
 WEIGHTS, TOKENIZER, FACTS = "weights.safetensors", "tokenizer.json", "fitted.json"
 WORK, BEGAN = "work", "began.json"
@@ -28,11 +28,14 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Recipe
     history: Mapping[str, Any]
     deep: bool = False
+    on: tuple[str, ...] = (PIECES,)
 
 
 def of(made: Fit, digest: str, labels: tuple[str, ...], recipe: Recipe) -> Fitted:
     """The facts of a network that was just fitted."""
-    return Fitted(digest=digest, labels=labels, recipe=recipe, history=made.history, deep=made.model.deep)
+    return Fitted(
+        digest=digest, labels=labels, recipe=recipe, history=made.history, deep=made.model.deep, on=made.model.on
+    )
 
 
 def save(folder: Path, made: Fit, fitted: Fitted) -> None:
@@ -55,8 +58,8 @@ def load(folder: Path, base: Path | None) -> Fit:
     fitted = facts(folder)
     size = len(fitted.labels)
     encoder = load_encoder(base, fitted.recipe.layers) if base is not None and fitted.recipe.epochs > 0 else None
-    model = TextModel(encoder, size, torch.ones(size), fitted.recipe.shape)
-    model.deep = fitted.deep
+    model = TextModel(encoder, size, torch.ones(size), fitted.recipe.network)
+    model.deep, model.on = fitted.deep, fitted.on
     model.load_state_dict(load_file(folder / WEIGHTS))
     return Fit(model.eval(), Tokenizer.from_file(str(folder / TOKENIZER)), fitted.history)
 

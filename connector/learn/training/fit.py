@@ -20,7 +20,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from connector.learn.dataset import Row
 from connector.learn.training.labels import Floats, positive_weights, repeats, shares, targets
 from connector.learn.training.measure import selection_score
-from connector.learn.training.model import Shape, TextModel, load_encoder, load_tokenizer
+from connector.learn.training.model import LETTERS, PIECES, Shape, TextModel, load_encoder, load_tokenizer
 from connector.learn.training.optimizer import optimizer
 from connector.learn.training.rows import TextRows, ThinnedRows, collate
 from connector.learn.training.vocabulary import fit_tokenizer
@@ -32,14 +32,16 @@ NAMED_EPOCHS = 3.0
 """How long the encoder of a base is trained that the user named, unless told otherwise."""
 
 HEAD_RATE, WARMUP = 5.0, 0.06
-WIDE = "wide"
+WIDE, SPELT, DEEP = "wide", "wide and letters", "wide and deep"
+"""The phases. What is kept is named by the last of them that did better than the one before."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """How a text member is trained; every number that a result depends on. The defaults made the shipped bundle.
 
-    With ``epochs`` 0 the network is the bag alone; else the base's encoder is trained upon it, and ``layers`` are those of
-    the packaged one; None keeps all. Texts are read by the base's tokenizer, or, without an encoder and with a
+    The bags of letters are learnt after those of word pieces, for ``letter_epochs`` passes; 0 leaves them out. With ``epochs``
+    0 the network is the bags alone; else the base's encoder is trained upon them, and ``layers`` are those of the packaged
+    one; None keeps all. ``malice_share`` is the rate of a bag for malice over that of the one for techniques. Texts are read by the base's tokenizer, or, without an encoder and with a
     ``vocabulary``, by one of so many tokens that is fitted to the training texts. Each phase is evaluated as often as its ``…evaluations`` say, and stops after
     ``patience`` of them without a better score. ``group_power`` is that of :func:`labels.shares`. Rare techniques weigh
     more (``balance`` "weights", up to ``most_weight``) or occur more often ("oversampling", up to a share of
@@ -51,8 +53,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     shape: Shape = Shape()
     wide_epochs: float = 8
     wide_rate: float = 2e-2
-    malice_rate: float = 5e-3
     wide_evaluations: int = 8
+    letter_epochs: float = 5
+    letter_rate: float = 6e-3
+    malice_share: float = 0.25
     epochs: float = 0.0
     evaluations: int = 2
     patience: int = 3
@@ -68,9 +72,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     oversampled: float = 0.005
     seed: int = 1
 
+    @property
+    def network(self) -> Shape:
+        """The shape of the network that is trained."""
+        return self.shape if self.letter_epochs > 0 else msgspec.structs.replace(self.shape, letters=0)
+
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two phases: the bag alone, then the encoder upon it."""
+    """One of the phases: the bags of word pieces, those of letters, then the encoder upon them."""
 
     name: str
     epochs: float
@@ -82,8 +91,8 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
 class _TextTrainer(Trainer):  # type: ignore[misc]
     """A Trainer with a rate for each part, over batches of rows of like length. New heads learn faster than an encoder."""
 
-    def __init__(self, *, malice_rate: float, **given: Any) -> None:
-        self.malice_rate = malice_rate
+    def __init__(self, *, malice_share: float, **given: Any) -> None:
+        self.malice_share = malice_share
         super().__init__(**given)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
@@ -98,9 +107,10 @@ class _TextTrainer(Trainer):  # type: ignore[misc]
                 encoder = {"params": list(model.encoder.parameters()), "lr": rate}
                 self.optimizer = optimizer([], [{"params": heads, "lr": rate * HEAD_RATE}, encoder])
             else:
+                half = model.halves[model.learning]
                 halves = (
-                    (model.bag, model.wide_techniques, rate),
-                    (model.votes, model.wide_malicious, self.malice_rate),
+                    (half.bag, half.techniques, rate),
+                    (half.votes, half.malicious, rate * self.malice_share),
                 )
                 self.optimizer = optimizer(
                     [{"params": list(bag.parameters()), "lr": own} for bag, _, own in halves],
@@ -136,7 +146,7 @@ class _Progress(TrainerCallback):  # type: ignore[misc]
 
 
 class _Session:
-    """What both phases share: the network, the rows, and the tokenizer of each set of rows."""
+    """What the phases share: the network, the rows, and the tokenizer of each set of rows."""
 
     def __init__(  # noqa: PLR0917  (one caller, below)
         self,
@@ -155,16 +165,17 @@ class _Session:
         if recipe.balance == "weights":
             weights = positive_weights(goal.techniques, recipe.most_weight)
         encoder = load_encoder(base, recipe.layers) if base is not None and recipe.epochs > 0 else None
-        self.model = TextModel(encoder, len(labels), torch.from_numpy(weights), recipe.shape)
+        self.model = TextModel(encoder, len(labels), torch.from_numpy(weights), recipe.network)
         self.tokenizer = fit_tokenizer(texts, recipe.vocabulary) if base is None else load_tokenizer(base)
         places = np.arange(len(train))
         if recipe.balance == "oversampling":
             places = repeats(goal.techniques, recipe.oversampled)
-        rows = TextRows(texts, goal, self.tokenizer, shares(train, recipe.group_power) * times)
+        letters = recipe.network.letters
+        rows = TextRows(texts, goal, self.tokenizer, shares(train, recipe.group_power) * times, letters)
         self.seen = ThinnedRows(rows, places, recipe.seed)
         reading = Tokenizer.from_str(self.tokenizer.to_str())
         reading.enable_truncation(recipe.max_length)  # as serving reads, whatever the training length
-        self.unseen = TextRows([row.text for row in dev], targets(dev, labels), reading, shares(dev, 0.0))
+        self.unseen = TextRows([row.text for row in dev], targets(dev, labels), reading, shares(dev, 0.0), letters)
 
     def run(self, phase: Phase, work: Path) -> list[Mapping[str, Any]]:
         """Trains, leaves the phase's best weights in the network, and returns its evaluations.
@@ -175,7 +186,7 @@ class _Session:
         folder = work / phase.name.replace(" ", "-")
         folder.mkdir(parents=True, exist_ok=True)
         trainer = _TextTrainer(
-            malice_rate=self.recipe.malice_rate,
+            malice_share=self.recipe.malice_share,
             model=self.model,
             args=_arguments(self.recipe, phase, folder, len(self.seen)),
             train_dataset=self.seen,
@@ -208,12 +219,12 @@ def fit(
     work: Path | None = None,
     replay: Floats | None = None,
 ) -> Fit:
-    """Fits the bag alone, then, where the recipe trains it, the encoder of ``base`` upon it.
+    """Fits the bags of word pieces, those of letters, then, where the recipe trains it, the encoder of ``base`` upon them.
 
     ``base`` None: the tokenizer is fitted too.
 
-    The deep heads start at zero, so the second phase starts from the first one's score. Where it never beats that, the
-    first one's weights come back and the deep half stays off. ``work`` keeps what a run that was broken off goes on from.
+    Each phase is judged with what came before it. Where it never beats that, it stays off. The letters are learnt by
+    themselves, the encoder upon the bags: its heads start at zero, and so from their score. ``work`` keeps what a run that was broken off goes on from.
     ``replay`` (n,) multiplies the weight of each training row in both losses.
     """
     set_seed(recipe.seed)
@@ -221,18 +232,24 @@ def fit(
     model = session.model
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if work is None else work
-        wide = session.run(_wide(recipe), folder)
-        both: list[Mapping[str, Any]] = []
+        history: dict[str, Any] = {WIDE: session.run(_wide(recipe), folder)}
+        kept = WIDE
+        if LETTERS in model.halves:
+            model.spell()
+            history[SPELT] = session.run(_spelt(recipe), folder)
+            if best(history[SPELT]) > best(history[kept]):
+                kept = SPELT
+            else:
+                model.on = (PIECES,)
         if model.encoder is not None:
-            earlier = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
             model.deepen()
-            both = session.run(_deep(recipe), folder)
-            if best(both) <= best(wide):
-                model.load_state_dict(earlier)
+            history[DEEP] = session.run(_deep(recipe), folder)
+            if best(history[DEEP]) > best(history[kept]):
+                kept = DEEP
+            else:
                 model.deep = False
-    kept = "wide and deep" if model.deep else "wide"
-    print(f"kept: {kept}, dev score {best(both if model.deep else wide):.4f}", flush=True)
-    return Fit(model.eval().cpu(), session.tokenizer, {"wide": wide, "wide and deep": both, "kept": kept})
+    print(f"kept: {kept}, dev score {best(history[kept]):.4f}", flush=True)
+    return Fit(model.eval().cpu(), session.tokenizer, {**history, "kept": kept})
 
 
 def _wide(recipe: Recipe) -> Phase:
@@ -245,9 +262,19 @@ def _wide(recipe: Recipe) -> Phase:
     )
 
 
+def _spelt(recipe: Recipe) -> Phase:
+    return Phase(
+        name=SPELT,
+        epochs=recipe.letter_epochs,
+        rate=recipe.letter_rate,
+        length=recipe.max_length,
+        evaluations=max(1, round(recipe.letter_epochs)),
+    )
+
+
 def _deep(recipe: Recipe) -> Phase:
     return Phase(
-        name="wide and deep",
+        name=DEEP,
         epochs=recipe.epochs,
         rate=recipe.learning_rate,
         length=recipe.train_length,
@@ -270,7 +297,7 @@ def _arguments(recipe: Recipe, phase: Phase, scratch: Path, rows: int) -> Traini
         per_device_eval_batch_size=2 * recipe.batch_size,
         warmup_steps=int(WARMUP * phase.epochs * rows / recipe.batch_size),
         lr_scheduler_type="linear",
-        max_grad_norm=0.0 if phase.name == WIDE else 1.0,  # a sparse gradient has no norm to cut
+        max_grad_norm=1.0 if phase.name == DEEP else 0.0,  # a sparse gradient has no norm to cut
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",

@@ -1,10 +1,10 @@
-"""The text member's network: a bag of token n-grams, a Hugging Face encoder with mean pooling beside it, and two heads."""
+"""The text member's network: bags of word pieces and of letters, a Hugging Face encoder with mean pooling beside them, and two heads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
@@ -17,30 +17,76 @@ from connector.learn.training.wide import Bag
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The network's sizes beside the encoder's own: each bag's buckets, width and longest n-gram, and dropout before the heads."""
+    """The network's sizes beside the encoder's own.
+
+    Of the word pieces: each bag's buckets, width and longest n-gram. ``letters`` are the bytes that the letters' bags read of a
+    text, 0 for none; these have ``letter_buckets`` of n-grams of :data:`LETTER_GRAMS`. ``dropout`` is before the heads.
+    """
 
     buckets: int = 131_072
     bag_width: int = 64
     grams: int = 2
+    letters: int = 1024
+    letter_buckets: int = 262_144
     dropout: float = 0.1
 
 
-class TextModel(nn.Module):  # type: ignore[misc]
-    """Logits of techniques (n, labels) and of maliciousness (n,) from token ids (n, tokens).
+LETTER_GRAMS = (3, 5)
+"""The shortest and the longest n-gram of letters."""
 
-    Each head has a bag of its own: techniques are learnt long and fast, malice slowly, or a few strange harmless rows outbid
-    every attack. Wide and deep logits are added. The deep heads start at zero, so that fine-tuning begins from what the bag knows;
-    ``deep`` off leaves the encoder out. Without an encoder there is the bag alone.
+VOTES_WIDTH = 16
+"""Width of the letters' bag for malice: one logit needs few dimensions, and the table is large."""
+
+PIECES, LETTERS = "pieces", "letters"
+
+
+class Half(nn.Module):  # type: ignore[misc]
+    """Two bags and a head over each.
+
+    Techniques are learnt long and fast, malice slowly, or a few strange harmless rows outbid every attack.
+    """
+
+    def __init__(self, bag: Bag, votes: Bag, labels: int, dropout: float) -> None:
+        super().__init__()
+        self.bag, self.votes, self.dropout = bag, votes, nn.Dropout(dropout)
+        self.techniques = nn.Linear(bag.table.embedding_dim, labels)
+        self.malicious = nn.Linear(votes.table.embedding_dim, 1)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of techniques (n, labels) and of malice (n, 1), and the features that they are read from."""
+        bag, votes = self.dropout(self.bag(ids, mask)), self.dropout(self.votes(ids, mask))
+        return self.techniques(bag), self.malicious(votes), torch.cat([bag, votes], dim=1)
+
+
+class Read(NamedTuple):
+    """A batch of n texts: word pieces and their mask (n, tokens), letters and theirs (n, bytes)."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    letters: Tensor | None = None
+    letters_mask: Tensor | None = None
+
+
+class TextModel(nn.Module):  # type: ignore[misc]
+    """Logits of techniques (n, labels) and of maliciousness (n,) from word pieces and letters.
+
+    The logits of the halves that are ``on`` are added. Each half is learnt by itself (``learning``), so that they err apart.
+    The deep heads start at zero, so that fine-tuning begins from what the bags know; ``deep`` off leaves the encoder out.
+    Without an encoder there are the bags alone.
     """
 
     def __init__(self, encoder: Any, labels: int, positive_weights: Tensor, shape: Shape) -> None:
         super().__init__()
         self.deep = False
-        self.bag = Bag(shape.buckets, shape.bag_width, shape.grams)
-        self.votes = Bag(shape.buckets, shape.bag_width, shape.grams)
+        self.on: tuple[str, ...] = (PIECES,)
+        self.learning = PIECES
+        bag, votes = (Bag(shape.buckets, shape.bag_width, shape.grams) for _ in range(2))
+        self.halves = nn.ModuleDict({PIECES: Half(bag, votes, labels, shape.dropout)})
+        if shape.letters:
+            least, most = LETTER_GRAMS
+            bag, votes = (Bag(shape.letter_buckets, width, most, least) for width in (shape.bag_width, VOTES_WIDTH))
+            self.halves[LETTERS] = Half(bag, votes, labels, shape.dropout)
         self.dropout = nn.Dropout(shape.dropout)
-        self.wide_techniques = nn.Linear(shape.bag_width, labels)
-        self.wide_malicious = nn.Linear(shape.bag_width, 1)
         self.encoder = encoder
         if encoder is not None:
             width = int(encoder.config.hidden_size)
@@ -50,40 +96,52 @@ class TextModel(nn.Module):  # type: ignore[misc]
                 nn.init.zeros_(head.bias)
         self.register_buffer("positive_weights", positive_weights, persistent=False)
 
-    def deepen(self) -> None:
-        """Puts the deep half on and holds the wide one fast: the encoder learns what the bag leaves open."""
-        self.deep = True
-        for part in (self.bag, self.votes, self.wide_techniques, self.wide_malicious):
-            part.requires_grad_(False)
+    def spell(self) -> None:
+        """Puts the letters on, and learns them alone."""
+        self.on, self.learning = (PIECES, LETTERS), LETTERS
 
-    def logits(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The two heads: over the bag, and over the mean of the tokens' last states where the deep half is on."""
-        found, bad, _ = self.read(input_ids, attention_mask)
+    def deepen(self) -> None:
+        """Puts the deep half on and holds the bags fast: the encoder learns what they leave open."""
+        self.deep = True
+        self.halves.requires_grad_(False)
+
+    def logits(self, batch: Read) -> tuple[Tensor, Tensor]:
+        """The sum of the heads over the halves that are on, and over the mean of the tokens' last states where deep is on."""
+        found, bad, _ = self.read(batch)
         return found, bad
 
-    def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def read(self, batch: Read) -> tuple[Tensor, Tensor, Tensor]:
         """The logits of both heads, and the features (n, d) that they read."""
-        bag, votes = (self.dropout(part(input_ids, attention_mask)) for part in (self.bag, self.votes))
-        found, bad, features = self.wide_techniques(bag), self.wide_malicious(votes), torch.cat([bag, votes], dim=1)
+        alone = self.training and not self.deep
+        parts = [self._half(name, batch) for name in ((self.learning,) if alone else self.on)]
         if self.deep:
-            states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            mask = attention_mask.unsqueeze(-1).to(states.dtype)
-            pooled = self.dropout((states * mask).sum(1) / mask.sum(1).clamp(min=1.0))
-            found, bad = found + self.techniques(pooled), bad + self.malicious(pooled)
-            features = torch.cat([features, pooled], dim=1)
-        return found, bad.squeeze(-1), features
+            parts.append(self._deep(batch))
+        found, bad, features = zip(*parts, strict=True)
+        return torch.stack(found).sum(0), torch.stack(bad).sum(0).squeeze(-1), torch.cat(features, dim=1)
+
+    def _half(self, name: str, batch: Read) -> tuple[Tensor, Tensor, Tensor]:
+        seen: tuple[Tensor, Tensor, Tensor] = self.halves[name](*(batch[2:] if name == LETTERS else batch[:2]))
+        return seen
+
+    def _deep(self, batch: Read) -> tuple[Tensor, Tensor, Tensor]:
+        states = self.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+        mask = batch.attention_mask.unsqueeze(-1).to(states.dtype)
+        pooled = self.dropout((states * mask).sum(1) / mask.sum(1).clamp(min=1.0))
+        return self.techniques(pooled), self.malicious(pooled), pooled
 
     def forward(  # noqa: PLR0917  (a Trainer gives every column by its name)
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
+        letters: Tensor | None = None,
+        letters_mask: Tensor | None = None,
         techniques: Tensor | None = None,
         malicious: Tensor | None = None,
         weight: Tensor | None = None,
         share: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Logits, and the loss where targets are given: what a Trainer calls."""
-        found, bad = self.logits(input_ids, attention_mask)
+        found, bad = self.logits(Read(input_ids, attention_mask, letters, letters_mask))
         result = {"techniques_logits": found, "malicious_logits": bad}
         if techniques is not None and malicious is not None and weight is not None and share is not None:
             loss = self._technique_loss(found, techniques, share) + 2.0 * _malicious_loss(bad, malicious, weight)

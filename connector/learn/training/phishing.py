@@ -272,6 +272,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         layers=layers,
         wide_epochs=WIDE_EPOCHS,
         wide_evaluations=1,
+        letter_epochs=0.0,
         epochs=options.epochs,
         evaluations=max(1, round(options.epochs)),
         max_length=options.max_length,

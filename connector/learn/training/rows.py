@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from connector.learn.training.labels import Floats, Targets
+from connector.models.graph import spelling
 
 FIELD = " | "
 KEPT_FIELDS = 2
@@ -22,8 +24,11 @@ DROPPED_ROWS, DROPPED_FIELDS = 0.4, 0.3
 class TextRows(Dataset[Mapping[str, Any]]):  # type: ignore[misc]
     """Texts with targets, as they are: what a network is tried on."""
 
-    def __init__(self, texts: Sequence[str], targets: Targets, tokenizer: Tokenizer, share: Floats) -> None:
+    def __init__(
+        self, texts: Sequence[str], targets: Targets, tokenizer: Tokenizer, share: Floats, letters: int = 0
+    ) -> None:
         self.texts, self.targets, self.tokenizer, self.share = texts, targets, tokenizer, share
+        self.letters = letters
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -32,8 +37,10 @@ class TextRows(Dataset[Mapping[str, Any]]):  # type: ignore[misc]
         return self.item(index, self.texts[index])
 
     def item(self, index: int, text: str) -> Mapping[str, Any]:
-        """The row with this text."""
+        """The row with this text; letters where the network reads any."""
+        spelt = {"letters": spelling(text, self.letters)} if self.letters else {}
         return {
+            **spelt,
             "input_ids": self.tokenizer.encode(text).ids,
             "techniques": self.targets.techniques[index],
             "malicious": self.targets.malicious[index],
@@ -49,7 +56,7 @@ class ThinnedRows(TextRows):
     """
 
     def __init__(self, rows: TextRows, places: NDArray[np.intp], seed: int) -> None:
-        super().__init__(rows.texts, rows.targets, rows.tokenizer, rows.share)
+        super().__init__(rows.texts, rows.targets, rows.tokenizer, rows.share, rows.letters)
         self.places, self.seed, self.epoch = places, seed, 0
 
     def __len__(self) -> int:
@@ -75,15 +82,23 @@ def thinned(text: str, draw: Random) -> str:
 
 def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
     """A batch padded to its longest row."""
-    longest = max(len(item["input_ids"]) for item in items)
-    ids = torch.zeros((len(items), longest), dtype=torch.long)
-    mask = torch.zeros((len(items), longest), dtype=torch.long)
-    for number, item in enumerate(items):
-        tokens = item["input_ids"]
-        ids[number, : len(tokens)] = torch.tensor(tokens)
-        mask[number, : len(tokens)] = 1
+    ids, mask = padded([item["input_ids"] for item in items])
+    spelt = padded([item["letters"] for item in items]) if "letters" in items[0] else ()
     stacked = {
         name: torch.from_numpy(np.stack([item[name] for item in items]))
         for name in ("techniques", "malicious", "weight", "share")
     }
-    return {"input_ids": ids, "attention_mask": mask, **stacked}
+    return {
+        "input_ids": ids,
+        "attention_mask": mask,
+        **dict(zip(("letters", "letters_mask"), spelt, strict=False)),
+        **stacked,
+    }
+
+
+def padded(rows: Sequence[Sequence[int] | NDArray[np.int64]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids (n, longest) and their mask."""
+    parts = [torch.as_tensor(row) for row in rows]
+    return pad_sequence(parts, batch_first=True), pad_sequence(
+        [torch.ones_like(part) for part in parts], batch_first=True
+    )

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from connector.errors import ConfigError
 from connector.learn import dataset, dataset_file, held_out
@@ -18,9 +17,11 @@ from connector.learn.training import checkpoint, tracking
 from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.fit import Fit, Recipe, fit
 from connector.learn.training.labels import Floats, label_space
-from connector.learn.training.model import check_base
+from connector.learn.training.model import Read, check_base
 from connector.learn.training.provenance import check_rows, default_base
+from connector.learn.training.rows import padded
 from connector.learn.training.served import free
+from connector.models.graph import spelling
 
 RECIPE = Recipe()
 
@@ -42,7 +43,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     pins: Path = PINS
     base: Path | None = None
     name: str = "triaged"
-    version: str = "0.2.0"
+    version: str = "0.3.0"
     only: tuple[str, ...] | None = None
     recipe: Recipe = RECIPE
     keep: Path | None = None
@@ -72,14 +73,14 @@ class FittedRows(msgspec.Struct, frozen=True):
         tokenizer = self.made.tokenizer
         tokenizer.enable_truncation(self.recipe.max_length)
         encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+        letters = self.recipe.network.letters
         order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
         parts: list[tuple[torch.Tensor, ...]] = []
         with torch.inference_mode():
             for start in range(0, len(order), BATCH):
-                rows = [torch.tensor(encoded[place]) for place in order[start : start + BATCH]]
-                ids = pad_sequence(rows, batch_first=True)
-                mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-                parts.append(self.made.model.read(ids, mask))
+                places = order[start : start + BATCH]
+                spelt = padded([spelling(texts[place], letters) for place in places]) if letters else ()
+                parts.append(self.made.model.read(Read(*padded([encoded[place] for place in places]), *spelt)))
         back = np.argsort(order)
         return tuple(torch.cat(part).numpy().astype(np.float32)[back] for part in zip(*parts, strict=True))
 
