@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from connector.resources import shipped
 from connector.siem.elastic.records import UNDATED, index_of
 from connector.siem.elastic.writer import ElasticWriter, ElasticWriterConfig
 from connector.testing import examples
 from connector.testing.clock import START
-from connector.types import AlertUpdate, Delivery, LookupEntry, Record
+from connector.types import AlertUpdate, Delivery, LookupEntry, Record, ReviewRequest
+from tests.docs.examples import block
 from tests.servers.process import Server
 from tests.siem.elastic.asked import ask, held
 
@@ -114,3 +116,19 @@ def test_an_index_that_takes_no_writes_waits(elasticsearch: Server, prefix: str)
         outcomes = writer.write(records)
     assert {outcome.outcome for outcome in outcomes} == {"retry"}
     assert "cluster_block_exception" in outcomes[1].reason
+
+
+def test_the_documented_query_finds_the_questions_that_are_still_open(search_server: Server, prefix: str) -> None:
+    asked = [ReviewRequest(record_id=f"q{number}", cause=f"v{number}", reason="rare", at=START) for number in range(3)]
+    ended = ReviewRequest(record_id="end", cause="v1", reason="answered", at=START, open=False)
+    template = shipped("elastic_ingest") / "component_templates" / "triaged-record-mappings.json"
+    mappings = msgspec.json.decode(template.read_bytes())["template"]["mappings"]
+    ask(search_server, "PUT", f"/{index_of(prefix, ended)}", {"mappings": mappings})
+    with writing(search_server, prefix) as writer:
+        assert writer.write([*asked, ended]) == [DELIVERED] * 4
+    held(search_server, f"{prefix}-*")
+    query = msgspec.json.decode(block("review.md", "json"))
+    answer = ask(search_server, "POST", f"/{prefix}-reviews-*/_search", query)
+    found = {one["key"]: one["needs_label"]["value"] for one in answer["aggregations"]["questions"]["buckets"]}
+    assert found == {"v0": 1, "v2": 1, "v1": 0}
+    assert list(found)[-1] == "v1"
