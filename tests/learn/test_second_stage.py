@@ -83,7 +83,7 @@ def test_the_measurement_counts_each_side_at_each_level_before_and_after():
     rows = [row(False, "administration"), row(False), row(True), row(None)]
     found = measured(rows, np.array([0.9, 0.9, 0.9, 0.9]), np.array([0.1, 0.9, 0.5, 0.9]), {"malicious": 0.6})
     assert found == {
-        "false positives": {"rows": 1, "malicious before": 1, "malicious": 0},
-        "other benign": {"rows": 1, "malicious before": 1, "malicious": 1},
-        "attacks": {"rows": 1, "malicious before": 1, "malicious": 0},
+        "explained false positives at malicious": "1 → 0 of 1",
+        "other benign at malicious": "1 → 1 of 1",
+        "attacks at malicious": "1 → 0 of 1",
     }

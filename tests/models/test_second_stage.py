@@ -63,6 +63,7 @@ def test_what_is_calibrated_is_what_serves(laid):
     (laid / FILE).unlink()
     assert member.logits(["alpha"])[1][0] == pytest.approx(FLOOR)
     assert member.logits([])[1].shape == (0,)
+    assert member.read(["alpha"]).malicious[0] == pytest.approx(BIAS + 9.0)
 
 
 @settings(max_examples=100, deadline=None)

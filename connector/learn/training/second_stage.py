@@ -58,18 +58,16 @@ def sides(rows: Sequence[Row]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], ND
 
 def measured(
     rows: Sequence[Row], before: NDArray[np.floating], after: NDArray[np.floating], levels: Mapping[str, float]
-) -> dict[str, dict[str, int]]:
-    """What the filter does to rows that it did not learn from.
+) -> dict[str, str]:
+    """What the filter does to rows that it did not learn from, as ``before → after of all``, for each side and level.
 
-    ``before`` and ``after`` (n,) are p_malicious without and with it. For the explained false positives, the other benign
-    rows and the attacks: how many there are, and how many reach each level before and after.
+    ``before`` and ``after`` (n,) are p_malicious without and with it; counted are the rows at or above the level.
     """
     found = {}
-    for name, part in zip(("false positives", "other benign", "attacks"), sides(rows), strict=True):
-        counts = {"rows": int(part.sum())}
+    for name, part in zip(("explained false positives", "other benign", "attacks"), sides(rows), strict=True):
         for level, cut in levels.items():
-            counts |= {f"{level} before": int((before[part] >= cut).sum()), level: int((after[part] >= cut).sum())}
-        found[name] = counts
+            counts = (int((scores[part] >= cut).sum()) for scores in (before, after))
+            found[f"{name} at {level}"] = f"{' → '.join(map(str, counts))} of {part.sum()}"
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from connector.errors import ConfigError
 from connector.learn.dataset import Row
+from connector.learn.training import second_stage
 from connector.learn.training.calibrate import Calibrated, probabilities
 from connector.learn.training.labels import Floats
 from connector.learn.training.measure import flagged, parent_hits, separation, techniques_by, techniques_by_group
@@ -18,6 +19,7 @@ from connector.models.calibration import scaled, sigmoid
 from connector.models.ensemble import TEXT
 from connector.models.mail import PHISHING
 from connector.models.manifest import Histogram, Manifest, Reference
+from connector.models.second_stage import FILE
 from connector.models.store import Store
 from connector.models.text import TextMember
 from connector.ports import MemberSpec
@@ -60,6 +62,20 @@ def embeddings(member: Path, spec: MemberSpec, rows: Sequence[Row]) -> Floats:
         return serving.embed([row.text for row in rows])
     finally:
         serving.close()
+
+
+def filtered(member: Path, spec: MemberSpec, rows: Sequence[Row], calibrated: Calibrated) -> dict[str, str]:
+    """What the second stage alone does to rows that it did not learn from; empty where the member has none."""
+    if not (member / FILE).is_file():
+        return {}
+    serving = TextMember(spec, member, 0)
+    try:
+        texts = [row.text for row in rows]
+        logits = serving.read(texts).malicious, serving.logits(texts)[1]
+    finally:
+        serving.close()
+    before, after = (probabilities(part.astype(np.float32), calibrated) for part in logits)
+    return second_stage.measured(rows, before, after, calibrated.thresholds.levels())
 
 
 def measured(

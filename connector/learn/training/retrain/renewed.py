@@ -94,7 +94,12 @@ def finish(work: Path, renewal: Renewal) -> None:
         if (attacks := np.array([row.malicious is True for row in part])).any():
             site_reference.write(work, techniques[attacks], malicious[attacks], spec.labels, heads)
     readers = ((renewal.source / spec.directory, spec, calibrated), (member, spec, calibrated))
-    metrics[RETRAINED] = {**renewal.facts, "newest": compared(*readers, renewal.newest)}
+    alone = served.filtered(member, spec, renewal.newest, calibrated)
+    metrics[RETRAINED] = {
+        **renewal.facts,
+        "second_stage_on_newest": alone,
+        "newest": compared(*readers, renewal.newest),
+    }
     made = msgspec.structs.replace(made, metrics=metrics)
     _remember(work, before, [row for row, shown in zip(renewal.rows, closure, strict=True) if shown])
     below = (renewal.source / README).read_text("utf-8")
