@@ -105,7 +105,9 @@ def _told(folder: Path, store: Store, before: Manifest, closures: Closures, fact
         (folder / spec.directory, spec, own[0]),
         closures.newest,
     )
-    made = msgspec.structs.replace(made, metrics={**made.metrics, RETRAINED: {**facts, "newest": newest}})
+    alone = served.filtered(folder / spec.directory, spec, closures.newest, own[0])
+    retrained = {**facts, "second_stage_on_newest": alone, "newest": newest}
+    made = msgspec.structs.replace(made, metrics={**made.metrics, RETRAINED: retrained})
     below = (folder / README).read_text("utf-8")
     (folder / README).write_text(card(made, before, below), "utf-8")
     manifests.seal(folder, made)
