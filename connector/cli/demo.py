@@ -22,6 +22,8 @@ from connector.cli.progress import progress
 from connector.demo import report, scenario_paths
 from connector.demo.truth import steps_found, truth
 from connector.errors import TransientError
+from connector.pipeline.entities import IncidentState
+from connector.pipeline.entities.rollup import read_incidents
 from connector.settings import Settings
 from connector.siem.files import open_paths
 from connector.soar.dryrun import DryRun, recorded
@@ -79,7 +81,9 @@ def demo(
             runs = recorded(folder / "runs.sqlite")
             Console().print(
                 report.report(
-                    findings(documents, runs, scenario), steps=steps_found(truth().planted, tagged(documents, scenario))
+                    findings(documents, runs, scenario),
+                    steps=steps_found(truth().planted, tagged(documents, scenario)),
+                    incidents=incidents(settings),
                 )
             )
             if serve:
@@ -111,6 +115,12 @@ def findings(
                 at=document.get("@timestamp", ""),
                 playbook=playbooks.get(event.id),
             )
+
+
+def incidents(settings: Settings) -> list[IncidentState]:
+    """The incidents that the intrusion made: the ledger has them whole."""
+    with wiring.opened_ledger(settings) as ledger:
+        return read_incidents(ledger.newest_incidents(MANY))
 
 
 def tagged(documents: Sequence[dict[str, Any]], scenario: Mapping[str, Event]) -> dict[str, list[str]]:

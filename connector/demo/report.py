@@ -14,6 +14,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from connector.attack import catalogue
+from connector.ledger.times import moment
+from connector.pipeline.entities import IncidentState
+from connector.pipeline.entities.chain import tactics_of, techniques_of
 from connector.types import Document, Json, Noun
 
 _CONFIDENT = 0.9
@@ -90,15 +94,34 @@ def strongest(findings: Iterable[Finding]) -> dict[str, list[Found]]:
     }
 
 
-def report(findings: Iterable[Finding], *, steps: tuple[int, int] | None = None) -> RenderableType:
-    """One table a host. ``steps``: how many of the scenario's planted steps were found, and of how many."""
+def report(
+    findings: Iterable[Finding],
+    *,
+    steps: tuple[int, int] | None = None,
+    incidents: Sequence[IncidentState] = (),
+) -> RenderableType:
+    """One table a host, and each incident. ``steps``: how many of the planted steps were found, and of how many."""
     hosts = strongest(findings)
     parts: list[RenderableType] = [_table(host, found) for host, found in hosts.items()]
     if not parts:
         parts.append(Text("Nothing was found."))
+    parts += map(incident, sorted(incidents, key=lambda found: found.opened))
     if steps is not None:
         parts.append(Text(f"{steps[0]} of the {steps[1]} planted steps were tagged with a technique that they show."))
     return Group(*parts)
+
+
+def incident(found: IncidentState) -> Text:
+    """An incident: whose it is, since when, how high the risk was, and how it went on, tactic by tactic."""
+    attack = catalogue()
+    whose = ", ".join(printable(e.host or e.user or e.address or key) for key, e in found.entities)
+    tactics = " → ".join(attack.tactics[tactic].name for tactic in tactics_of(found.steps)) or "no known technique"
+    since, newest = (moment(at).isoformat(sep=" ", timespec="seconds") for at in (found.opened, found.newest))
+    return Text.assemble(
+        ("Incident", "bold red"),
+        f" {found.id}: {whose}\n  opened {since}, newest event {newest}; {found.events} events; "
+        f"risk {found.peak:.0f}\n  {tactics}\n  {' → '.join(techniques_of(found.steps))}\n",
+    )
 
 
 def render(
