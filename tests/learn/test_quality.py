@@ -90,20 +90,19 @@ def test_a_wrong_technique_is_found_among_the_labels_that_name_one():
 
 def test_what_is_excluded_never_becomes_a_training_row(tmp_path: Path, capsys):
     house = House(tmp_path)
-    texts = ["whoami /all", "whoami /all", "net user nobody | `x`"]
-    ids = house.score(*(scored(f"e{n}", process(n, command)) for n, command in enumerate(texts)))
-    house.said("A0", ids[:1], disposition="true_positive")
-    house.said("A1", ids[1:2], disposition="benign_positive")
-    house.said("A2", ids[2:], disposition="benign_positive")
+    texts = ["whoami /all", "whoami /all", "whoami /all", "net user nobody | `x`"]
+    ids = house.score(*(scored(f"e{n}", process(n // 2, command)) for n, command in enumerate(texts)))
+    for number, decision in enumerate(("true_positive", "benign_positive", "benign_positive", "benign_positive")):
+        house.said(f"A{number}", ids[number : number + 1], disposition=decision)
     house.export().run()
     house.close()
     order = ["--export", str(house.folder), "--store", str(shipped("model_store")), "--output", str(tmp_path / "out")]
     assert label_check.main(order) == 0
-    assert "not to be trained on: 2 labels" in capsys.readouterr().out
-    names = excluded(tmp_path / "out" / label_check.EXCLUDE)
-    left = [row for row in rows(house.folder) if row.record not in names]
-    assert [row.text.count("net user") for row in left] == [1]
-    assert json.loads((tmp_path / "out" / label_check.REPORT).read_bytes())["labels"] == 3
+    assert "not to be trained on: 1 labels" in capsys.readouterr().out
+    left = rows(house.folder, excluded=excluded(tmp_path / "out" / label_check.EXCLUDE))
+    assert {row.malicious for row in left} == {False}
+    assert None in {row.malicious for row in rows(house.folder)}  # the same event twice, of which one label is wrong
+    assert json.loads((tmp_path / "out" / label_check.REPORT).read_bytes())["labels"] == len(texts)
     assert (tmp_path / "out").stat().st_mode & 0o077 == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +17,16 @@ from connector.learn.scrub import leaks
 SOURCE: Final = "closed-alerts"
 
 
-def rows(folder: Path, seed: int = 1) -> list[Row]:
+def rows(folder: Path, seed: int = 1, *, excluded: Container[str] = ()) -> list[Row]:
     """The labels that stand, one a fingerprint; near-duplicates are one group, and so never cross a split.
 
     Where two events of one fingerprint were labelled otherwise, malice is left open. Texts that name a technique by its
-    id are left out, as they are of corpora. Raises ``ConfigError`` where the folder holds no labels, or damaged ones.
+    id are left out, as they are of corpora, and so are the labels (``row``) that are ``excluded``, before anything is
+    settled between equal events. Raises ``ConfigError`` where the folder holds no labels, or damaged ones.
     """
     found: dict[str, Row] = {}
     for label in read_jsonl(Folder(folder).labels_file(".jsonl")):
-        if not label.stands or leaks(label.text):
+        if not label.stands or label.row in excluded or leaks(label.text):
             continue
         row = Row(
             text=label.text,

@@ -55,8 +55,10 @@ def read(folder: Path, *, share: float = NEWEST, excluded: Container[str] = (), 
         raise ConfigError(f"a share of {share:g} cannot be left out: it is at least 0 and below 1")
     labels = [label for label in read_jsonl(Folder(folder).labels_file(".jsonl")) if label.stands]
     words = {label.row: _mail(label) for label in labels} if mails else {}
-    dropped: Counter[str] = Counter()
-    kept = list(_usable(training.rows(folder), words if mails else None, excluded, dropped))
+    dropped: Counter[str] = Counter(
+        {"excluded": count} if (count := sum(one.row in excluded for one in labels)) else {}
+    )
+    kept = list(_usable(training.rows(folder, excluded=excluded), words if mails else None, dropped))
     first: dict[str, datetime] = {}
     for label in labels:
         first[label.group] = min(label.observed_at, first.get(label.group, label.observed_at))
@@ -79,16 +81,12 @@ def _older(groups: Mapping[str, int], share: float) -> frozenset[str]:
     return frozenset(fits or list(groups)[:1])
 
 
-def _usable(
-    rows: Sequence[Row], words: Mapping[str, str | None] | None, excluded: Container[str], dropped: Counter[str]
-) -> Iterator[Row]:
+def _usable(rows: Sequence[Row], words: Mapping[str, str | None] | None, dropped: Counter[str]) -> Iterator[Row]:
     """Rows that say something and may be learnt from, with the text that the member reads."""
     shown = held_out.scenario()
     for row in rows:
         text = row.text if words is None else words.get(row.record)
-        if row.record in excluded:
-            dropped["excluded"] += 1
-        elif row.malicious is None and not row.techniques:
+        if row.malicious is None and not row.techniques:
             dropped["no label left"] += 1
         elif row.fingerprint in shown:
             dropped["an event of the demo's scenario"] += 1
