@@ -30,6 +30,7 @@ MOST_OPEN: Final = 7
 _PAGE: Final = 500
 _DAY: Final = timedelta(days=1)
 _TICK: Final = timedelta(microseconds=1)
+_EVERY = sa.true()
 _IS_OPEN = reviews.c.answered_at.is_(None)
 _decode = msgspec.json.Decoder(Review).decode
 
@@ -59,9 +60,8 @@ class Reviews(Room):
 
     def reviews(self, *, only_open: bool = False) -> list[Review]:
         """All questions that retention has not forgotten, oldest first."""
-        query = sa.select(reviews.c.document).order_by(reviews.c.asked_at, reviews.c.id)
         with self._db.read() as tx:
-            return list(map(_decode, tx.execute(query.where(_IS_OPEN) if only_open else query).scalars()))
+            return _all(tx, _IS_OPEN if only_open else _EVERY)
 
     def review(self, review_id: str) -> Review | None:
         """One question."""
@@ -77,17 +77,16 @@ class Reviews(Room):
             return _room(tx, budget, self._now())
 
     def ask_reviews(self, asked: Sequence[Review], rows: Sequence[OutboxRow], budget: int) -> list[Review]:
-        """Asks, in this order, what was never asked, as far as there is room; each with the outbox rows that it causes.
+        """Asks, in this order and as far as there is room, what was never asked, nor any of its group.
 
-        Returns what was asked now.
+        Each comes with the outbox rows that it causes. Returns what was asked now.
         """
         now = self._now()
         with self._db.write() as tx:
             lock(tx, reviews)  # two replicas share one budget
-            known = set(
-                tx.execute(sa.select(reviews.c.id).where(reviews.c.id.in_([one.id for one in asked]))).scalars()
-            )
-            done = [one for one in asked if one.id not in known][: _room(tx, budget, now)]
+            known = {name for one in _all(tx) for name in (one.id, one.group)}
+            fresh = [one for one in asked if not known & {one.id, one.group}]
+            done = fresh[: _room(tx, budget, now)]
             if done:
                 tx.execute(insert(tx, reviews), [_row(one) for one in done])
                 outbox.put(tx, rows, {one.event_id for one in done}, now)
@@ -150,6 +149,11 @@ def _room(tx: Tx, budget: int, now: int) -> int:
 
 def _count(tx: Tx, which: sa.ColumnElement[bool]) -> int:
     return int(tx.execute(sa.select(sa.func.count()).select_from(reviews).where(which)).scalar_one())
+
+
+def _all(tx: Tx, which: sa.ColumnElement[bool] = _EVERY) -> list[Review]:
+    query = sa.select(reviews.c.document).where(which).order_by(reviews.c.asked_at, reviews.c.id)
+    return list(map(_decode, tx.execute(query).scalars()))
 
 
 def _read(tx: Tx, review_id: str, *, locked: bool = False) -> Review | None:

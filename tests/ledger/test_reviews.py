@@ -59,6 +59,12 @@ def test_a_question_is_asked_and_told_once_and_never_beyond_the_days_budget(ledg
     assert (ledger.review_room(3), ask(ledger, clock, 4, budget=3)) == (3, [event(4)])
 
 
+def test_of_near_duplicates_one_is_asked_about(ledger: Ledger, clock: FakeClock) -> None:
+    ask(ledger, clock, 1)
+    other = msgspec.structs.replace(question(2, clock), group="group-1")
+    assert ledger.ask_reviews([other], [], 9) == []
+
+
 def test_replicas_that_ask_at_once_share_one_budget(url: str, clock: FakeClock) -> None:
     replicas = [open_ledger(url, clock) for _ in range(4)]
     together = Barrier(len(replicas))
