@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from connector.cli.app import app
 from connector.errors import ConfigError
 from connector.learn.corpora import nsl_kdd
 from connector.learn.corpora.nsl_kdd import CLASSES, TEST, TRAIN, read
 from connector.learn.corpora.source import Corpora
-from connector.learn.evaluation.studies import told
+from connector.learn.evaluation.studies import told_intrusion as told
 from connector.learn.evaluation.studies.intrusion import Plan, reached, scored, study
 from connector.learn.evaluation.studies.records import parted
 from tests.learn.evaluation import nsl
@@ -99,7 +101,7 @@ def test_the_sampler_needs_at_most_half_of_the_random_labels_where_what_matters_
     assert {one.labels for one in found.tested if one.seed == 0 and one.fitted_on != "whole pool"} == {
         next(curve.needed for curve in found.curves if curve.strategy == "sampler")
     }
-    assert any(text.startswith("met ") for text in told.of_intrusion(found))
+    assert any(text.startswith("met ") for text in told.lines(found))
 
 
 def test_the_test_records_are_not_asked_for_before_every_curve_is_done(tmp_path, capsys) -> None:
@@ -110,3 +112,10 @@ def test_the_test_records_are_not_asked_for_before_every_curve_is_done(tmp_path,
 
     assert "seed 0, random groups: " in capsys.readouterr().out
     assert TEST == "KDDTest+.txt"
+
+
+def test_the_command_runs_a_study_in_a_process_of_its_own_and_passes_its_verdict_on(tmp_path, capfd) -> None:
+    found = CliRunner().invoke(app, ["learn", "study", "intrusion", "--corpora", str(tmp_path)])
+
+    assert found.exit_code == 2
+    assert "error: nsl_kdd: neither" in capfd.readouterr().err

@@ -10,14 +10,16 @@ from pathlib import Path
 import msgspec
 
 from connector.errors import ConfigError
-from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora.source import PINS, Corpora, pinned
-from connector.learn.evaluation import shipped as bundles
-from connector.learn.evaluation.studies import intrusion, new_site, site, told
-from connector.models.store import Store
 from connector.resources import shipped
 
 EXIT_CONFIG = 2
+
+ABOUT = {
+    "intrusion": "How many labels an intrusion detector needs on NSL-KDD: chosen ones, and random ones.",
+    "new-site": "False alarms on a site that no model has seen, before, while and after analysts answer.",
+}
+"""The studies. Each loads only what it needs: the first needs no torch."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,12 +33,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _intrusion(options: argparse.Namespace) -> int:
+    from connector.learn.evaluation.studies import intrusion, told_intrusion as told  # noqa: PLC0415
+
     fast = {"seeds": 2, "trees": 20} if options.quick else {}
     found = intrusion.study(intrusion.Plan(corpora=_corpora(options), **fast))
-    return _say(options, found, told.of_intrusion(found))
+    return _say(options, found, told.lines(found))
 
 
 def _new_site(options: argparse.Namespace) -> int:
+    from connector.learn import dataset, dataset_file, held_out  # noqa: PLC0415
+    from connector.learn.evaluation import shipped as bundles  # noqa: PLC0415
+    from connector.learn.evaluation.studies import new_site, site, told_new_site as told  # noqa: PLC0415
+    from connector.models.store import Store  # noqa: PLC0415
+
     bundle = bundles.opened(Store(options.store or shipped("model_store")), options.bundle)
     here = site.read(options.corpora)
     if options.rows is None:
@@ -46,7 +55,7 @@ def _new_site(options: argparse.Namespace) -> int:
     fast = {"seeds": 1} if options.quick else {}
     plan = new_site.Plan(bundle=bundle, site=here, base=rows.of("train"), elsewhere=bundle.unseen(rows), **fast)
     found = new_site.study(plan)
-    return _say(options, found, told.of_new_site(found))
+    return _say(options, found, told.lines(found))
 
 
 def _corpora(options: argparse.Namespace) -> Corpora:
@@ -65,8 +74,8 @@ def _say(options: argparse.Namespace, found: msgspec.Struct, lines: Iterable[str
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="triaged learn study", description="A study of active learning.")
     studies = parser.add_subparsers(dest="study", required=True)
-    for name, about in (("intrusion", intrusion.__doc__), ("new-site", new_site.__doc__)):
-        added = studies.add_parser(name, description=about, help=(about or "").partition("\n")[0])
+    for name, about in ABOUT.items():
+        added = studies.add_parser(name, description=about, help=about)
         added.add_argument("--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees")
         added.add_argument("--pins", type=Path, default=PINS, help="another table of sources than the shipped one")
         added.add_argument("--output", type=Path, default=Path("study"), help="folder for the results")
