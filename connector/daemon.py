@@ -10,7 +10,7 @@ import gc
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import FrameType
 from wsgiref.simple_server import WSGIServer
@@ -26,6 +26,7 @@ from connector.telemetry import Signal, emit
 from connector.wiring import App
 
 BUNDLE_CHECK = timedelta(seconds=10)
+SHADOW_EVERY = timedelta(seconds=1)
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter to itself. A scoring thread asks for it once an event, and Python's five
 milliseconds are as long as an event takes: it would wait as long as it works."""
@@ -143,6 +144,8 @@ class Daemon:
         ]
         if app.site is not None:
             jobs.append(("site", app.learn_site, app.settings.site.every, None))
+        if app.shadow is not None:
+            jobs.append(("shadow", app.shadow.run, SHADOW_EVERY, None))
         for name, ingest in app.ingests.items():
             jobs.append((f"source:{name}", ingest.poll, ingest.settings.every, ingest.settings.jitter))
         for name, deliver in app.delivers.items():
@@ -241,9 +244,17 @@ def drain(app: App) -> list[str]:
         moved = sum(moved_by(f"soar:{name}", act.drain) for name, act in app.acts.items())
         moved += sum(moved_by(f"soar:{name}", act.follow) for name, act in app.acts.items())
         moved += sum(moved_by(f"target:{name}", deliver.drain) for name, deliver in app.delivers.items())
-    if app.export is not None:
-        moved_by("export", app.export.run)
-    if app.site is not None:
-        moved_by("site", app.learn_site)
+    for name, learn in _learning(app):
+        moved_by(name, learn)
     moved_by("retention", lambda: retain(app))
     return failed
+
+
+def _learning(app: App) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What learns from all that has passed, and what compares with it."""
+    if app.export is not None:
+        yield "export", app.export.run
+    if app.site is not None:
+        yield "site", app.learn_site
+    if app.shadow is not None:
+        yield "shadow", app.shadow.run

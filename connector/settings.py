@@ -152,6 +152,7 @@ class ModelSettings(Section):
 
     store: Path | None = Field(None, description="the model store; absent: the one that is shipped")
     bundle: str | None = Field(None, description="name/version; absent: what the store has in production")
+    shadow: str | None = Field(None, description="name/version of a challenger that scores beside, and changes nothing")
     threads: int = Field(0, ge=0, description="ONNX threads a member; 0: one a core")
     cache_entries: int = Field(200_000, ge=0, description="scores kept by fingerprint")
     rules: tuple[Path, ...] = Field(

@@ -6,10 +6,10 @@ import hashlib
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from threading import Event as Flag, Lock
@@ -19,6 +19,7 @@ from connector import api, pipeline, settings as tree
 from connector.errors import ConfigError
 from connector.learn import review
 from connector.learn.export import Export, LabelMap, Machines
+from connector.learn.shadow import beside
 from connector.learn.site import Demands
 from connector.learn.site_job import SiteJob, firing
 from connector.ledger import Ledger, open_ledger
@@ -48,6 +49,7 @@ from connector.resources import shipped
 from connector.retries import retrying
 from connector.settings import Section, Settings, SoarSettings, SourceSettings
 from connector.telemetry import Signal, emit
+from connector.types import Event, Prediction
 
 Adapter = TypeVar("Adapter")
 
@@ -167,6 +169,9 @@ class App:
             for name, h in self.histories.items()
         }
         self.export = exporter(settings, self.ledger, clock)
+        self.shadow = beside(settings.model.shadow, partial(open_bundle, settings, threads=1), self.ledger, clock)
+        if self.shadow is not None:
+            self._open.callback(self.shadow.close)
         self.review = review.built(
             settings,
             self.ledger,
@@ -206,8 +211,15 @@ class App:
             clock=self.clock,
             stopping=self.stopping,
             steps=steps,
-            seen=pipeline.unwatched if self.site is None else self.site.take,
+            seen=self._seen,
         )
+
+    def _seen(self, events: Sequence[Event], predictions: Sequence[Prediction], bundle: Bundle) -> None:
+        """Those who learn from what passed, and who compare with it."""
+        if self.site is not None:
+            self.site.take(events)
+        if self.shadow is not None:
+            self.shadow.take(events, predictions, bundle)
 
     def _deliver(self, name: str, steps: pipeline.Steps) -> pipeline.Deliver:
         return pipeline.Deliver(
@@ -308,12 +320,12 @@ class App:
             self.site.go_on_from(other.site)
 
 
-def open_bundle(settings: Settings) -> Bundle:
-    """The configured bundle, or what the store has in production; its files are verified first."""
+def open_bundle(settings: Settings, ref: str | None = None, *, threads: int | None = None) -> Bundle:
+    """The bundle named or configured, or what the store has in production; its files are verified first."""
     store = Store(settings.model.store or shipped("model_store"))
     return store.open(
-        settings.model.bundle,
-        threads=settings.model.threads or os.cpu_count() or 1,
+        ref or settings.model.bundle,
+        threads=threads or settings.model.threads or os.cpu_count() or 1,
         cache_entries=settings.model.cache_entries,
         kinds=plugins("triaged.member"),
         explains=True,

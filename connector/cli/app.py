@@ -33,6 +33,7 @@ from connector.cli import (
     retrain,
     review,
     rules,
+    shadow,
     silences,
     splunk,
     thresholds,
@@ -74,13 +75,14 @@ app.command(
 )(evaluate.evaluate)
 app.command("thresholds")(thresholds.thresholds)
 app.command("export")(export.export)
-app.command("retrain")(retrain.retrain)
 app.command("causes")(closures.causes)
 app.command("scorecard")(closures.scorecard)
+app.command("retrain")(retrain.retrain)
 app.command("evasion")(evasion.evasion)
 app.command("promote")(promote.promote)
 app.command("rollback")(promote.rollback)
 app.command("history")(promote.history)
+app.command("shadow")(shadow.shadow)
 app.command("explain")(explanation.explain)
 app.command("backfill")(ledger.backfill)
 app.command("status")(ledger.status)

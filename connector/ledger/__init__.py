@@ -51,6 +51,7 @@ from connector.ledger.rows import (
     Switch,
 )
 from connector.ledger.runs import Runs
+from connector.ledger.shadow import Shadows
 from connector.ledger.states import States
 from connector.ledger.status import StatusRoom
 from connector.ledger.verdicts import Verdicts
@@ -75,6 +76,7 @@ class Ledger(
     Dispositions,
     Closures,
     Reviews,
+    Shadows,
     Verdicts,
     Retention,
     StatusRoom,

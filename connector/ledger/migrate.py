@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from connector.errors import ConfigError, TransientError
 from connector.ledger.database import Database, Tx
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision: a ledger that stands there is opened without alembic."""
 
 _LOCK = 0x7472_6961_6765_64  # "triaged": replicas that start together migrate one after the other

@@ -34,6 +34,7 @@ from connector.ledger.schema import (
     outbox,
     reviews,
     runs,
+    shadow_counts,
     sightings,
     silences,
     snapshots,
@@ -41,6 +42,7 @@ from connector.ledger.schema import (
     tombstones,
     verdicts,
 )
+from connector.ledger.shadow import DAY
 from connector.ledger.times import micros
 from connector.settings import RetentionSettings
 
@@ -94,6 +96,7 @@ class Retention(Room):
             "entities": lambda: self._stepwise(lambda tx: entities.forget(tx, before(entities.KEPT)), stopping),
             "incidents": lambda: self._older(incidents.c.updated_at, before(settings.verdicts)),
             "intervals": lambda: self._spans(before(settings.verdicts), stopping),
+            "shadow_counts": lambda: self._older(shadow_counts.c.day, before(settings.verdicts) // DAY),
             "tombstones": lambda: self._stepwise(lambda tx: _tombstones(tx, kept), stopping),
             "readers": lambda: self._idle_readers(kept, present or {}),
         }

@@ -308,6 +308,29 @@ reviews = Table(
     Index(None, "event_id"),
 )
 
+shadow_counts = Table(
+    "shadow_counts",
+    metadata,
+    Column("champion", String, primary_key=True),
+    Column("challenger", String, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("said", String, primary_key=True),
+    Column("instead", String, primary_key=True),
+    Column("same_techniques", Boolean, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+)
+
+shadow_samples = Table(
+    "shadow_samples",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("challenger", String, nullable=False),
+    Column("event_id", Id, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    UniqueConstraint("challenger", "event_id"),
+)
+
 leases = Table(
     "leases",
     metadata,

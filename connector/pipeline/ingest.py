@@ -14,7 +14,7 @@ from connector.ledger import Interval, Lease, Ledger, Reader
 from connector.models import Bundle
 from connector.pipeline import spans
 from connector.pipeline.batches import Batches
-from connector.pipeline.judge import Judge
+from connector.pipeline.judge import Judge, Seen
 from connector.pipeline.passage import Outcome
 from connector.pipeline.routes import Routes
 from connector.pipeline.steps import Steps
@@ -22,10 +22,10 @@ from connector.policy import Enrichment, Policy
 from connector.ports import Clock, EventSource
 from connector.settings import RetentionSettings, SourceSettings
 from connector.telemetry import Signal, emit
-from connector.types import Event, Position, RawEvent
+from connector.types import Event, Position, Prediction, RawEvent
 
 
-def unwatched(_: Sequence[Event]) -> None:
+def unwatched(_: Sequence[Event], __: Sequence[Prediction], ___: Bundle) -> None:
     """Nobody wants to know which events are new."""
 
 
@@ -50,7 +50,7 @@ class Ingest:
         clock: Clock,
         stopping: Flag,
         steps: Steps,
-        seen: Callable[[Sequence[Event]], None] = unwatched,
+        seen: Seen = unwatched,
     ) -> None:
         self.name = name
         self.source = source

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 import msgspec
 
@@ -26,6 +27,10 @@ from connector.types import Event, Prediction, StateChange, Verdict
 
 SNAPSHOT_LIMIT = 1 << 20
 """Bytes of an event's JSON that a snapshot may hold."""
+
+
+Seen: TypeAlias = Callable[[Sequence[Event], Sequence[Prediction], Bundle], None]
+"""Who wants to know which events got their verdict, by which predictions of which bundle."""
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -60,7 +65,7 @@ class Judge:
         retention: RetentionSettings,
         clock: Clock,
         steps: Steps,
-        seen: Callable[[Sequence[Event]], None],
+        seen: Seen,
     ) -> None:
         self._seen = seen
         self._source = source
@@ -133,8 +138,10 @@ class Judge:
         Whoever learns from them fails no verdict: these are in the ledger, whatever goes wrong here.
         """
         self._lookups.committed(lookups)
+        pairs = zip(scored.fresh, scored.predictions, strict=True)
+        told = [(event, prediction) for event, prediction in pairs if event.id in inserted]
         try:
-            self._seen([event for event in scored.fresh if event.id in inserted])
+            self._seen([event for event, _ in told], [prediction for _, prediction in told], scored.bundle)
         except Exception as error:  # noqa: BLE001 (what learns reads text that attackers chose)
             emit(Signal.JOB_FAILED, "site", error=error)
 

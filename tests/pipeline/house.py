@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from threading import Event as Flag
@@ -13,12 +13,12 @@ from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle
 from connector.pipeline import Act, Deliver, Ingest, Routes
 from connector.pipeline.ingest import unwatched
+from connector.pipeline.judge import Seen
 from connector.policy import Enrichment, Policy
 from connector.ports import EventSource
 from connector.resources import shipped
 from connector.settings import RetentionSettings
 from connector.testing import ManualClock, MemorySiem, MemorySoar, memory_siem_plugin, memory_soar_plugin
-from connector.types import Event
 from tests.daemon.site import process_start
 
 _numbers = itertools.count()
@@ -50,7 +50,7 @@ class House:
         enrichment: Enrichment | None = None,
         reading: EventSource | None = None,
         beside: House | None = None,
-        seen: Callable[[Sequence[Event]], None] = unwatched,
+        seen: Seen = unwatched,
     ) -> None:
         self.name = beside.name if beside else f"house-{next(_numbers)}"
         self.clock = beside.clock if beside else ManualClock()

@@ -169,7 +169,8 @@ def test_what_cannot_be_encoded_dies_alone_and_the_rest_goes_on(house):
 def test_who_learns_from_events_sees_each_once_after_its_commit_and_fails_no_verdict(house):
     seen = []
 
-    def learns(events):
+    def learns(events, predictions, bundle):
+        assert len(events) == len(predictions)
         seen.extend(event.id for event in events)
         raise OverflowError
 
