@@ -1,0 +1,161 @@
+"""The full path: base rows and closures as one dataset; a text and a phishing bundle trained anew by the same command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from connector.learn import dataset
+from connector.learn.corpora.source import Corpora
+from connector.learn.dataset import Dataset, Row
+from connector.learn.export.training import SOURCE
+from connector.learn.training.retrain.combined import combined
+from connector.learn.training.retrain.order import next_version
+from connector.models.store import Store
+from tests.learn import encoder
+from tests.learn.export.make import House, process, scored
+from tests.learn.test_phishing import BAD, GOOD, mails
+
+ROOT = Path(__file__).parents[3]
+
+
+def closure(row: Row, **changes: object) -> Row:
+    return msgspec.structs.replace(row, source=SOURCE, basis="analyst", split="train", **changes)
+
+
+@pytest.fixture(scope="module")
+def base(tiny: Corpora) -> Dataset:
+    return dataset.build(tiny)
+
+
+def test_a_left_out_row_that_repeats_a_closure_measures_nothing(base: Dataset) -> None:
+    held = next(row for row in base.rows if row.split == "dev")
+    copy = closure(held, text=held.text, fingerprint="f" * 64)
+
+    found = combined(base, [copy])
+
+    assert copy in found.of("train")
+    assert held not in found.rows
+    assert len(found.rows) <= len(base.rows)
+
+
+def test_the_same_event_in_both_is_one_row_that_says_what_both_say(base: Dataset) -> None:
+    attack = next(row for row in base.of("train") if row.malicious and row.basis == "executed-test")
+
+    agreeing = combined(base, [closure(attack, techniques=("T1112",))])
+    contradicting = combined(base, [closure(attack, malicious=False)])
+
+    (one,), (open_row,) = (
+        [row for row in found.rows if row.fingerprint == attack.fingerprint] for found in (agreeing, contradicting)
+    )
+    assert set(one.techniques) == {*attack.techniques, "T1112"}
+    assert open_row.malicious is None
+
+
+def test_the_facts_are_of_the_rows_together(base: Dataset) -> None:
+    new = closure(base.rows[0], text="something else entirely", fingerprint="e" * 64)
+
+    found = combined(base, [new])
+
+    assert found.facts.sources[SOURCE] == 1
+    assert found.facts.digest != base.facts.digest
+    assert sum(found.facts.rows.values()) == len(found.rows)
+
+
+def triaged(*arguments: object) -> None:
+    command = [sys.executable, "-m", "connector.cli", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def exported(folder: Path, said: Sequence[tuple[dict, str]]) -> Path:
+    """An export of closures, an hour apart."""
+    folder.mkdir()
+    house = House(folder)
+    for number, (document, disposition) in enumerate(said):
+        event = scored(f"e{number}", document)
+        house.score(event)
+        house.clock.advance(timedelta(hours=1).total_seconds())
+        house.said(f"A-{number}", [event.id], disposition=disposition, tags=("administration",))
+    house.export().run()
+    house.close()
+    return house.folder
+
+
+@pytest.mark.full
+def test_a_text_bundle_is_trained_anew_with_the_closures(tiny: Corpora, tiny_pins: Path, tmp_path: Path) -> None:
+    encoder.write(tmp_path / "base")
+    given = ("--corpora", tiny.folder, "--pins", tiny_pins, "--base", tmp_path / "base")
+    store = tmp_path / "store"
+    triaged("train", "text", *given, "--output", store, "--wide-epochs", 3, "--epochs", 0, "--sub-groups", 3)
+    words = [
+        "alpha",
+        "bravo",
+        "charlie",
+        "delta",
+        "echo",
+        "foxtrot",
+        "golf",
+        "hotel",
+        "india",
+        "juliet",
+        "kilo",
+        "lima",
+    ]
+    folder = exported(tmp_path / "site", [(process(1, f"mender {word} --now"), "false_positive") for word in words])
+
+    module = ("connector.learn.training.retrain", "--store", store, "--export", folder, "--full", *given)
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, module)], cwd=ROOT, capture_output=True, text=True, timeout=900
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    opened = Store(store)
+    manifest = opened.manifest("triaged/0.3.0-r1")
+    assert opened.verify("triaged/0.3.0-r1") == ()
+    assert opened.production() == "triaged/0.3.0"
+    assert {source.name: source.rows for source in manifest.dataset.sources}[SOURCE] == 9
+    assert manifest.metrics["retrained"]["path"] == "full"
+    assert "| newest closures |" in (opened.directory("triaged/0.3.0-r1") / "README.md").read_text("utf-8")
+    assert next_version(opened, "triaged", "0.3.0") == "0.3.0-r2"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("path", ["quick", "full"])
+def test_a_phishing_bundle_is_retrained_by_the_same_command_on_mails_alone(tmp_path: Path, path: str) -> None:
+    encoder.write(tmp_path / "base")
+    labelled, store = mails(tmp_path), tmp_path / "store"
+    small = ("--layers", "0", "--epochs", 1, "--max-length", 32)
+    triaged("train", "phishing", "--mails", labelled, "--output", store, "--base", tmp_path / "base", *small)
+    closed = [
+        (
+            {
+                "event": {"kind": "event", "category": ["email"]},
+                "email": {"subject": f"note {number}"},
+                "message": text,
+            },
+            said,
+        )
+        for number in range(12)
+        for text, said in (
+            (f"{BAD} {'abcdefghijkl'[number]}", "true_positive"),
+            (f"{GOOD} {'abcdefghijkl'[number]}", "false_positive"),
+        )
+    ]
+    folder = exported(tmp_path / "site", [*closed, (process(1), "false_positive")])
+
+    more = ("--full", "--base", tmp_path / "base") if path == "full" else ()
+    triaged("retrain", "--store", store, "--bundle", "phishing/0.1.0", "--mails", labelled, "--export", folder, *more)
+
+    opened = Store(store)
+    manifest = opened.manifest("phishing/0.1.0-r1")
+    assert opened.verify("phishing/0.1.0-r1") == ()
+    assert manifest.members[0].kind == "phishing"
+    assert manifest.metrics["retrained"]["left_out"] == {"no mail": 1}
+    assert opened.open("phishing/0.1.0-r1", 1).members.keys() == {"phishing"}
