@@ -46,8 +46,16 @@ def test_events_like_explained_false_positives_become_ordinary_and_no_known_atta
     attacks = slice(10, 50)
     assert np.array_equal(stage.lowered(features[attacks], logits[attacks]), logits[attacks])
     unseen = (TOOL + DRAW.normal(0, 0.5, (20, 4))).astype(np.float32)
-    assert stage.lowered(unseen, np.full(20, 5.0)).max() < 1.0
+    assert stage.lowered(unseen, np.full(20, 5.0)).max() < 2.0
     assert stage.lowered(TOOL[None], np.array([5.0]))[0] == pytest.approx(-3.0, abs=1.0)
+
+
+def test_no_reach_is_wide_even_where_no_attack_is_near():
+    rows, features, logits = site()
+    stage = fit(rows, features, logits)
+    assert stage is not None
+    aside = np.array([[6.0, 0.0, 0.0, 6.0]], np.float32)  # at 45 degrees from the tool, and farther from the attacks
+    assert stage.lowered(aside, np.array([5.0]))[0] == 5.0
 
 
 @pytest.mark.parametrize("cause", [None, "test", "stale_intelligence", "other"])

@@ -21,6 +21,9 @@ MOST: Final = 2_000
 CLOSE: Final = 0.99
 """A false positive whose nearest attack is nearer than this looks like it, and is no prototype."""
 
+FARTHEST: Final = 0.8
+"""The cosine at which every reach ends at the latest: where no known attack is near, an unknown one may be."""
+
 _DIGITS: Final = 5
 """Of prototypes, so that what was fitted is what is read back."""
 
@@ -41,7 +44,7 @@ def fit(
         return None
     mean = embeddings.astype(np.float64).mean(axis=0)
     prototypes = np.unique(np.round(directions(embeddings[wrong], mean), _DIGITS), axis=0)
-    reach = _nearest(prototypes, embeddings[attack], mean)
+    reach = np.maximum(_nearest(prototypes, embeddings[attack], mean), FARTHEST)
     widest = np.argsort(reach, kind="stable")[:MOST]
     kept = np.sort(widest[reach[widest] < CLOSE])
     if not len(kept):
