@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from connector.demo.paths import FILE_SERVER, WORKSTATION
-from connector.demo.report import Finding, render, strongest, summary
+from connector.demo.report import Finding, incident, render, strongest, summary
 from connector.demo.truth import Planted, steps_found
+from connector.pipeline.entities import IncidentState, Step
+from connector.types import Entity
 
 
 def finding(**changes: Any) -> Finding:
@@ -96,3 +98,18 @@ def test_every_playbook_that_a_techniques_events_run_is_named_once() -> None:
     text = render(found)
     assert text.count("→ a") == 1
     assert "→ b" in text
+
+
+def test_an_incident_tells_whose_it_is_and_how_it_went_on_and_names_stay_text() -> None:
+    def step(technique: str, first: int) -> Step:
+        return Step(
+            technique=technique, points=1.0, at=first, event="e", first=first, first_event="e", last=first, entity="h"
+        )
+
+    found = IncidentState(
+        id="the-id", opener="h", entities=(("h", Entity(host="WS\x1b[31m")), ("u", Entity(user="alice"))),
+        steps=(step("T1566", 1), step("T1003", 2)), opened=1, newest=2, until=3, peak=120.4, events=7,
+    )  # fmt: skip
+    text = incident(found).plain
+    for part in ("the-id", "WS[31m, alice", "risk 120", "Initial Access → Credential Access", "T1566 → T1003"):
+        assert part in text

@@ -32,6 +32,7 @@ from connector.types import (
     SourceRef,
     TechniqueScore,
 )
+from tests.daemon.site import process_start
 
 MODEL = ModelRef(name="tiny", version="1", attack_version="18.1")
 KEY = b"key"
@@ -288,3 +289,25 @@ def test_an_incident_reaches_the_siem_and_one_playbook_runs_for_all_of_it(house:
     assert verdicts["mimikatz.exe"]["risk"] >= 100.0
     assert (verdicts["notepad.exe"]["incident"], verdicts["notepad.exe"]["risk"]) == (None, None)
     assert len(home.platform.runs) == 1
+
+
+def test_a_batch_that_another_one_overtook_is_decided_anew_and_not_scored_again(house: Callable[..., Any]) -> None:
+    home = house(source={"start": "beginning"}, policy=INCIDENTS)
+    other = house(beside=home, source={"start": "beginning"}, policy=INCIDENTS)
+    home.put("mimikatz.exe")
+    overtaken = []
+
+    def overtake(step: str) -> None:
+        if step == "ingest.decide" and not overtaken:
+            overtaken.append(step)
+            data = process_start("powershell.exe mimikatz.exe")
+            ref = SourceRef(siem="lab", index="pushed", id="pushed")
+            other.ingest.batch([RawEvent(deployment="lab", native_id="pushed", ref=ref, data=data)])
+
+    home.at_step = overtake
+    home.run(60)
+    assert home.steps.count("ingest.scored") == home.steps.count("ingest.committed")
+    assert home.steps.count("ingest.decide") == home.steps.count("ingest.committed") + 1
+    (alice,) = (state for state in read_entities(home.ledger.riskiest(10)) if state.key.startswith("user:"))
+    assert sum(step.count for step in alice.steps if step.technique == "T1003") == 2
+    assert len(home.ledger.newest_incidents(10)) == 1
