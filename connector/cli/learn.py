@@ -33,6 +33,12 @@ def report_text(context: typer.Context) -> None:
     raise typer.Exit(started("connector.learn.training.report_text", *context.args))
 
 
+@app.command("study", context_settings=OWN_OPTIONS, add_help_option=False)
+def study(context: typer.Context) -> None:
+    """Measure what choosing labels is worth: `intrusion` or `new-site`. `triaged learn study --help` lists the options."""
+    raise typer.Exit(started("connector.learn.evaluation.studies", *context.args))
+
+
 @app.command()
 def intel(
     *,

@@ -59,6 +59,7 @@ class Learner:
             self._elsewhere = network.read([row.text for row in elsewhere])
         finally:
             network.close()
+        self._wide = correction.widened(self._held.features)
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -74,7 +75,7 @@ class Learner:
         closures = [self._row(answer) for answer in answers]
         rows, places = [*closures, *self._base], [answer.place for answer in answers]
         weights = replay.weights(rows)
-        shown, held = (correction.widened(part) for part in (self._site.features[places], self._held.features))
+        shown, held = correction.widened(self._site.features[places]), self._wide
         truth = np.array([float(answer.malicious) for answer in answers])
         logits = self._site.malicious[places]
         inertia = correction.inertia(held, weights[len(answers) :])
