@@ -80,7 +80,7 @@ class ReviewQueue:
     def _withdraw(self, known: Collection[str]) -> int:
         """Withdraws open questions whose event was labelled elsewhere, or could be exported no more."""
         waiting = self._ledger.reviews(only_open=True)
-        there = self._ledger.snapshots([one.event_id for one in waiting])
+        there = self._ledger.scored([one.event_id for one in waiting])
         why = {one.id: EXPIRED for one in waiting if one.event_id not in there}
         why |= {one.id: LABELLED for one in waiting if one.event_id in known}
         return self._ledger.withdraw_reviews(why)
@@ -103,11 +103,11 @@ class ReviewQueue:
         found = candidates(
             self._ledger, since, model=bundle.model, levels=levels, labelled=known, asked=self._ledger.reviews()
         )
-        fresh = [_question(found[one.place], WHY[one.reason], now) for one in self._chosen(found, room)]
+        fresh = [_question(found[one.place], WHY[one.reason], now) for one in self._chosen(bundle, found, room)]
         rows = self._routes.follow_ups(map(self._request, fresh))
         return self._ledger.ask_reviews(fresh, rows, budget)
 
-    def _chosen(self, found: Sequence[Read], room: int) -> Sequence[Chosen]:
+    def _chosen(self, bundle: Bundle, found: Sequence[Read], room: int) -> Sequence[Chosen]:
         """The best of the candidates, told apart by what the text member makes of them, where the bundle has one that tells."""
         several = [
             Candidate(
@@ -115,7 +115,7 @@ class ReviewQueue:
             )
             for one in found
         ]
-        member = self._bundle().members.get(TEXT)
+        member = bundle.members.get(TEXT)
         vectors = _embedded(member, [one.text for one in found])
         if vectors is None:
             return choose(several, room)
