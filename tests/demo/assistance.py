@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -56,13 +56,17 @@ FORMS = (
 WITHOUT_CORPORA = ("routine", "administration")
 
 
-def write_day(path: Path, *, seed: int, calls: int) -> None:
-    """So many support calls of a day, as Winlogbeat ships them: each is a Sysmon 1 and a Security 4688."""
+def write_day(path: Path, *, seed: int, calls: int, by_hand: bool = False) -> None:
+    """So many support calls of a day, as Winlogbeat ships them: each is a Sysmon 1 and a Security 4688.
+
+    ``by_hand``: the same is typed into a PowerShell that somebody has open, and no tool has to do with it.
+    """
     cast, draw = Cast(), Random(seed)
-    machine, user = cast.fs, cast.user("fs", "system")
-    service = machine.running(LANTERN, user, f'"{LANTERN.path}" --service')
+    machine, user = cast.fs, cast.user("fs", "nfossum-adm" if by_hand else "system")
+    tool = machine.running(LANTERN, user, f'"{LANTERN.path}" --service')
+    service = cast.running("fs", "adminshell", "nfossum-adm") if by_hand else tool
     for call in range(calls):
-        line = command(draw)
+        line = command(draw, FORMS[:-1] if by_hand else FORMS)
         program = programs()["cmd"] if line.startswith("cmd") else REG
         machine.start(cast.clock("08:00") + timedelta(seconds=120 * call), service, program, line, user=user)
     path.write_text("".join(f"{json.dumps(document)}\n" for document in shipped(machine, seed)), encoding="utf-8")
@@ -74,10 +78,10 @@ def shipped(machine: Machine, seed: int) -> Iterator[dict[str, object]]:
         yield winlogbeat(entry, machine.fqdn, 1_000_000 * seed + number)
 
 
-def command(draw: Random) -> str:
+def command(draw: Random, forms: Sequence[str] = FORMS) -> str:
     """One command line of the tool."""
     value = f'"{draw.choice(KEYS)}" /v {draw.choice(VALUES)} /t REG_DWORD /d {draw.choice("01")} /f'
-    return draw.choice(FORMS).format(value + draw.choice(("", " /reg:64")), draw.choice(SITES))
+    return draw.choice(forms).format(value + draw.choice(("", " /reg:64")), draw.choice(SITES))
 
 
 def write_sample(folder: Path, seed: int) -> Counter[str]:

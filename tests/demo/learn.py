@@ -13,10 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +30,7 @@ from tests import environment
 from tests.demo import assistance
 
 SHOWN = 30
+NEW_DAY, BY_HAND = "new-day.jsonl", "by-hand.jsonl"
 ANALYSTS = ("tokafor", "bdrummond", "ihalvorsen")
 FLAGGED = frozenset({"suspicious", "malicious"})
 STEP_S = 900
@@ -72,9 +72,9 @@ def main() -> int:
         shown = close(folder)
         told(f"{len(shown)} of its alerts are closed as false positives, and exported")
         triaged("export", config=config)
-        new_day = folder / "new-day.jsonl"
-        assistance.write_day(new_day, seed=2, calls=60)
-        before = judged(config, new_day, shown)
+        assistance.write_day(folder / NEW_DAY, seed=2, calls=60)
+        assistance.write_day(folder / BY_HAND, seed=3, calls=60, by_hand=True)
+        before = judged(config, shown)
         told("the quick path retrains the bundle")
         triaged("retrain", config=config)
         challenger = next(ref for ref in store.list() if ref != incumbent)
@@ -83,7 +83,7 @@ def main() -> int:
         triaged(
             "promote", challenger, "--rows", str(folder / "sample"), "--export", str(folder / "export"), config=config
         )
-        after = judged(config, new_day, shown)
+        after = judged(config, shown)
         report = gate.standing(store, challenger, incumbent)
         assert report is not None
         show(before, after)
@@ -159,29 +159,28 @@ def close(folder: Path) -> frozenset[str]:
     return frozenset(alerts)
 
 
-def judged(config: Path, new_day: Path, shown: frozenset[str]) -> Mapping[str, Sequence[bool]]:
-    """Which events are flagged: of the tool's new day, of those only what was never shown; of the intrusion; of the rest."""
-    tool = [flagged for stamp, flagged in classified(config, new_day) if stamp["fingerprint"] not in shown]
+def judged(config: Path, shown: frozenset[str]) -> Mapping[str, Sequence[bool]]:
+    """Which events are flagged: of the tool's new day, but for those that were shown; of its commands typed by hand; of the
+    demo's intrusion, and of the ordinary events beside it.
+    """
+    days = [config.with_name(NEW_DAY), config.with_name(BY_HAND)]
     planted = {one.place for one in truth().planted}
-    raws = [raw.place.rpartition("/")[2] in planted for raw in open_paths(scenario_paths())]
-    scenario = zip(raws, classified(config, *scenario_paths()), strict=True)
-    sides: dict[bool, list[bool]] = {True: [], False: []}
-    for attack, (_, flagged) in scenario:
-        sides[attack].append(flagged)
-    return {"tool": tool, "intrusion": sides[True], "ordinary": sides[False]}
-
-
-def classified(config: Path, *paths: Path) -> Iterator[tuple[Mapping[str, Any], bool]]:
-    """The stamp of each event's verdict, and whether it is flagged."""
-    for line in triaged("classify", *map(str, paths), config=config).splitlines():
-        stamp = json.loads(line)["triaged"]
-        yield stamp, stamp["verdict"] in FLAGGED
+    found: dict[str, list[bool]] = {"tool": [], "by_hand": [], "intrusion": [], "ordinary": []}
+    raws = open_paths([*days, *scenario_paths()])
+    lines = triaged("classify", *map(str, (*days, *scenario_paths())), config=config).splitlines()
+    for raw, line in zip(raws, lines, strict=True):
+        stamp, file = json.loads(line)["triaged"], raw.place.rpartition("/")[2]
+        name = {NEW_DAY: "tool", BY_HAND: "by_hand"}.get(file.partition(":")[0])
+        if name != "tool" or stamp["fingerprint"] not in shown:
+            found[name or ("intrusion" if file in planted else "ordinary")].append(stamp["verdict"] in FLAGGED)
+    return found
 
 
 def show(before: Mapping[str, Sequence[bool]], after: Mapping[str, Sequence[bool]]) -> None:
     """Flagged events before and after."""
     names = {
         "tool": "the tool, a new day, events that were not shown",
+        "by_hand": "the same commands from somebody's shell",
         "intrusion": "the demo's intrusion: flagged is right",
         "ordinary": "the demo's ordinary events: flagged is wrong",
     }

@@ -43,10 +43,15 @@ def test_the_newest_groups_are_left_out_and_older_ones_learnt_from(closed: House
     assert found.since is not None
 
 
-def test_a_late_closure_of_an_old_group_stays_with_its_group(closed: House) -> None:
+def test_a_late_closure_of_an_old_group_is_neither_learnt_from_nor_judged_by(closed: House) -> None:
     found = read(closed.folder, share=0.2)
 
+    assert found.left_out == {"of an old group, observed later than the first of the newest": 2}
     assert not {row.group for row in found.learnt} & {row.group for row in found.newest}
+    assert found.since is not None
+    times = {row.row: row.observed_at for row in closed.rows()}
+    assert max(times[row.record] for row in found.learnt) < found.since
+    assert min(times[row.record] for row in found.newest) == found.since
 
 
 def test_a_label_that_is_excluded_or_taken_back_teaches_nothing(closed: House) -> None:

@@ -48,27 +48,34 @@ class Closures(msgspec.Struct, frozen=True, kw_only=True):
 def read(folder: Path, *, share: float = NEWEST, excluded: Container[str] = (), mails: bool = False) -> Closures:
     """The closures of an export folder. Near-duplicates stay together, on the side of the first of them.
 
+    Nothing is learnt from that was observed later than the first of the newest.
+
     ``excluded`` names labels (``row``) that are not to be used; ``mails``: texts are those of the phishing member, and
     what is no mail is left out. Raises ``ConfigError`` where the folder holds no labels, or ``share`` is not from 0 to below 1.
     """
     if not 0.0 <= share < 1.0:
         raise ConfigError(f"a share of {share:g} cannot be left out: it is at least 0 and below 1")
     labels = [label for label in read_jsonl(Folder(folder).labels_file(".jsonl")) if label.stands]
-    words = {label.row: _mail(label) for label in labels} if mails else {}
-    dropped: Counter[str] = Counter(
-        {"excluded": count} if (count := sum(one.row in excluded for one in labels)) else {}
-    )
-    kept = list(_usable(training.rows(folder, excluded=excluded), words if mails else None, dropped))
+    words = {label.row: _mail(label) for label in labels} if mails else None
+    unwanted = {label.row for label in labels if label.row in excluded}
+    dropped: Counter[str] = Counter({"excluded": len(unwanted)} if unwanted else {})
+    kept = list(_usable(training.rows(folder, excluded=unwanted), words, dropped))
     first: dict[str, datetime] = {}
     for label in labels:
         first[label.group] = min(label.observed_at, first.get(label.group, label.observed_at))
     kept.sort(key=lambda row: (first[row.group], row.group, row.fingerprint))
     old = _older(Counter(row.group for row in kept), 1.0 - share)
     newest = [msgspec.structs.replace(row, split="dev") for row in kept if row.group not in old]
+    since = first[newest[0].group] if newest else None
+    late = {label.row for label in labels if since is not None and label.observed_at >= since and label.group in old}
+    if late:
+        dropped["of an old group, observed later than the first of the newest"] = len(late)
+        kept = list(_usable(training.rows(folder, excluded=unwanted | late), words, Counter()))
+        kept.sort(key=lambda row: (first[row.group], row.group, row.fingerprint))
     return Closures(
         learnt=[msgspec.structs.replace(row, split="train") for row in kept if row.group in old],
         newest=newest,
-        since=first[newest[0].group] if newest else None,
+        since=since,
         left_out=dict(sorted(dropped.items())),
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn.corpora.source import pinned
-from connector.learn.dataset import Dataset, Row, agreed, digest_of
-from connector.learn.near_duplicates import clusters
+from connector.learn.dataset import Dataset
 from connector.learn.training import served
 from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.calibrate import Calibrated
@@ -21,6 +19,7 @@ from connector.learn.training.provenance import CLOSED
 from connector.learn.training.retrain import mails
 from connector.learn.training.retrain.card import card
 from connector.learn.training.retrain.closures import Closures
+from connector.learn.training.retrain.combined import apart, combined
 from connector.learn.training.retrain.frozen import RETRAINED
 from connector.learn.training.retrain.order import Order
 from connector.learn.training.retrain.renewed import README, compared, workplace
@@ -46,39 +45,6 @@ def train(order: Order, base: Dataset, closures: Closures, about: Mapping[str, A
             folder = mails.train(apart(base, closures.learnt), closures.learnt, recipe, order.base, work, ref)
         _told(folder, store, before, closures, {"incumbent": order.bundle, "path": "full", **about})
     return f"{before.name}/{order.version}"
-
-
-def combined(base: Dataset, closures: Sequence[Row]) -> Dataset:
-    """One dataset of both. Closures train; where one is a base row's event, the row carries what both say.
-
-    A base row of another split that nearly repeats a closure is left out: it would measure what was learnt.
-    """
-    kept = apart(base, closures)
-    rows = {row.fingerprint: row for row in kept.rows}
-    for closure in closures:
-        earlier = rows.get(closure.fingerprint)
-        rows[closure.fingerprint] = closure if earlier is None else agreed(earlier, closure)
-    found = tuple(rows.values())
-    facts = msgspec.structs.replace(
-        kept.facts,
-        digest=digest_of(found),
-        rows=dict(Counter(row.split for row in found)),
-        sources=dict(Counter(row.source for row in found)),
-        bases=dict(Counter(row.basis for row in found)),
-    )
-    return Dataset(found, facts)
-
-
-def apart(base: Dataset, closures: Sequence[Row]) -> Dataset:
-    """The base rows without those of dev and calibration that are, or nearly repeat, a closure."""
-    held = [row for row in base.rows if row.split != "train"]
-    firsts = clusters([row.text for row in (*closures, *held)])
-    near = {
-        row.fingerprint
-        for row, first in zip(held, firsts[len(closures) :], strict=True)
-        if first < len(closures) or row.fingerprint in {closure.fingerprint for closure in closures}
-    }
-    return Dataset(tuple(row for row in base.rows if row.fingerprint not in near), base.facts)
 
 
 def _recipe(before: Manifest) -> Recipe:
