@@ -14,10 +14,11 @@ from connector.daemon import drain
 from connector.errors import TransientError
 from connector.learn.shadow import Shadow
 from connector.ledger.shadow import Compared
-from connector.models import Store
+from connector.models import Bundle, Store
 from connector.models.testbed import WEIGHTS, lay_bundle
 from connector.types import RawEvent, SourceRef
 from tests.daemon.site import Site, process_start
+from tests.models.members import Fixed
 
 OTHER = {**WEIGHTS, "whoami": {"T1033": 8.0, "malicious": 9.0}}
 """Finds `whoami` malicious, which the champion finds ordinary."""
@@ -145,6 +146,37 @@ def test_counts_outlive_a_ledger_that_does_not_answer_and_are_written_once(app, 
     assert counted(app) == {AGREED: 2, DIFFER: 2}
     assert len(app.ledger.shadow_samples(10)) == 2
     shadow.close()
+
+
+class Failing(Fixed):
+    def score(self, events, views, state):
+        raise OverflowError("a text that nobody thought of")
+
+
+def made_of(site, member):
+    manifest = Store(site.dir / "store").manifest("tiny/2")
+    return Bundle(manifest, [member("text", 0.9, labels=manifest.labels)])
+
+
+def test_a_challenger_that_fails_is_counted_as_not_asked_and_the_next_run_goes_on(site, app, alone):
+    _, judged = alone
+    shadow = Shadow(made_of(site, Failing), app.ledger, app.clock)
+    shadow.take(*judged(3))
+    with pytest.raises(OverflowError):
+        shadow.run()
+    assert shadow.run() == 0
+    assert counted(app) == {Compared(said="benign", instead=None): 3}
+
+
+def test_a_challenger_scores_a_fingerprint_once_however_often_it_comes(site, app, alone):
+    _, judged = alone
+    challenger = made_of(site, Fixed)
+    shadow = Shadow(challenger, app.ledger, app.clock)
+    for _ in range(3):
+        shadow.take(*judged(50))
+        shadow.run()
+    assert sum(counted(app).values()) == 150
+    assert len(challenger.members["text"].scored) == 1
 
 
 def test_old_counts_go_with_the_verdicts_that_they_are_of(app, alone):
