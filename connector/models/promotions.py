@@ -73,13 +73,15 @@ class Promotions:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """One process at a time, and nothing of an earlier change is missing from the history."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        with (self._path / HISTORY).open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            self._catch_up()
-            yield
-            self._catch_up()
+        """One process at a time, and nothing of an earlier change is missing from the history. Raises ``ConfigError``."""
+        try:
+            with (self._path / HISTORY).open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                self._catch_up()
+                yield
+                self._catch_up()
+        except OSError as error:
+            raise ConfigError(f"what is in production in {self._path} cannot be changed: {error.strerror}") from error
 
     def put(self, state: Production) -> None:
         """Puts a bundle in production in one step; inside :meth:`changing`."""

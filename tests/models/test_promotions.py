@@ -82,3 +82,11 @@ def test_a_damaged_history_is_said_and_never_built_upon(three, tmp_path):
     with pytest.raises(ConfigError, match="no history of promotions"):
         three.promote("tiny/1")
     assert three.production() == "tiny/3"
+
+
+def test_a_store_that_cannot_be_written_is_said(three, tmp_path):
+    (tmp_path / HISTORY).unlink()
+    (tmp_path / HISTORY).mkdir()
+    with pytest.raises(ConfigError, match="cannot be changed"):
+        three.promote("tiny/1")
+    assert three.production() == "tiny/3"

@@ -132,6 +132,11 @@ def test_too_few_labels_are_refused_and_none_at_all_are_not_asked_for(store: Sto
     assert judged(store, "same", Material(left_out=LEFT_OUT)).passed
 
 
+def test_a_handful_of_files_proves_nothing_however_equal_two_bundles_are(store: Store) -> None:
+    few = judged(store, "same", msgspec.structs.replace(WHOLE, left_out=[*LEFT_OUT[:19], *LEFT_OUT[GROUPS:]]))
+    assert failed(few) == {"groups of left-out attacks"}
+
+
 def test_a_report_holds_for_exactly_the_two_bundles_that_it_compared(store: Store, tmp_path: Path) -> None:
     reports.write(store, judged(store, "same"))
     found = reports.standing(store, "tiny/same", "tiny/1")

@@ -36,6 +36,9 @@ LEAST_GROUPS: Final = 10
 
 PER: Final = 10_000.0
 
+LEAST_PROOF: Final = 20
+"""Independent groups of attacks, and of benign rows, below which nothing is proven by drawing groups anew."""
+
 Places = NDArray[np.intp]
 
 
@@ -50,6 +53,13 @@ def closures(shown: Sequence[Row], newest: Sequence[Row]) -> Iterator[Check]:
     if shown or newest:
         yield bound("labelled closures shown", "at least", len(_labelled(shown)), LEAST_SHOWN)
         yield bound("labelled newest closures left out", "at least", len(_labelled(newest)), LEAST_NEWEST)
+
+
+def groups(rows: Sequence[Row]) -> Iterator[Check]:
+    """Enough files, recordings and rules of each side to prove anything by."""
+    for side, name in ((True, "attacks"), (False, "benign rows")):
+        found = {group_of(row) for row in rows if row.malicious is side}
+        yield bound(f"groups of left-out {name}", "at least", len(found), LEAST_PROOF)
 
 
 def techniques(rows: Sequence[Row], challenger: Said, incumbent: Said) -> Iterator[Check]:

@@ -14,6 +14,7 @@ from connector.errors import PermanentError
 from connector.events import normalise, render
 from connector.learn.corpora import wrap
 from connector.learn.dataset import Row
+from connector.learn.evaluation.gate.checks import LEAST_GROUPS
 from connector.learn.evaluation.gate.compared import Demand, Weighed, mean
 from connector.learn.evaluation.gate.report import Check
 from connector.learn.evaluation.gate.said import Said
@@ -72,7 +73,7 @@ def checked(commands: Sequence[Written], challenger: Said, incumbent: Said) -> I
 def _check(
     name: str, commands: Sequence[Written], places: list[int], both: tuple[Said, Said], demand: Demand
 ) -> Iterator[Check]:
-    if places:
+    if len({commands[place].group for place in places}) >= LEAST_GROUPS:
         rows = Weighed.by_group([commands[place].group for place in places])
         yield mean(name, (both[0].over[LEVEL][places], both[1].over[LEVEL][places]), rows, demand)
 

@@ -57,6 +57,7 @@ def judge(store: Store, challenger: str, incumbent: str, material: Material) -> 
     parts = [_part(both, start, stop) for start, stop in zip([0, *ends[:-1]], ends, strict=True)]
     found: list[Check] = [
         *checks.labels(store.manifest(challenger), store.manifest(incumbent)),
+        *checks.groups(material.left_out),
         *checks.closures(material.shown, material.newest),
         *checks.techniques(material.left_out, *parts[0]),
         *checks.malice(material.left_out, *parts[0]),
