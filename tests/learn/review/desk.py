@@ -36,12 +36,16 @@ IMAGES = ("mimikatz.exe", "whoami.exe", "excel.exe", "backup.exe", "psexec.exe",
 class Desk:
     """One site; ``directory`` may hold one that ran before."""
 
-    def __init__(self, directory: Path, *, clock: ManualClock | None = None, steps: Steps = no_steps) -> None:
+    def __init__(
+        self, directory: Path, *, clock: ManualClock | None = None, steps: Steps = no_steps, store: Path | None = None
+    ) -> None:
         self.dir = directory
         self.clock = clock or ManualClock()
         config = directory / "triaged.toml"
         if not config.exists():
             Site(directory, extra=SETTINGS)
+        if store is not None:
+            config.write_text(config.read_text().replace(f"{directory}/store", str(store)))
         self.app = wiring.App(wiring.load_settings(config), clock=self.clock, steps=steps)
 
     @property
@@ -51,9 +55,12 @@ class Desk:
 
     def events(self, *images: str) -> None:
         """Takes a process start an image."""
+        self.take(*map(process_start, images or IMAGES))
+
+    def take(self, *documents: dict[str, Any]) -> None:
+        """Takes events as they come."""
         with (self.dir / "in" / "a.jsonl").open("a") as file:
-            for image in images or IMAGES:
-                file.write(json.dumps(process_start(image)) + "\n")
+            file.writelines(json.dumps(document) + "\n" for document in documents)
         self.app.ingests["lab"].poll()
 
     def by_image(self) -> dict[str, list[str]]:

@@ -6,14 +6,20 @@ import math
 import signal
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from connector.learn.review import candidates
 from connector.learn.review.candidates import Seen, distinct, worth_reading
+from connector.learn.review.job import WHY
+from connector.resources import shipped
 from connector.settings import RetentionSettings
 from connector.types import ModelRef
+from tests.daemon.site import process_start
 from tests.learn.export.test_kill import dying_at, in_a_child
 from tests.learn.review.desk import IMAGES, Desk
 from tests.ledger.make import event, verdict
@@ -101,6 +107,25 @@ def test_a_label_given_elsewhere_and_a_snapshot_that_expired_withdraw_a_question
     ]
     assert desk.answer(waits).state == "withdrawn"
     assert desk.app.ledger.review(waits.id) == desk.answer(waits)
+
+
+def started(image: str, command: str) -> dict[str, Any]:
+    found: Any = process_start(image)
+    found["winlog"]["event_data"] |= {"Image": f"C:\\Windows\\System32\\{image}", "CommandLine": command}
+    return found
+
+
+def test_with_the_shipped_bundle_the_rare_are_those_unlike_all_that_was_asked_before(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, store=shipped("model_store"))
+    tasks = [started("schtasks.exe", f"schtasks /create /tn {letter * 4} /tr calc") for letter in ascii_lowercase[:20]]
+    desk.take(*tasks[:6])
+    assert desk.queue.run() == 3
+    desk.clock.advance(DAY)
+    desk.take(*tasks[6:], started("svchost.exe", "svchost.exe -k netsvcs -p"))  # which scores lowest of all
+    assert desk.queue.run() == 3
+    [odd] = desk.by_image()["svchost.exe"]
+    assert [one.reason for one in desk.asked() if one.event_id == odd] == [WHY["rare"]]
+    desk.app.close()
 
 
 def test_old_verdicts_and_those_of_another_bundle_or_of_a_list_are_not_asked_about() -> None:
