@@ -45,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     site: Site
     base: Sequence[Row]
     elsewhere: Sequence[Row]
-    seeds: int = 5
+    seeds: int = 3
 
 
 class Rates(msgspec.Struct, frozen=True):
