@@ -22,7 +22,7 @@ def test_a_bundle_that_misjudges_a_tool_learns_from_thirty_closures_and_nothing_
     facts = json.loads(done.stdout.splitlines()[-1])
     assert facts["closures"] == 30
     assert facts["passed"] == facts["checks"] > 30
-    assert facts["production"] == "triaged/0.2.0-r1"
+    assert facts["production"].endswith("-r1")
     assert facts["tool"]["before"] > facts["tool"]["events"] / 2
     assert facts["tool"]["after"] < facts["tool"]["before"] / 10
     assert facts["intrusion"]["after"] >= facts["intrusion"]["before"] > 0

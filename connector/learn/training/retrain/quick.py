@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from connector.errors import ConfigError
 from connector.learn.dataset import Row
 from connector.learn.training import second_stage, served
-from connector.learn.training.labels import targets
+from connector.learn.training.labels import Targets, targets
 from connector.learn.training.retrain import correction, frozen
 from connector.learn.training.retrain.frozen import Frozen
 from connector.learn.training.retrain.graft import Correction, graft
@@ -34,7 +36,7 @@ from connector.ports import MemberSpec
 
 
 class Learnt(msgspec.Struct, frozen=True, eq=False):
-    """What the closures changed, and the rows that it was learnt from with their features and new malicious logits."""
+    """What the closures changed, and the techniques that they were about."""
 
     correction: Correction
     second: serving.SecondStage | None
@@ -81,42 +83,48 @@ def learn(member: Path, spec: MemberSpec, rows: Sequence[Row], weights: Floats, 
     """The corrections and the second stage for a member's folder. Raises ``ConfigError`` where nothing can be learnt."""
     closure = is_closure(rows)
     base = (weights > 0.0) & ~closure
-    shown = [row for row, yes in zip(rows, closure, strict=True) if yes]
-    held = [row for row, yes in zip(rows, base, strict=True) if yes]
+    shown, held = (list(compress(rows, which)) for which in (closure, base))
     if not any(row.malicious is not None or row.techniques for row in shown):
         raise ConfigError("no closure says anything to learn from")
     if not held:
         raise ConfigError("no base row holds in place what the bundle knows: nothing is retrained without")
-    network = Frozen(member, spec)
-    try:
+    with closing(Frozen(member, spec)) as network:
         said = network.read([row.text for row in shown])
         features, logits = network.remembered([row.text for row in held], cache)
-    finally:
-        network.close()
     heads = msgspec.convert(spec.options, Options).calibration
     wide, kept = correction.widened(said.features), correction.widened(features)
     inertia = correction.inertia(kept, weights[base])
     wanted, platts = targets(shown, spec.labels), _platts(heads, spec.labels)
-    truth, told = wanted.malicious.astype(np.float64), ~np.isnan(wanted.malicious)
-    pull = weights[closure]
-    malicious = correction.fitted(wide[told], said.malicious[told], truth[told], pull[told], heads.malicious, inertia)
-    names = wanted.techniques.astype(np.float64)
-    made = Correction(correction.columns(wide, said.techniques, names, pull, platts, inertia), malicious)
+    names, pull = wanted.techniques.astype(np.float64), weights[closure]
+    made = Correction(
+        techniques=correction.columns(wide, said.techniques, names, pull, platts, inertia),
+        malicious=_malice(wide, said.malicious, wanted, pull, heads.malicious, inertia),
+    )
+    added = kept @ made.malicious
     stage = second_stage.fit(
         [*shown, *held],
         np.concatenate([said.features, features]),
-        np.concatenate([said.malicious + wide @ malicious, logits + kept @ malicious]),
+        np.concatenate([said.malicious + wide @ made.malicious, logits + added]),
     )
     return Learnt(
         correction=made,
         second=stage,
         concerned=tuple(spec.labels[place] for place in correction.concerned(said.techniques, names, platts)),
-        moved=heads.malicious.a * float(np.sqrt(np.average((kept @ malicious) ** 2, weights=weights[base]))),
+        moved=heads.malicious.a * float(np.sqrt(np.average(added**2, weights=weights[base]))),
     )
 
 
+def _malice(  # noqa: PLR0917  (one caller, above)
+    wide: Floats, logits: Floats, wanted: Targets, pull: Floats, platt: Platt, inertia: Floats
+) -> Floats:
+    """The correction of the malicious head, from those closures that say malicious or not."""
+    told = ~np.isnan(wanted.malicious)
+    truth = wanted.malicious[told].astype(np.float64)
+    return correction.fitted(wide[told], logits[told], truth, pull[told], platt, inertia)
+
+
 def _told(rows: Sequence[Row], learnt: Learnt) -> dict[str, Any]:
-    shown = [row for row, yes in zip(rows, is_closure(rows), strict=True) if yes]
+    shown = list(compress(rows, is_closure(rows)))
     return {
         "closures": len(shown),
         "malicious": sum(row.malicious is True for row in shown),

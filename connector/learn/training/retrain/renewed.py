@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import compress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -22,7 +23,7 @@ from connector.learn.training.retrain.card import card
 from connector.learn.training.retrain.frozen import RETRAINED
 from connector.learn.training.retrain.replay import is_closure
 from connector.models import fingerprints
-from connector.models.manifest import Manifest, Source, seal
+from connector.models.manifest import Manifest, Reference, Source, seal
 from connector.models.store import Store
 from connector.models.text import Options
 from connector.ports import MemberSpec
@@ -71,40 +72,51 @@ def finish(work: Path, renewal: Renewal) -> None:
     member = work / spec.directory
     heads = msgspec.convert(spec.options, Options).calibration
     calibrated = Calibrated(heads, before.calibration, before.thresholds)
-    metrics: dict[str, Any] = {"training": before.metrics.get("training", {})}
-    closure = is_closure(renewal.rows)
+    closures = list(compress(renewal.rows, is_closure(renewal.rows)))
+    readers = ((renewal.source / spec.directory, spec, calibrated), (member, spec, calibrated))
+    metrics, reference = _measured(work, renewal, calibrated, {row.fingerprint for row in closures})
+    metrics[RETRAINED] = {
+        **renewal.facts,
+        "second_stage_on_newest": served.filtered(member, spec, renewal.newest, calibrated),
+        "newest": compared(*readers, renewal.newest),
+    }
     made = msgspec.structs.replace(
         before,
         version=renewal.version,
         created=datetime.now(UTC).replace(microsecond=0),
-        dataset=msgspec.structs.replace(before.dataset, sources=_sources(before, int(closure.sum()))),
+        dataset=msgspec.structs.replace(before.dataset, sources=_sources(before, len(closures))),
+        metrics=metrics,
+        reference=reference or before.reference,
     )
+    _remember(work, before, closures)
+    below = (renewal.source / README).read_text("utf-8")
+    (work / README).write_text(card(made, before, below), "utf-8")
+    seal(work, made)
+
+
+def _measured(
+    work: Path, renewal: Renewal, calibrated: Calibrated, shown: Container[str]
+) -> tuple[dict[str, Any], Reference | None]:
+    """Metrics on the base rows that the weights were not fitted on, and what drift is measured against.
+
+    The latter, and the attack reference, are of the split ``calibration``; without such rows the incumbent's own stay.
+    """
+    spec = renewal.spec
+    metrics: dict[str, Any] = {"training": renewal.before.metrics.get("training", {})}
+    reference = None
     for split in ("dev", "calibration"):
-        part = [row for row, shown in zip(renewal.rows, closure, strict=True) if row.split == split and not shown]
+        part = [row for row in renewal.rows if row.split == split and row.fingerprint not in shown]
         if not part:
             continue
-        techniques, malicious = served.logits(member, spec, part)
+        techniques, malicious = served.logits(work / spec.directory, spec, part)
         metrics[split] = served.measured(techniques, malicious, part, spec.labels, calibrated)
         if split == "dev":
             metrics[points.METRIC] = operating.measured(probabilities(malicious, calibrated), part)
             continue
-        made = msgspec.structs.replace(
-            made, reference=served.reference(techniques, malicious, part, spec.labels, calibrated)
-        )
+        reference = served.reference(techniques, malicious, part, spec.labels, calibrated)
         if (attacks := np.array([row.malicious is True for row in part])).any():
-            site_reference.write(work, techniques[attacks], malicious[attacks], spec.labels, heads)
-    readers = ((renewal.source / spec.directory, spec, calibrated), (member, spec, calibrated))
-    alone = served.filtered(member, spec, renewal.newest, calibrated)
-    metrics[RETRAINED] = {
-        **renewal.facts,
-        "second_stage_on_newest": alone,
-        "newest": compared(*readers, renewal.newest),
-    }
-    made = msgspec.structs.replace(made, metrics=metrics)
-    _remember(work, before, [row for row, shown in zip(renewal.rows, closure, strict=True) if shown])
-    below = (renewal.source / README).read_text("utf-8")
-    (work / README).write_text(card(made, before, below), "utf-8")
-    seal(work, made)
+            site_reference.write(work, techniques[attacks], malicious[attacks], spec.labels, calibrated.heads)
+    return metrics, reference
 
 
 def _judged(member: Path, spec: MemberSpec, calibrated: Calibrated, rows: Sequence[Row]) -> dict[str, float]:
