@@ -295,7 +295,7 @@ def test_a_batch_that_another_one_overtook_is_decided_anew_and_not_scored_again(
     home = house(source={"start": "beginning"}, policy=INCIDENTS)
     other = house(beside=home, source={"start": "beginning"}, policy=INCIDENTS)
     home.put("mimikatz.exe")
-    overtaken = []
+    overtaken: list[str] = []
 
     def overtake(step: str) -> None:
         if step == "ingest.decide" and not overtaken:
