@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from connector.learn.dataset import Row
 from connector.learn.export.training import SOURCE
 
-REPLAY: Final = 200.0
+REPLAY: Final = 1_000.0
 """What base rows weigh together against all closures, so that many closures do not outvote them ..."""
 
-LEAST: Final = 6_000.0
+LEAST: Final = 30_000.0
 """... and at least: few closures must not move much."""
 
 TIMES, CLOSURES = 10.0, 0.1
