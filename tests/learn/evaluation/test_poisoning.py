@@ -55,9 +55,9 @@ def split(row: Row) -> str:
 def rows(store: Store) -> Iterator[Row]:
     nowhere = Corpora(Path("nowhere"), {})
     for name, recipe in ((administration.NAME, administration.samples), (routine.NAME, routine.samples)):
-        for row, _ in samples.read(islice(recipe(nowhere), None, None, 5), name, ""):
+        for row, _ in samples.read(islice(recipe(nowhere), None, None, 9), name, ""):
             yield msgspec.structs.replace(row, group=f"{row.group} {row.record.partition('.')[0]}")
-    yield from carried(store, INCUMBENT)[::3]
+    yield from carried(store, INCUMBENT)[::5]
 
 
 def attempted(store: Store, parts: Parts, plan: Plan, version: str) -> Outcome:
@@ -94,6 +94,7 @@ def test_a_lie_is_refused_or_costs_no_more_than_two_points_of_anything_unseen(
     assert not outcome.report.passed or outcome.worst[1] <= POINTS
 
 
+@pytest.mark.full
 def test_where_closures_outvote_the_base_the_gate_catches_the_lie(store: Store, parts: Parts) -> None:
     rows = [*named(parts, "an attack closed").shown, *parts.base]
     weight = np.where(replay.is_closure(rows), 1_000.0, 1.0) * replay.weights(rows)
