@@ -84,11 +84,15 @@ def choose(
         raise ValueError(f"{len(vectors)} vectors for {len(candidates)} candidates")
     order = sorted(range(len(candidates)), key=lambda place: candidates[place].key)
     pool = _Pool([candidates[place] for place in order], None if vectors is None else vectors[order], known)
+    share = math.ceil(budget / len(REASONS))
     found: list[Chosen] = []
     waiting = list(REASONS)
     while waiting and len(found) < budget:
         reason = waiting.pop(0)
-        place = pool.best(reason, math.ceil(budget / len(REASONS)))
+        if reason == "rare" and waiting and sum(one.reason == "rare" for one in found) == share:
+            waiting.append(reason)  # what is strange can be made at will: it takes its third until the doubtful are asked
+            continue
+        place = pool.best(reason, share)
         if place is None:
             continue
         pool.take(place)

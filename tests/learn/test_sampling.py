@@ -72,7 +72,7 @@ def test_near_copies_are_asked_about_once_even_where_budget_is_left() -> None:
 def test_one_member_cannot_disagree_and_the_budget_is_spent_on_the_other_reasons() -> None:
     found = choose(candidates(*range(20)), 8)
 
-    assert reasons(found) == {"margin": 4, "rare": 4}
+    assert reasons(found) == {"margin": 5, "rare": 3}
     assert {one.key for one in found if one.reason == "margin"} >= {"000"}
 
 
@@ -84,6 +84,15 @@ def test_an_event_that_no_member_has_a_view_of_is_rare_and_never_uncertain() -> 
     found = choose(candidates(*[math.nan] * 5), 5)
 
     assert reasons(found) == {"rare": 5}
+
+
+def test_a_flood_of_strange_events_takes_a_third_of_the_budget_while_anything_is_in_doubt() -> None:
+    draw = np.random.default_rng(0)
+    vectors = np.concatenate([draw.normal(0, 1, (50, 8)), draw.normal(0, 30, (50, 8))])
+    pool = candidates(*np.linspace(1, 2, 50), *[math.nan] * 50)
+
+    assert sum(one.place >= 50 for one in choose(pool, 30, vectors=vectors)) == 10
+    assert len(choose(pool[45:], 30, vectors=vectors[45:])) == 30  # nothing else is left to ask about
 
 
 def test_the_uncertain_are_spread_over_what_they_look_like() -> None:
