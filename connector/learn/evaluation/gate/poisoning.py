@@ -8,10 +8,12 @@ then measured on rows that the gate did not see either.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import msgspec
@@ -145,17 +147,20 @@ def _order(row: Row) -> tuple[int, str]:
 
 
 def main(folder: Path, rows: Path) -> None:
-    """Prints one line a plan. Bundles are written to the store beside the incumbent, which stays in production."""
-    store = Store(folder)
+    """Prints one line a plan. Bundles are written to a copy of the store, which is thrown away; the store stays as it is."""
+    with TemporaryDirectory() as place:
+        store = Store(shutil.copytree(folder, Path(place) / "store"))
+        _told(store, parts(dataset_file.read(rows).rows), Path(place) / "features")
+
+
+def _told(store: Store, found: Parts, cache: Path) -> None:
     incumbent = store.production()
     assert incumbent is not None  # noqa: S101 - a store to try this on has one
-    found = parts(dataset_file.read(rows).rows)
     print(
         f"{len(found.shown)} closures shown, {len(found.newest)} newest, {len(found.gate)} rows of the gate's, ", end=""
     )
     print(f"{len(found.unseen)} that nobody saw", flush=True)
     for number, plan in enumerate(plans(found.shown)):
-        cache = folder / ".features"
         outcome = attempted(store, incumbent, plan, found, f"poisoned-{number}", cache=cache)
         failed = "; ".join(check.name for check in outcome.report.failed)
         verdict = "passed" if outcome.report.passed else f"refused ({failed})"
