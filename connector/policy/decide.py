@@ -189,12 +189,15 @@ def proposals(rule: Rule | None, verdict: Verdict, now: datetime) -> tuple[Actio
 
 
 def timestamp_of(value: Json) -> str | None:
-    """The value where it is an RFC 3339 date and time with an offset, as it came; else None: a target would refuse it."""
+    """The value where it is an RFC 3339 date and time with an offset, as it came; else None: a target would refuse it.
+
+    A time that in UTC lies outside the years 1 to 9999 is none either.
+    """
     if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
         return None
     try:
-        datetime.fromisoformat(value)
-    except ValueError:
+        datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
     return value
 
