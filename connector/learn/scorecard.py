@@ -6,6 +6,7 @@ missed is what another alert brought to light.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -18,7 +19,7 @@ from connector.learn.export.rows import Row
 from connector.learn.periods import By, by_period
 
 POINTS: Final = 20
-"""Thresholds of the curve: as many confidences that occurred, evenly over the events."""
+"""Thresholds of the curve at most: so many confidences that occurred, evenly over the events."""
 
 TRIGGER: Final = "trigger"
 
@@ -108,13 +109,13 @@ def _tally(labels: Sequence[Row], flags: Sequence[bool]) -> Tally:
 
 def _cuts(labels: Sequence[Row]) -> list[float]:
     """Confidences that occurred, so many events apart, the lowest first."""
-    seen = sorted(row.confidence for row in labels if row.confidence is not None)
-    return sorted(set(seen[:: max(len(seen) // POINTS, 1)]))
+    seen = sorted(said for row in labels if (said := _confidence(row)) >= 0.0)
+    return sorted(set(seen[:: math.ceil(len(seen) / POINTS) or 1]))
 
 
 def _confidence(row: Row) -> float:
-    """Below every threshold where nothing was said."""
-    return -1.0 if row.confidence is None else row.confidence
+    """Below every threshold where Triaged had no opinion, whatever its members said."""
+    return -1.0 if row.confidence is None or row.verdict == "abstain" else row.confidence
 
 
 def _techniques(labels: Iterable[Row]) -> dict[str, Technique]:

@@ -78,6 +78,19 @@ def test_precision_at_each_threshold_is_of_what_was_flagged_and_missed_is_of_wha
     ]
 
 
+def test_no_opinion_is_not_flagged_at_any_threshold_however_high_the_confidence_that_was_kept():
+    rows = [label(0, malicious=False, verdict="abstain", confidence=0.99), label(1, malicious=True, confidence=0.95)]
+    found = scorecard(rows, {"triaged/1": 0.9})
+    assert (found.abstained, found.levels["trigger"].flagged) == (1, 1)
+    assert [(cut, one.flagged) for cut, one in found.curve] == [(0.95, 1)]
+
+
+@pytest.mark.parametrize("events", [1, 19, 20, 21, 39, 41])
+def test_the_curve_has_no_more_than_twenty_thresholds(events):
+    found = scorecard([label(n, malicious=n % 2 == 0, confidence=n / 50) for n in range(events)])
+    assert min(events, 10) <= len(found.curve) <= 20
+
+
 def test_copies_of_one_event_do_not_make_precision_look_sure():
     alone = scorecard([label(n, malicious=n % 2 == 0, verdict="suspicious") for n in range(40)])
     copied = scorecard([label(n, malicious=n % 2 == 0, group=f"{n % 4}", verdict="suspicious") for n in range(40)])
