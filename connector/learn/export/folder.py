@@ -25,7 +25,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from connector.errors import ConfigError, TransientError
-from connector.learn.export.rows import SCHEMA, Fact, Sighted
+from connector.learn.export.formats import read_jsonl
+from connector.learn.export.rows import SCHEMA, Fact, Row, Sighted
 
 MANIFEST: Final = "manifest.json"
 FACTS: Final = "facts.jsonl"
@@ -201,15 +202,26 @@ class Folder:
         for file in self.path.glob(".*.new"):
             file.unlink()
 
-    def labels_file(self, suffix: str) -> Path:
-        """The file of labels that counts. Raises ``ConfigError`` where there is none, or it is not what the manifest says."""
-        for name, digest in (self.manifest.labels.files if self.manifest.labels else {}).items():
-            if name.endswith(suffix):
-                with (self.path / name).open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                        raise ConfigError(f"{self.path / name} is not the file that {MANIFEST} describes")
-                return self.path / name
-        raise ConfigError(f"{self.path} has no labels in {suffix}")
+    def labels(self) -> list[Row]:
+        """The labels that count, of one and the same run. Raises ``ConfigError`` where there are none, or damaged ones.
+
+        An export that ends meanwhile takes the file away that the manifest named; then the newer one is read.
+        """
+        while True:
+            files = self.manifest.labels.files if self.manifest.labels else {}
+            name = next((name for name in files if name.endswith(".jsonl")), None)
+            if name is None:
+                raise ConfigError(f"{self.path} has no labels")
+            try:
+                data = (self.path / name).read_bytes()
+            except FileNotFoundError:
+                self.reload()
+                if self.manifest.labels and name in self.manifest.labels.files:
+                    raise ConfigError(f"{self.path / name} is missing: {MANIFEST} names it") from None
+                continue
+            if hashlib.sha256(data).hexdigest() != files[name]:
+                raise ConfigError(f"{self.path / name} is not the file that {MANIFEST} describes")
+            return list(read_jsonl(data, self.path / name))
 
     def _lines(self, name: str, journal: Journal) -> Iterator[tuple[int, bytes]]:
         """The lines that count, with where each begins."""
@@ -234,6 +246,15 @@ def written(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replaced(path: Path, data: bytes) -> None:
+    """The same in one step, whatever was there before."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    written(fresh, data)
+    fresh.replace(path)
+    _synced(path.parent)
 
 
 def _synced(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
@@ -35,15 +36,14 @@ def write_jsonl(rows: Iterable[Row], path: Path) -> tuple[str, int]:
     return digest.hexdigest(), count
 
 
-def read_jsonl(path: Path) -> Iterator[Row]:
-    """The rows of a file. Raises ``ConfigError`` for a line that is none."""
+def read_jsonl(data: bytes, path: Path) -> Iterator[Row]:
+    """The rows of a file's bytes. Raises ``ConfigError`` for a line that is none."""
     decoder = msgspec.json.Decoder(Row)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield decoder.decode(line)
-            except msgspec.MsgspecError as error:
-                raise ConfigError(f"{path}:{number} is no row of an export: {error}") from error
+    for number, line in enumerate(io.BytesIO(data), 1):
+        try:
+            yield decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            raise ConfigError(f"{path}:{number} is no row of an export: {error}") from error
 
 
 def check_parquet() -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -23,11 +24,13 @@ from connector.learn.export.redaction import Found, Redaction
 from connector.learn.export.rows import SCHEMA, Fact, Row, Sighted
 from connector.learn.export.snapshot import found_in, sighted
 from connector.learn.export.view import Label, Rules, View, view
+from connector.learn.export.words import prose, shortened, word
 from connector.ledger import Ledger, Noted
 from connector.ports import Clock
 from connector.telemetry import Signal, emit
 
-LONGEST_COMMENT: Final = 4096
+_RULES: Final = 2
+"""Grows as the way changes in which labels follow from facts: those of an earlier release are then written anew."""
 _AT_ONCE: Final = 200
 _NEW: Final = ".labels.new"
 
@@ -66,8 +69,8 @@ class Export:
         self._ledger = ledger
         self._path = folder
         self._clock = clock
-        self._rules = Rules(labels, machines, lambda name: self.pseudonyms.reveal(name)[1])
-        rules = msgspec.json.encode((SCHEMA, parquet, labels.told, machines.told), order="sorted")
+        self._rules = Rules(labels, machines)
+        rules = msgspec.json.encode((SCHEMA, _RULES, parquet, labels.told, machines.told), order="sorted")
         self._digest = hashlib.sha256(rules).hexdigest()
         self._queries = queries or {}
         self._parquet = parquet
@@ -123,7 +126,7 @@ class Export:
     ) -> Iterator[tuple[list[Fact], list[bytes]]]:
         """New changes as facts, and as lines the events that they, or facts of before, are about: a part at a time."""
         ids = {fact.id for fact in facts}
-        people = {self._rules.name(fact.analyst) for fact in facts if fact.analyst}
+        people = {self.pseudonyms.plain(fact.analyst) for fact in facts if fact.analyst}
         for noted in self._ledger.dispositions_beside(ids):
             people |= {name for name in (noted.change.analyst, *noted.change.assignees) if name}
         known = {name for person in people for name in names_of("user", person)}
@@ -160,30 +163,43 @@ class Export:
 
     def _fact(self, noted: Noted, found: Mapping[str, Found], people: Iterable[Name], run: int) -> Fact:
         change = noted.change
-        comment = change.comment[:LONGEST_COMMENT]
+        comment = shortened(change.comment)
         told = Found(people)
         for event_id in change.event_ids:
             if event_id in found:
                 told.take(found[event_id])
         for text in (comment, *change.tags, change.status, change.disposition or ""):
             told.look_at(text, names_in_prose)
-        written = Redaction(told, self.pseudonyms.of).text
+        write = Redaction(told, self.pseudonyms.of).text
+        known = partial(word, labels=self._rules.labels, write=write)
         return Fact(
             id=noted.id,
             history=noted.history,
             alert=self._alert(change.alert_id),
             event_ids=change.event_ids,
-            status=written(change.status),
-            disposition=None if change.disposition is None else written(change.disposition),
+            status=known(change.status),
+            disposition=None if change.disposition is None else known(change.disposition),
             changed_at=change.changed_at,
             observed_at=change.observed_at,
             analyst=self.pseudonyms.of("user", change.analyst.strip().lower()) if change.analyst else None,
-            comment=written(comment),
-            tags=tuple(map(written, change.tags)),
+            comment=prose(comment, write),
+            tags=tuple(map(known, change.tags)),
             techniques=change.techniques,
             machine=change.machine,
             query=self._queries.get(noted.history, ""),
             run=run,
+        )
+
+    def _plain(self, fact: Fact) -> Fact:
+        """A fact in the words that were said, for this process alone: an account's name may be a word that means something."""
+        plain = self.pseudonyms.plain
+        return msgspec.structs.replace(
+            fact,
+            status=plain(fact.status),
+            disposition=None if fact.disposition is None else plain(fact.disposition),
+            analyst=None if fact.analyst is None else plain(fact.analyst),
+            comment=plain(fact.comment),
+            tags=tuple(map(plain, fact.tags)),
         )
 
     def _alert(self, alert_id: str) -> str:
@@ -192,10 +208,13 @@ class Export:
         told.look_at(alert_id)
         return Redaction(told, self.pseudonyms.of).text(alert_id)
 
-    def _labels(self, folder: Folder, source: Folder, facts: Iterable[Fact], until: datetime | None) -> Labels:
+    def _labels(self, folder: Folder, source: Folder, facts: Sequence[Fact], until: datetime | None) -> Labels:
         """Writes the labels of a time beside those that count, and says what they are; equal ones are left as they are."""
         places = source.places()
-        found = view(facts, {event_id: place.scored_at for event_id, place in places.items()}, self._rules, until)
+        scored_at = {event_id: place.scored_at for event_id, place in places.items()}
+        found = view(map(self._plain, facts), scored_at, self._rules, until)
+        as_written = {fact.id: fact for fact in facts}
+        found = found._replace(labels=[one._replace(fact=as_written[one.fact.id]) for one in found.labels])
         fresh = folder.path / _NEW
         with source.events() as read:
             digest, rows = formats.write_jsonl(_rows(found.labels, places, read), fresh)

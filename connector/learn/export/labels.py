@@ -73,9 +73,10 @@ _SHOWS: Final = frozenset({"true_positive", "benign_positive"})
 CAUSED: Final = frozenset(MALICIOUS) - {"true_positive"}
 """Closures that say why the alarm was a false one."""
 _TAG: Final = re.compile(r"(?:(?:attack|mitre)[._: -]{0,2})?(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
-_SAID: Final = re.compile(
+SAID: Final = re.compile(
     r"\btechniques?\s{0,4}[:=]\s{0,4}((?:none\b|t\d{4}(?:\.\d{3})?|[\s,;/&+]|and\b){1,64})", re.IGNORECASE
 )
+"""Techniques that an analyst names in a comment."""
 _ID: Final = re.compile(r"t\d{4}(?:\.\d{3})?", re.IGNORECASE)
 _CAUSE_MARK: Final = re.compile(r"(?:cause|fp|reason)[_:]*_?")
 
@@ -140,10 +141,17 @@ class LabelMap:
         """Whether its word is in nobody's map."""
         return bool(fact.disposition) and slug(fact.disposition or "") not in self._dispositions
 
+    def knows(self, word: str) -> bool:
+        """Whether a disposition or tag is a word that labels follow from."""
+        return slug(word) in self._dispositions or self._tagged(word) is not None or _TAG.fullmatch(word) is not None
+
+    def _tagged(self, tag: str) -> Cause | None:
+        name = slug(tag)
+        return self._causes.get(name) or self._causes.get(_CAUSE_MARK.sub("", name, count=1))
+
     def _cause(self, fact: Fact) -> tuple[Cause | None, CauseBasis | None]:
-        for tag in map(slug, fact.tags):
-            named = self._causes.get(tag) or self._causes.get(_CAUSE_MARK.sub("", tag, count=1))
-            if named is not None:
+        for tag in fact.tags:
+            if (named := self._tagged(tag)) is not None:
                 return named, "review" if fact.history == REVIEW else "tag"
         comment = fact.comment.lower()
         found = next(
@@ -159,7 +167,7 @@ def slug(word: str) -> str:
 
 def _techniques(fact: Fact, disposition: Disposition) -> tuple[tuple[str, ...], TechniqueBasis | None]:
     """The analyst's word first, then tags, then the alert's own; of a false positive the analyst's word alone."""
-    if said := _SAID.search(fact.comment):
+    if said := SAID.search(fact.comment):
         return known_techniques(_ID.findall(said[1])), "analyst"
     tags = [match[1] for match in map(_TAG.fullmatch, fact.tags) if match]
     if disposition not in _SHOWS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Final, Literal, Self, TypeAlias
@@ -24,8 +24,11 @@ ACCOUNTS: Final = (
 )
 """Names of accounts, in lower case, that no person works with; ``[[]`` is a bracket."""
 
-_AUTOMATED: Final = frozenset({"automated_closure", "auto_closed", "autoclosed", "auto_close", "auto_resolved"})
-_OURS: Final = re.compile(
+AUTOMATED: Final = frozenset({"automated_closure", "auto_closed", "autoclosed", "auto_close", "auto_resolved"})
+"""Dispositions and tags of what no person closed."""
+CLOSED: Final = frozenset({"closed", "resolved"})
+"""Statuses that end the work on an alert."""
+OURS: Final = re.compile(
     r"\btriaged [0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b", re.IGNORECASE
 )
 """The mark that our own changes of alerts carry in their comment."""
@@ -66,15 +69,20 @@ class Machines:
         """What closures are told by: labels follow from it."""
         return *self._accounts, str(self._most), str(self._within), str(self._unnamed)
 
-    def reasons(self, facts: Iterable[Fact], name: Callable[[str], str]) -> Mapping[str, Reason]:
-        """Why facts are a machine's, by fact; ``name`` gives the analyst behind a pseudonym.
+    def is_account(self, name: str) -> bool:
+        """Whether no person works under this name."""
+        known = name.strip().lower()
+        return any(fnmatchcase(known, pattern) for pattern in self._accounts)
+
+    def reasons(self, facts: Iterable[Fact]) -> Mapping[str, Reason]:
+        """Why facts, in plain words, are a machine's, by fact.
 
         The facts are all that was observed until then: a bulk is found once it is one.
         """
         found: dict[str, Reason] = {}
         by_analyst: dict[tuple[str, str | None], list[Fact]] = defaultdict(list)
         for fact in facts:
-            if reason := self._reason(fact, name):
+            if reason := self._reason(fact):
                 found[fact.id] = reason
             elif is_closure(fact):
                 by_analyst[fact.history, fact.analyst].append(fact)
@@ -82,13 +90,12 @@ class Machines:
             found.update(dict.fromkeys(self._bulk(closures), "bulk closure"))
         return found
 
-    def _reason(self, fact: Fact, name: Callable[[str], str]) -> Reason | None:
-        if _OURS.search(fact.comment):
+    def _reason(self, fact: Fact) -> Reason | None:
+        if OURS.search(fact.comment):
             return "own playbook"
-        if slug(fact.disposition or "") in _AUTOMATED or any(slug(tag) in _AUTOMATED for tag in fact.tags):
+        if slug(fact.disposition or "") in AUTOMATED or any(slug(tag) in AUTOMATED for tag in fact.tags):
             return "automated closure"
-        who = name(fact.analyst).lower() if fact.analyst else ""
-        if any(fnmatchcase(who, pattern) for pattern in self._accounts):
+        if self.is_account(fact.analyst or ""):
             return "service account"
         if not fact.analyst and not self._unnamed and is_closure(fact):
             return "names nobody"
@@ -108,4 +115,4 @@ class Machines:
 
 def is_closure(fact: Fact) -> bool:
     """Whether a change ends the work on an alert; a re-open carries no decision."""
-    return fact.disposition is not None or fact.status in {"closed", "resolved"}
+    return fact.disposition is not None or fact.status in CLOSED

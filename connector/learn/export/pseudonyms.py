@@ -9,6 +9,7 @@ pseudonym hardly tells a name's length.
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b32decode, b32encode
 from binascii import Error
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from connector.errors import ConfigError
 Kind: TypeAlias = Literal["user", "host", "ip", "mail"]
 KINDS: Final[tuple[Kind, ...]] = ("user", "host", "ip", "mail")
 
+_WRITTEN: Final = re.compile(rf"(?:{'|'.join(KINDS)})-[a-z2-7]{{52,}}")
 _IV: Final = 16
 _STEP: Final = 16
 _STOP: Final = b"\x80"
@@ -54,6 +56,16 @@ class Pseudonyms:
             if known == kind and body and hmac.compare_digest(iv, self._iv(known, plain)):
                 return known, plain.rstrip(b"\0")[: -len(_STOP)].decode("utf-8", "surrogatepass")
         raise ConfigError(f"{pseudonym!r} is no pseudonym of this key")
+
+    def plain(self, text: str) -> str:
+        """A text with the names behind those of its pseudonyms that this key made."""
+        return _WRITTEN.sub(self._name, text)
+
+    def _name(self, match: re.Match[str]) -> str:
+        try:
+            return self.reveal(match[0])[1]
+        except ConfigError:
+            return match[0]
 
     def _iv(self, kind: Kind, plain: bytes) -> bytes:
         return _hmac(self._mac, kind.encode() + b"\0" + plain)[:_IV]

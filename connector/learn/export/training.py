@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -10,22 +10,21 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn.dataset import Row, agreed, split_of
-from connector.learn.export.folder import Folder
-from connector.learn.export.formats import read_jsonl
+from connector.learn.export.rows import Row as Label
 from connector.learn.scrub import leaks
 
 SOURCE: Final = "closed-alerts"
 
 
-def rows(folder: Path, seed: int = 1, *, excluded: Container[str] = ()) -> list[Row]:
+def rows(labels: Iterable[Label], seed: int = 1, *, excluded: Container[str] = ()) -> list[Row]:
     """The labels that stand, one a fingerprint; near-duplicates are one group, and so never cross a split.
 
     Where two events of one fingerprint were labelled otherwise, malice is left open. Texts that name a technique by its
     id are left out, as they are of corpora, and so are the labels (``row``) that are ``excluded``, before anything is
-    settled between equal events. Raises ``ConfigError`` where the folder holds no labels, or damaged ones.
+    settled between equal events.
     """
     found: dict[str, Row] = {}
-    for label in read_jsonl(Folder(folder).labels_file(".jsonl")):
+    for label in labels:
         if not label.stands or label.row in excluded or leaks(label.text):
             continue
         row = Row(

@@ -7,7 +7,7 @@ the same event on another alert. It then stays as a row that names what supersed
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -38,18 +38,20 @@ class View(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What a site says of its closures; ``name`` gives the analyst behind a pseudonym."""
+    """What a site says of its closures."""
 
     labels: LabelMap
     machines: Machines
-    name: Callable[[str], str]
 
 
 def view(facts: Iterable[Fact], scored_at: Mapping[str, datetime], rules: Rules, until: datetime | None = None) -> View:
-    """The labels as of ``until`` (None: now). ``scored_at``: the events that there are, and when each was scored."""
+    """The labels as of ``until`` (None: now). The facts are in plain words: behind a pseudonym nothing would be known.
+
+    ``scored_at``: the events that there are, and when each was scored.
+    """
     known = [fact for fact in facts if until is None or fact.observed_at <= until]
     known.sort(key=lambda fact: (fact.changed_at, fact.observed_at, fact.id))
-    reasons = rules.machines.reasons(known, rules.name)
+    reasons = rules.machines.reasons(known)
     left_out: Counter[str] = Counter(reasons[fact.id] for fact in known if fact.id in reasons and is_closure(fact))
     labels: list[Label] = []
     for changes in _by_alert(fact for fact in known if fact.id not in reasons):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from connector.learn.export import Fact, LabelMap, Machines
-from connector.learn.export.job import LONGEST_COMMENT
 from connector.learn.export.view import Rules, view
+from connector.learn.export.words import shortened
 from connector.ledger import Ledger, Noted
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -19,7 +19,7 @@ def labelled(ledger: Ledger, labels: LabelMap, machines: Machines) -> frozenset[
     """
     facts = [_fact(noted) for noted in ledger.dispositions_beside(())]
     there = dict.fromkeys((event_id for fact in facts for event_id in fact.event_ids), _ALWAYS)
-    found = view(facts, there, Rules(labels, machines, str)).labels
+    found = view(facts, there, Rules(labels, machines)).labels
     return frozenset(one.event_id for one in found if one.meaning.malicious is not None and one.superseded_by is None)
 
 
@@ -36,7 +36,7 @@ def _fact(noted: Noted) -> Fact:
         changed_at=change.changed_at,
         observed_at=change.observed_at,
         analyst=change.analyst.strip().lower() if change.analyst else None,
-        comment=change.comment[:LONGEST_COMMENT],
+        comment=shortened(change.comment),
         tags=change.tags,
         techniques=change.techniques,
         machine=change.machine,

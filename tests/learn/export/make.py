@@ -14,7 +14,6 @@ from connector import identity
 from connector.events import normalise
 from connector.learn.export import Export, Folder, LabelMap, Machines, Row
 from connector.learn.export.folder import Steps
-from connector.learn.export.formats import read_jsonl
 from connector.ledger import Commit, Ledger, open_ledger
 from connector.testing import ManualClock
 from connector.types import DispositionChange, Event, ModelRef, RawEvent, SourceRef, Verdict
@@ -116,7 +115,7 @@ class House:
     def rows(self, folder: Path | None = None) -> list[Row]:
         """The rows that count."""
         place = folder or self.folder
-        return list(read_jsonl(Folder(place, self.export().pseudonyms.check).labels_file(".jsonl")))
+        return Folder(place, self.export().pseudonyms.check).labels()
 
     def labels(self, folder: Path | None = None) -> dict[str, str | None]:
         """What stands, by event id."""

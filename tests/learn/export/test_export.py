@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from connector.errors import ConfigError
-from connector.learn.export.folder import MANIFEST
+from connector.learn.export.folder import FACTS, MANIFEST, Folder, Journal
 from connector.learn.export.rows import Row
 from tests.learn.export.make import House, process, scored
 
 HOUR = timedelta(hours=1)
+MARK = "triaged 7b1c0a52-5f0e-5d0a-9c57-3f2f4f6a9e11"
+"""As our own changes of alerts carry it."""
 
 
 def test_a_closure_is_a_row_with_its_event_its_label_and_where_it_comes_from(house: House) -> None:
@@ -121,7 +124,7 @@ def test_analysts_who_disagree_about_an_event_are_told_and_the_later_one_stands(
         ("service account", {"analyst": "SPLUNK-system-user"}),
         ("names nobody", {"analyst": None}),
         ("automated closure", {"disposition": "automated_closure"}),
-        ("own playbook", {"comment": "isolated\nTriaged 7b1c0a52-5f0e-5d0a-9c57-3f2f4f6a9e11"}),
+        ("own playbook", {"comment": f"isolated\n{MARK.capitalize()}"}),
     ],
 )
 def test_a_closure_that_no_person_made_labels_nothing_and_takes_no_persons_label_away(
@@ -135,6 +138,49 @@ def test_a_closure_that_no_person_made_labels_nothing_and_takes_no_persons_label
     done = house.export().run()
     assert house.labels() == {one: "false_positive"}
     assert done.labels.left_out == {reason: 2}
+
+
+@pytest.mark.parametrize("command", ["curl -u {name}:Winter26! http://x", "curl -u bob:{name} http://x"])
+def test_no_account_and_no_password_of_an_event_takes_away_what_a_closure_says(house: House, command: str) -> None:
+    """Whoever calls an account as our own mark would make our closures a person's otherwise."""
+    names = ("triaged", "true_positive", "false_positive", "test", "auto", "T1105", "closed", "integration", MARK[8:])
+    commands = "; ".join(command.format(name=name) for name in names)
+    events = house.score(*(scored(f"e{n}", process(n, commands, user="integration")) for n in range(4)))
+    house.said("A", events[:1], disposition="true_positive", tags=("attack.t1105",), comment="technique: T1033, T1105")
+    house.said("B", events[1:2], disposition="false_positive", tags=("cause:test",), comment="integration tried")
+    house.said("C", events[2:3], disposition="false_positive", comment=f"closed by {MARK}", analyst="integration")
+    house.said("D", events[3:], disposition="x", tags=("auto-closed",))
+    done = house.export().run()
+    rows = {row.event_id: row for row in house.rows()}
+    assert done.labels.left_out == {"automated closure": 1, "own playbook": 1}
+    attack, alarm = rows[events[0]], rows[events[1]]
+    assert (attack.malicious, attack.techniques) == (True, ("T1033", "T1105"))
+    assert (alarm.malicious, alarm.cause, alarm.tags) == (False, "test", ("cause:test",))
+    assert "integration" not in alarm.comment
+
+
+def test_our_mark_counts_wherever_it_stands_in_a_comment(house: House) -> None:
+    house.said("A", house.events(1), disposition="false_positive", comment=f"{'x ' * 4000}{MARK}")
+    house.export().run()
+    assert house.rows() == []
+
+
+def test_what_an_earlier_release_took_out_of_a_journal_is_read_with_the_names_behind_it(house: House) -> None:
+    first, second = house.events(2)
+    house.said("A", [first], disposition="false_positive", comment="x")
+    house.said("B", [second], disposition="x", tags=("cause:x",))
+    export = house.export()
+    export.run()
+    folder, user = Folder(house.folder), partial(export.pseudonyms.of, "user")
+    ours, alarm = folder.facts()
+    ours = msgspec.structs.replace(ours, comment=MARK.replace("triaged", user("triaged")))
+    alarm = msgspec.structs.replace(alarm, disposition=user("false_positive"), tags=(f"cause:{user('test')}",))
+    facts = folder.grown(FACTS, Journal(), [msgspec.json.encode(fact) for fact in (ours, alarm)])
+    folder.commit(msgspec.structs.replace(folder.manifest, facts=facts, rules="of an earlier release"))
+    export.run()
+    [row] = house.rows()
+    assert (row.event_id, row.malicious, row.cause) == (second, False, "test")
+    assert row.tags == alarm.tags
 
 
 def test_closures_faster_than_a_person_decides_label_nothing_once_they_are_that_many(house: House) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.errors import TransientError
+from connector.errors import ConfigError, TransientError
 from connector.learn.export import Folder, job
 from connector.learn.export.folder import Steps
 from tests.learn.export.make import House, process, scored
@@ -131,3 +131,16 @@ def test_two_exports_at_once_do_not_meet(house: House) -> None:
     with folder.alone(), pytest.raises(TransientError, match="another process exports"):
         house.export().run()
     assert house.export().run().changed
+
+
+def test_a_reader_gets_the_labels_of_one_run_though_an_export_ends_meanwhile(house: House) -> None:
+    first, second = house.events(2)
+    house.said("A-1", [first], disposition="false_positive")
+    house.export().run()
+    reader = Folder(house.folder)
+    house.said("A-2", [second], disposition="false_positive")
+    house.export().run()
+    assert {row.event_id for row in reader.labels()} == {first, second}
+    next(house.folder.glob("labels-*.jsonl")).unlink()
+    with pytest.raises(ConfigError, match="is missing"):
+        Folder(house.folder).labels()

@@ -108,7 +108,7 @@ def test_a_dataset_reads_the_labels_that_stand_and_nothing_else(house: House) ->
     house.clock.advance(timedelta(hours=1))
     house.said("D", [named.id], disposition="duplicate")
     house.export().run()
-    rows = {row.fingerprint: row for row in training.rows(house.folder)}
+    rows = {row.fingerprint: row for row in training.rows(house.rows())}
     assert rows.keys() == {first.fingerprint, other.fingerprint}
     assert (rows[first.fingerprint].malicious, rows[first.fingerprint].techniques) == (None, ("T1033",))
     assert (rows[other.fingerprint].malicious, rows[other.fingerprint].basis) == (False, "analyst")
