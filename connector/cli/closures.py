@@ -14,7 +14,6 @@ from connector.cli import options
 from connector.cli.tables import show
 from connector.learn.causes import UNEXPLAINED, causes as caused
 from connector.learn.export import Folder, Row
-from connector.learn.export.formats import read_jsonl
 from connector.learn.periods import By
 from connector.learn.scorecard import TRIGGER, Tally, scorecard as scored
 from connector.models import Store
@@ -79,7 +78,7 @@ def scorecard(
 
 def _rows(settings: Settings, export: Path | None) -> list[Row]:
     folder = export or settings.export.folder or settings.data_dir / "export"
-    return list(read_jsonl(Folder(folder).labels_file(".jsonl")))
+    return Folder(folder).labels()
 
 
 def _triggers(settings: Settings, models: set[str]) -> dict[str, float]:

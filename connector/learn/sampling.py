@@ -90,7 +90,7 @@ def choose(
     while waiting and len(found) < budget:
         reason = waiting.pop(0)
         if reason == "rare" and waiting and sum(one.reason == "rare" for one in found) == share:
-            waiting.append(reason)  # what is strange can be made at will: it takes its third until the doubtful are asked
+            waiting.append(reason)  # its third is spent; the strange can be made at will, so the doubtful go first
             continue
         place = pool.best(reason, share)
         if place is None:

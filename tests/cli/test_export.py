@@ -14,7 +14,6 @@ from connector.cli import app
 from connector.daemon import Daemon
 from connector.errors import ConfigError
 from connector.learn.export import Folder
-from connector.learn.export.formats import read_jsonl
 from tests.daemon.site import Site
 
 EXPORT = """
@@ -68,11 +67,11 @@ def test_decisions_become_labels_by_command_and_by_the_daemon_and_names_come_bac
     decide(site, 1, disposition="true_positive", analyst="svc-x")
     triaged(site, "run", "--drain")  # whose last job is the export
     assert "left out: 1 service account" in triaged(site, "export")
-    [row] = read_jsonl(Folder(site.dir / "data" / "export").labels_file(".jsonl"))
+    [row] = Folder(site.dir / "data" / "export").labels()
     assert triaged(site, "export", "--reveal", row.analyst or "").strip() == "ana lyst"
     then = site.dir / "then"
     assert "labels that stand: none" in triaged(site, "export", "--as-of", "2026-01-01T12:30:00", "--to", str(then))
-    assert [row.row for row in read_jsonl(Folder(then).labels_file(".jsonl"))] == []
+    assert [row.row for row in Folder(then).labels()] == []
 
 
 def test_the_daemon_has_the_job_where_there_is_a_key_and_not_without_one(site: Site) -> None:

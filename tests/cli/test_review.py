@@ -13,7 +13,6 @@ from connector.cli import app
 from connector.daemon import Daemon
 from connector.errors import ConfigError
 from connector.learn.export import Folder
-from connector.learn.export.formats import read_jsonl
 from tests.daemon.site import Site, process_start
 
 SETTINGS = """
@@ -65,7 +64,7 @@ def test_a_drain_asks_and_an_answer_by_command_is_in_the_next_export(site: Site)
     assert questions(site) == [second]
     assert [row[-1] for row in questions(site, "--all") if row[0] == first[0]] == ["answered benign_positive by Ana"]
     triaged(site, "run", "--drain")
-    [row] = read_jsonl(Folder(site.dir / "data" / "export").labels_file(".jsonl"))
+    [row] = Folder(site.dir / "data" / "export").labels()
     assert (row.alert, row.disposition, row.techniques) == (first[0], "benign_positive", ("T1105",))
     ends = [json.loads(line)["triaged"] for line in (site.dir / "out.jsonl").read_text().splitlines()]
     assert [one["cause"] for one in ends if one.get("needs_label") is False] == [row.event_id]

@@ -95,15 +95,23 @@ def test_what_is_excluded_never_becomes_a_training_row(tmp_path: Path, capsys):
     for number, decision in enumerate(("true_positive", "benign_positive", "benign_positive", "benign_positive")):
         house.said(f"A{number}", ids[number : number + 1], disposition=decision)
     house.export().run()
+    labels = house.rows()
     house.close()
     order = ["--export", str(house.folder), "--store", str(shipped("model_store")), "--output", str(tmp_path / "out")]
-    assert label_check.main(order) == 0
+    (tmp_path / "out").mkdir()
+    (list_of_then := tmp_path / "out" / label_check.EXCLUDE).write_text('["a label of another export"]')
+    list_of_then.chmod(0o644)
+    with list_of_then.open() as opened:
+        assert label_check.main(order) == 0
+        assert opened.read() == '["a label of another export"]'
     assert "not to be trained on: 1 labels" in capsys.readouterr().out
-    left = rows(house.folder, excluded=excluded(tmp_path / "out" / label_check.EXCLUDE))
+    left = rows(labels, excluded=excluded(tmp_path / "out" / label_check.EXCLUDE))
     assert {row.malicious for row in left} == {False}
-    assert None in {row.malicious for row in rows(house.folder)}  # the same event twice, of which one label is wrong
+    assert None in {row.malicious for row in rows(labels)}  # the same event twice, of which one label is wrong
     assert json.loads((tmp_path / "out" / label_check.REPORT).read_bytes())["labels"] == len(texts)
-    assert (tmp_path / "out").stat().st_mode & 0o077 == 0
+    made = sorted((tmp_path / "out").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.name for path in made] == [label_check.REPORT, label_check.PAGE, label_check.EXCLUDE]
+    assert not any(path.stat().st_mode & 0o077 for path in made)
 
 
 def test_a_list_that_is_none_is_refused(tmp_path: Path):

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ConfigError
-from connector.learn.export.folder import Folder, written
-from connector.learn.export.formats import read_jsonl
+from connector.learn.export.folder import Folder, replaced
 from connector.learn.export.rows import Row
 from connector.learn.training.quality import Report, check
 from connector.learn.training.served import reader
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bundle")
     options = parser.parse_args(arguments)
     try:
-        labels = [row for row in read_jsonl(Folder(options.export).labels_file(".jsonl")) if row.stands]
+        labels = [row for row in Folder(options.export).labels() if row.stands]
         report = check(labels, _features(Store(options.store), options.bundle, labels))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -67,11 +66,11 @@ def _features(store: Store, bundle: str | None, labels: Sequence[Row]) -> NDArra
 
 
 def _write(folder: Path, report: Report, labels: Sequence[Row]) -> None:
-    """The report for machines and for people, and the list that retraining reads; for their owner alone."""
+    """The report for machines and for people, and last the list that retraining reads; for their owner alone."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    written(folder / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    written(folder / EXCLUDE, msgspec.json.format(msgspec.json.encode(report.excluded), indent=1) + b"\n")
-    written(folder / PAGE, "\n".join(_page(report, labels)).encode("utf-8", "replace") + b"\n")
+    replaced(folder / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    replaced(folder / PAGE, "\n".join(_page(report, labels)).encode("utf-8", "replace") + b"\n")
+    replaced(folder / EXCLUDE, msgspec.json.format(msgspec.json.encode(report.excluded), indent=1) + b"\n")
 
 
 def _page(report: Report, labels: Sequence[Row]) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from connector import wiring
 from connector.learn.export.folder import Folder
-from connector.learn.export.formats import read_jsonl
 from connector.learn.export.rows import Row
 from connector.learn.export.snapshot import kept_in
 from connector.learn.review import Answer, ReviewQueue, answer
@@ -110,4 +109,4 @@ class Desk:
         """The next export's rows."""
         assert self.app.export is not None
         self.app.export.run()
-        return list(read_jsonl(Folder(self.dir / "data" / "export").labels_file(".jsonl")))
+        return Folder(self.dir / "data" / "export").labels()

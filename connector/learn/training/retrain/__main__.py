@@ -10,7 +10,6 @@ from typing import Any
 
 from connector.errors import ConfigError
 from connector.learn.export import training
-from connector.learn.export.folder import Folder
 from connector.learn.training import tracking
 from connector.learn.training.retrain import closures, quick, replay
 from connector.learn.training.retrain.closures import Closures
@@ -61,9 +60,8 @@ def retrain(order: Order) -> str:
 
 
 def _about(order: Order, found: Closures, base: Base) -> dict[str, Any]:
-    labels = Folder(order.export).manifest.labels
     return {
-        "export": "" if labels is None else labels.digest,
+        "export": found.export,
         "closures_digest": found.digest,
         "newest_left_out": len(found.newest),
         "newest_since": "none" if found.since is None else found.since.isoformat(),

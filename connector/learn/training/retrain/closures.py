@@ -17,7 +17,6 @@ from connector.learn import held_out
 from connector.learn.dataset import Row, digest_of
 from connector.learn.export import training
 from connector.learn.export.folder import Folder
-from connector.learn.export.formats import read_jsonl
 from connector.learn.export.rows import Row as Label
 from connector.models.mail import mail_text
 from connector.types import Json
@@ -31,13 +30,15 @@ _document = msgspec.json.Decoder(dict[str, Json]).decode
 class Closures(msgspec.Struct, frozen=True, kw_only=True):
     """Labels by use, older groups first. ``since``: when the first of the newest was observed; None where none is left out.
 
-    ``left_out`` counts by reason those of no use; ``digest`` is of the rows that are learnt from.
+    ``left_out`` counts by reason those of no use; ``export`` is the digest of the export's labels, ``digest`` that of the
+    rows that are learnt from.
     """
 
     learnt: Sequence[Row]
     newest: Sequence[Row]
     since: datetime | None
     left_out: Mapping[str, int]
+    export: str
 
     @property
     def digest(self) -> str:
@@ -55,11 +56,12 @@ def read(folder: Path, *, share: float = NEWEST, excluded: Container[str] = (), 
     """
     if not 0.0 <= share < 1.0:
         raise ConfigError(f"a share of {share:g} cannot be left out: it is at least 0 and below 1")
-    labels = [label for label in read_jsonl(Folder(folder).labels_file(".jsonl")) if label.stands]
+    exported = Folder(folder)
+    labels = [label for label in exported.labels() if label.stands]
     words = {label.row: _mail(label) for label in labels} if mails else None
     unwanted = {label.row for label in labels if label.row in excluded}
     dropped: Counter[str] = Counter({"excluded": len(unwanted)} if unwanted else {})
-    kept = list(_usable(training.rows(folder, excluded=unwanted), words, dropped))
+    kept = list(_usable(training.rows(labels, excluded=unwanted), words, dropped))
     first: dict[str, datetime] = {}
     for label in labels:
         first[label.group] = min(label.observed_at, first.get(label.group, label.observed_at))
@@ -70,13 +72,14 @@ def read(folder: Path, *, share: float = NEWEST, excluded: Container[str] = (), 
     late = {label.row for label in labels if since is not None and label.observed_at >= since and label.group in old}
     if late:
         dropped["of an old group, observed later than the first of the newest"] = len(late)
-        kept = list(_usable(training.rows(folder, excluded=unwanted | late), words, Counter()))
+        kept = list(_usable(training.rows(labels, excluded=unwanted | late), words, Counter()))
         kept.sort(key=lambda row: (first[row.group], row.group, row.fingerprint))
     return Closures(
         learnt=[msgspec.structs.replace(row, split="train") for row in kept if row.group in old],
         newest=newest,
         since=since,
         left_out=dict(sorted(dropped.items())),
+        export=exported.manifest.labels.digest if exported.manifest.labels else "",
     )
 
 
