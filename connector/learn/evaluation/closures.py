@@ -260,7 +260,7 @@ def told(found: Study) -> Iterator[str]:
     yield "\n| flipped | labels | wrong | called likely errors | rightly | precision | recall |"
     yield "|---|---|---|---|---|---|---|"
     for line in found.labels:
-        precision = f"{line.right / line.found:.2f}" if line.found else "-"
+        precision = f"{line.right / line.found:.2f}" if line.found and line.flipped else "-"
         recall = f"{line.right / line.flipped:.2f}" if line.flipped else "-"
         yield (
             f"| {line.share:.0%} | {line.labels} | {line.flipped} | {line.found} | {line.right} "

@@ -9,7 +9,7 @@ import pytest
 
 from connector.learn.dataset import Row
 from connector.learn.evaluation import closures, shipped
-from connector.learn.evaluation.closures import Alarms, Judge
+from connector.learn.evaluation.closures import Alarms, Checked, Judge
 from connector.learn.evaluation.studies.site import Host, Site
 from connector.learn.training.retrain.frozen import Said
 from connector.models.store import Store
@@ -82,4 +82,12 @@ def test_found_errors_are_compared_with_those_that_were_made(monkeypatch):
     clean, tenth = found
     assert (clean.share, clean.labels, clean.flipped, clean.found) == (0.0, closures.LABELS, 0, 0)
     assert 0.9 * tenth.flipped < tenth.right == tenth.found
+    told = list(
+        closures.told(
+            closures.Study(
+                bundle="x", site=[], corpora=[], labels=[Checked(share=0.0, labels=9, flipped=0, found=1, right=0)]
+            )
+        )
+    )
+    assert told[-1] == "| 0% | 9 | 0 | 1 | 0 | - | - |"
     assert list(closures._checked(rows[:10], said([ATTACK] * 10))) == []
