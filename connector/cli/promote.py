@@ -49,23 +49,23 @@ def promote(
     secrets_dir: options.Secrets = None,
 ) -> None:
     """Put a bundle in production if the gate passes it against the one that is. Exits 1 where it does not."""
+    if override is not None and not override.strip():
+        raise ConfigError("an override needs its reason in words: it stands in the history for ever")
     folder = _folder(store, config, secrets_dir)
     opened = Store(folder)
     incumbent = opened.production()
-    if override is not None and not override.strip():
-        raise ConfigError("an override needs its reason in words: it stands in the history for ever")
-    if incumbent in {None, bundle}:
-        opened.promote(bundle, who=_who(who), why=why)
-    else:
-        named = [("--rows", rows), ("--export", export), ("--excluded", excluded)]
+    passed, against = None, False
+    if incumbent not in {None, bundle}:
+        named = [("--store", folder), ("--rows", rows), ("--export", export), ("--excluded", excluded)]
         named += [("--mails", path) for path in mails or ()]
         order = [str(part) for pair in named if pair[1] is not None for part in pair] if rows or mails else []
-        passed = _gate(opened, bundle, str(incumbent), ["--store", str(folder), *order] if order else [])
-        if passed is None and override is None:
+        passed = _gate(opened, bundle, str(incumbent), order)
+        against = passed is None
+        if against and override is None:
             typer.echo(f"{bundle} is not promoted; {incumbent} stays in production")
             raise typer.Exit(1)
-        reason = why if passed else override or ""
-        opened.promote(bundle, who=_who(who), why=reason, gate=passed, override=passed is None)
+    reason = override if against and override else why
+    opened.promote(bundle, who=_who(who), why=reason, gate=passed, override=against, expected=incumbent)
     typer.echo(f"{bundle} is in production")
     _mirror(track, folder)
 
@@ -111,15 +111,14 @@ def history(store: At = None, config: options.Config = None, secrets_dir: option
 def _gate(store: Store, bundle: str, incumbent: str, order: Sequence[str]) -> str | None:
     """The digest of the report by which the challenger passes; None where it does not.
 
-    A standing report of these two is not made again; without one, the gate is run by ``order``, if there is one.
+    The gate is run by ``order``, if there is one, and judges anew what its report did not judge by; else a report must stand.
     """
-    found = gate.standing(store, bundle, incumbent)
-    if found is None and order:
+    if order:
         if missing := [name for name in ("sklearn", "pyarrow") if find_spec(name) is None]:
             raise ConfigError(f"the gate needs the extra `train` ({', '.join(missing)}): pip install 'triaged[train]'")
         if code := _run("connector.learn.evaluation.gate", *order, "--challenger", bundle, "--incumbent", incumbent):
             raise typer.Exit(code)
-        found = gate.standing(store, bundle, incumbent)
+    found = gate.standing(store, bundle, incumbent)
     if found is None:
         typer.echo(f"no report of the gate compares {bundle} with {incumbent} as they are now: name --rows to run it")
         return None

@@ -121,14 +121,16 @@ class Promotions:
 def promoted(state: Production | None, history: list[Change]) -> list[str]:
     """The bundles in production one upon the other, the present one last: a roll-back takes the last away.
 
-    A bundle that was in production before the history began is the first.
+    What another release put in production without a history is known from the change after it.
     """
     stack: list[str] = []
     for change in history:
-        if not stack and change.before is not None:
+        if change.before is not None and (not stack or stack[-1] != change.before):
             stack.append(change.before)
         if change.action == "rollback":
-            stack = stack[:-1]
+            stack.pop()
+            while change.bundle in stack[:-1] and stack[-1] != change.bundle:
+                stack.pop()
         if not stack or stack[-1] != change.bundle:
             stack.append(change.bundle)
     if state is not None and (not stack or stack[-1] != state.bundle):  # another release wrote it, without a history

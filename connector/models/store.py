@@ -109,16 +109,28 @@ class Store:
         )
 
     def promote(
-        self, ref: str, *, who: str = "", why: str = "", gate: str | None = None, override: bool = False
+        self,
+        ref: str,
+        *,
+        who: str = "",
+        why: str = "",
+        gate: str | None = None,
+        override: bool = False,
+        expected: str | None | msgspec.UnsetType = msgspec.UNSET,
     ) -> None:
         """Puts a bundle in production in one step, and into the history; nothing where it is there already.
 
-        ``gate`` is the SHA-256 of the gate's report. Raises ``ConfigError`` where the bundle does not verify.
+        ``gate`` is the SHA-256 of the gate's report; ``expected`` is what must be in production, as the gate found it.
+        Raises ``ConfigError`` where it is not, and where the bundle does not verify.
         """
         if problems := self.verify(ref):
             raise ConfigError(f"bundle {ref} is not promoted: {'; '.join(problems)}")
         with self._promotions.changing():
             before = self.production()
+            if expected not in {msgspec.UNSET, before}:
+                raise ConfigError(
+                    f"bundle {ref} is not promoted: meanwhile {before} was put in production in place of {expected}"
+                )
             if before != ref:
                 change = self._change("promote", ref, before, who=who, why=why)
                 change = msgspec.structs.replace(change, gate=gate, override=override)
@@ -150,7 +162,7 @@ class Store:
     def _change(
         self, action: Literal["promote", "rollback"], bundle: str, before: str | None, *, who: str, why: str
     ) -> Change:
-        number = len(self.history()) + 1
+        number = max((change.number for change in self.history()), default=0) + 1
         return Change(
             number=number, action=action, bundle=bundle, before=before, at=datetime.now(UTC), who=who, why=why
         )

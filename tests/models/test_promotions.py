@@ -53,6 +53,34 @@ def test_a_store_of_an_earlier_release_rolls_back_to_what_it_names(three, tmp_pa
     assert [change.before for change in three.history()] == ["tiny/2"]
 
 
+def test_a_roll_back_goes_to_what_another_release_put_in_production(three, tmp_path):
+    lay_bundle(tmp_path, version="4")
+    (tmp_path / PRODUCTION).write_text('{"bundle":"tiny/4","previous":"tiny/2"}')
+    three.promote("tiny/1")
+    assert [three.rollback(), three.rollback()] == ["tiny/4", "tiny/3"]
+
+
+def test_after_a_roll_back_past_another_release_the_next_goes_further_back(three, tmp_path):
+    lay_bundle(tmp_path, version="4")
+    (tmp_path / PRODUCTION).write_text('{"bundle":"tiny/4","previous":"tiny/2"}')
+    assert [three.rollback(), three.rollback()] == ["tiny/2", "tiny/1"]
+
+
+def test_a_lost_history_is_gone_on_with_and_no_change_is_lost(three, tmp_path):
+    (tmp_path / HISTORY).unlink()
+    three.promote("tiny/1")
+    three.promote("tiny/2")
+    assert [(change.number, change.bundle) for change in three.history()] == [(3, "tiny/3"), (4, "tiny/1"), (5, "tiny/2")]
+
+
+def test_what_was_judged_against_another_bundle_is_not_promoted(three):
+    with pytest.raises(ConfigError, match="meanwhile tiny/3"):
+        three.promote("tiny/1", expected="tiny/2")
+    assert three.production() == "tiny/3"
+    three.promote("tiny/1", expected="tiny/3")
+    assert three.production() == "tiny/1"
+
+
 @pytest.mark.parametrize("kept", ["nothing", "half a line", "all but the line break"])
 def test_a_change_that_a_kill_kept_out_of_the_history_is_told_and_then_written_once(three, tmp_path, kept):
     path = tmp_path / HISTORY
