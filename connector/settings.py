@@ -18,7 +18,7 @@ from datetime import timedelta
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -324,6 +324,10 @@ class TaxiiSettings(Section):
     password: SecretStr | None = None
 
 
+_ANSWERS: Final = "review"
+"""The alert history of our own, as the ledger calls it."""
+
+
 class Settings(BaseSettings):
     """The whole tree. :func:`load` narrows the adapter tables to the installed plug-ins."""
 
@@ -363,6 +367,10 @@ class Settings(BaseSettings):
                     raise ValueError(f"{name}.targets names {target!r}; targets are: {known}")
         if twice := sorted(self.sources.keys() & self.api.inlets.keys()):
             raise ValueError(f"{', '.join(twice)} names a source and an inlet: dead letters could not tell them apart")
+        if _ANSWERS in self.histories:
+            raise ValueError(
+                f"histories.{_ANSWERS}: under this name lie answers to our own questions; take another one"
+            )
         return self
 
     @model_validator(mode="after")

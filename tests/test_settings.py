@@ -10,6 +10,7 @@ import pytest
 
 from connector import wiring
 from connector.errors import ConfigError
+from connector.ledger import REVIEW
 from connector.settings import json_schema
 
 FILE = """
@@ -152,3 +153,10 @@ def test_what_cannot_be_read_is_a_wrong_setting_and_no_traceback(file, tmp_path,
     monkeypatch.setenv("TRIAGED_SOURCES", "{no json")
     with pytest.raises(ConfigError, match="environment"):
         wiring.load_settings(file)
+
+
+def test_no_alert_history_of_a_site_lies_where_answers_to_our_questions_do(tmp_path: Path) -> None:
+    path = tmp_path / "triaged.toml"
+    path.write_text(f'[histories.{REVIEW}]\ntype = "files"\npath = "x"\n')
+    with pytest.raises(ConfigError, match="answers to our own questions"):
+        wiring.load_settings(path)

@@ -130,28 +130,33 @@ class LabelMap:
 
     def disposition(self, fact: Fact) -> Disposition | None:
         """None where nothing was decided; ``other`` for a word that nobody has mapped."""
-        tagged = [self._dispositions[name] for name in map(slug, fact.tags) if name in self._dispositions]
+        known = self._words(fact)
+        tagged = [known[name] for name in map(slug, fact.tags) if name in known]
         if not fact.disposition:
             return tagged[0] if tagged else None
-        decided = self._dispositions.get(slug(fact.disposition), "other")
+        decided = known.get(slug(fact.disposition), "other")
         closer = [kind for kind in tagged if kind.startswith(f"{decided}_")]
         return closer[0] if closer else decided
 
     def unmapped(self, fact: Fact) -> bool:
         """Whether its word is in nobody's map."""
-        return bool(fact.disposition) and slug(fact.disposition or "") not in self._dispositions
+        return bool(fact.disposition) and slug(fact.disposition or "") not in self._words(fact)
+
+    def _words(self, fact: Fact) -> Mapping[str, Disposition]:
+        """Answers to our questions are in our words, whatever a site means by them elsewhere."""
+        return DISPOSITIONS if fact.history == REVIEW else self._dispositions
 
     def knows(self, word: str) -> bool:
         """Whether a disposition or tag is a word that labels follow from."""
-        return slug(word) in self._dispositions or self._tagged(word) is not None or _TAG.fullmatch(word) is not None
-
-    def _tagged(self, tag: str) -> Cause | None:
-        name = slug(tag)
-        return self._causes.get(name) or self._causes.get(_CAUSE_MARK.sub("", name, count=1))
+        return (
+            slug(word) in self._dispositions
+            or _tagged(word, self._causes) is not None
+            or _TAG.fullmatch(word) is not None
+        )
 
     def _cause(self, fact: Fact) -> tuple[Cause | None, CauseBasis | None]:
         for tag in fact.tags:
-            if (named := self._tagged(tag)) is not None:
+            if (named := _tagged(tag, CAUSES if fact.history == REVIEW else self._causes)) is not None:
                 return named, "review" if fact.history == REVIEW else "tag"
         comment = fact.comment.lower()
         found = next(
@@ -163,6 +168,11 @@ class LabelMap:
 def slug(word: str) -> str:
     """A word of people as one of ours: lower case, ``_`` for what is no letter or digit."""
     return re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_")
+
+
+def _tagged(tag: str, causes: Mapping[str, Cause]) -> Cause | None:
+    name = slug(tag)
+    return causes.get(name) or causes.get(_CAUSE_MARK.sub("", name, count=1))
 
 
 def _techniques(fact: Fact, disposition: Disposition) -> tuple[tuple[str, ...], TechniqueBasis | None]:

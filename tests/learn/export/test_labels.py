@@ -94,6 +94,14 @@ def test_causes_of_false_positives_are_told_by_review_tag_or_comment(
     assert SITE.meaning(fact(disposition="true_positive", **more)).cause is None
 
 
+def test_answers_to_our_questions_are_in_our_words_whatever_a_site_means_by_them() -> None:
+    site = LabelMap({"other": "false_positive", "false_positive": "other"}, {"test": "administration"})
+    said = fact(disposition="other", history="review")
+    assert (site.meaning(said).malicious, site.meaning(fact(disposition="other")).malicious) == (None, False)
+    alarm = fact(disposition="false_positive", history="review", tags=("cause:test",))
+    assert (site.meaning(alarm).malicious, site.meaning(alarm).cause) == (False, "test")
+
+
 def test_a_dataset_reads_the_labels_that_stand_and_nothing_else(house: House) -> None:
     first, copy, other, named = (
         scored("1", process(1)),
