@@ -267,6 +267,7 @@ class App:
             enrichment=self.enrichment,
             inlets={name: api.Inlet(name, ingest, self.routes) for name, ingest in self.pushes.items()},
             clock=self.clock,
+            machines=Machines.of(self.settings.export),
         )
 
     def swap_bundle(self) -> bool:

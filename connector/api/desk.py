@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from connector.api.inlet import Inlet
+from connector.learn.export import Machines
 from connector.ledger import Ledger
 from connector.models import Bundle
 from connector.policy import Enrichment, Policy
@@ -24,3 +25,4 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     enrichment: Enrichment
     inlets: Mapping[str, Inlet]
     clock: Clock
+    machines: Machines

@@ -19,6 +19,7 @@ class Reviews:
 
     def __init__(self, desk: Desk, gate: Gate) -> None:
         self._ledger = desk.ledger
+        self._machines = desk.machines
         self._gate = gate
 
     def router(self) -> APIRouter:
@@ -49,7 +50,12 @@ class Reviews:
             analyst = said.analyst or client.name
             try:
                 held = queue.answer(
-                    self._ledger, self._asked(review_id), said, analyst=analyst, actor=f"api:{client.name}"
+                    self._ledger,
+                    self._asked(review_id),
+                    said,
+                    analyst=analyst,
+                    actor=f"api:{client.name}",
+                    machines=self._machines,
                 )
             except ValueError as error:
                 raise Refusal(400, str(error)) from error

@@ -15,6 +15,7 @@ from connector import wiring
 from connector.cli import options
 from connector.cli.tables import show as table
 from connector.errors import ConfigError
+from connector.learn.export import Machines
 from connector.learn.review import Answer, answer as record, listed, whole
 from connector.ledger import Ledger, Review
 from connector.types import Cause, Disposition
@@ -66,11 +67,15 @@ def answer(  # noqa: PLR0917 (typer reads the options from the signature)
     """Answer a question. Another answer later is another decision, and both are kept."""
     user = getpass.getuser()
     said = _said(disposition, technique, cause, comment, analyst)
-    with wiring.opened_ledger(options.settings(config, secrets_dir)) as ledger:
+    settings = options.settings(config, secrets_dir)
+    machines = Machines.of(settings.export)
+    with wiring.opened_ledger(settings) as ledger:
         try:
-            held = record(ledger, _asked(ledger, key), said, analyst=said.analyst or user, actor=user)
+            held = record(
+                ledger, _asked(ledger, key), said, analyst=said.analyst or user, actor=user, machines=machines
+            )
         except ValueError as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(f"{error} (--analyst)" if said.analyst is None else str(error)) from error
     if held is None or held.state == "withdrawn":
         raise ConfigError(f"{key}: nothing changed, it was withdrawn: {'' if held is None else held.outcome}")
     typer.echo(f"{key}: {held.outcome} by {held.analyst}")

@@ -95,7 +95,7 @@ class Reviews(Room):
     def answer_review(self, review_id: str, change: DispositionChange, actor: str) -> Review | None:
         """Writes an answer as a change of the history ``review`` and closes the question; None: there is no such one.
 
-        The change is dated now, after every earlier one. Whoever says again what they said last changes nothing. What was
+        The change is dated now, after every earlier one. Whoever says again what stands changes nothing. What was
         withdrawn stays so, and takes no answer. Returns the question as it stands.
         """
         with self._db.write(durable=True) as tx:
@@ -105,8 +105,7 @@ class Reviews(Room):
             said = dispositions.of_alert(tx, REVIEW, review_id)
             at = max([moment(self._now()), *(one.changed_at + _TICK for one in said)])
             dated = msgspec.structs.replace(change, changed_at=at, observed_at=at)
-            last = next((one for one in reversed(said) if one.analyst == change.analyst), None)
-            if last is not None and _undated(last) == _undated(dated):
+            if said and _undated(said[-1]) == _undated(dated):
                 return review
             dispositions.put(tx, REVIEW, [dated])
             closed = msgspec.structs.replace(

@@ -79,6 +79,7 @@ def test_other_scopes_see_nothing_and_say_nothing(house, token):
         {"disposition": "false_positive", "techniques": ["T0000"]},
         {"disposition": "true_positive", "cause": "test"},
         {"disposition": "other", "analyst": " "},
+        {"disposition": "other", "analyst": "triaged"},
         {"disposition": "other", "comment": "x" * 3000},
         {"disposition": "other", "state": "open"},
     ],

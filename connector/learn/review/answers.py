@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 
 from connector.learn.export.labels import CAUSED, known_techniques
+from connector.learn.export.machine import Machines
 from connector.ledger import Ledger, Review
 from connector.types import Cause, Disposition, DispositionChange
 
@@ -29,12 +30,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     analyst: Name | None = None
 
 
-def answer(ledger: Ledger, review: Review, said: Answer, *, analyst: str, actor: str) -> Review | None:
+def answer(
+    ledger: Ledger, review: Review, said: Answer, *, analyst: str, actor: str, machines: Machines
+) -> Review | None:
     """Records an answer: a question that was withdrawn stays so. Returns the question as it stands.
 
     ``actor`` is who stands in the audit log: the one who came in, whoever they answer for. Raises ``ValueError`` for a
-    technique that nobody knows, a cause of what is no false alarm, or an analyst without a name.
+    technique that nobody knows, a cause of what is no false alarm, or an analyst without a name, and where ``machines`` tell the analyst as none.
     """
+    if machines.is_account(analyst):
+        raise ValueError(f"{analyst!r}: a service account's answer labels nothing; name the analyst who answers")
     return ledger.answer_review(review.id, change_of(review, said, analyst), actor)
 
 

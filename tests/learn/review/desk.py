@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from connector import wiring
+from connector.learn.export import Machines
 from connector.learn.export.folder import Folder
 from connector.learn.export.rows import Row
 from connector.learn.export.snapshot import kept_in
@@ -47,6 +48,8 @@ class Desk:
             config.write_text(config.read_text().replace(f"{directory}/store", str(store)))
         self.app = wiring.App(wiring.load_settings(config), clock=self.clock, steps=steps)
 
+        self.machines = Machines.of(self.app.settings.export)
+
     @property
     def queue(self) -> ReviewQueue:
         assert self.app.review is not None
@@ -80,7 +83,7 @@ class Desk:
         """An analyst's answer, a minute later."""
         self.clock.advance(60)
         said = Answer(disposition=disposition, **more)
-        held = answer(self.app.ledger, review, said, analyst=analyst, actor=analyst)
+        held = answer(self.app.ledger, review, said, analyst=analyst, actor=analyst, machines=self.machines)
         assert held is not None
         return held
 

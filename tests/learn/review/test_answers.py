@@ -40,17 +40,22 @@ def test_the_last_answer_stands_the_others_stay_and_analysts_who_disagree_are_a_
     asked.answer(review, "true_positive")
     asked.rows()
     asked.answer(review, "false_positive", analyst="ben")
-    asked.answer(review, "true_positive")  # said again: ben's word is the last
+    asked.answer(review, "false_positive", analyst="ben")  # said again: it stands already
     first, last = sorted(asked.rows(), key=lambda row: row.changed_at)
     assert (first.superseded_by, last.stands, last.malicious) == (last.fact, True, False)
     assert first.conflict
     assert last.conflict
+    again = asked.answer(review, "true_positive")
+    assert (again.outcome, again.analyst) == ("true_positive", "ana")
+    assert [row.malicious for row in asked.rows() if row.stands] == [True]
 
 
-def test_a_service_accounts_answer_closes_the_question_and_labels_nothing(asked: Desk) -> None:
+@pytest.mark.parametrize("account", ["triaged", "svc-triage", " Closer"])
+def test_an_answer_that_would_label_nothing_for_who_gives_it_is_refused(asked: Desk, account: str) -> None:
     review = asked.asked()[0]
-    assert asked.answer(review, "false_positive", analyst="svc-triage").state == "answered"
-    assert asked.rows() == []
+    with pytest.raises(ValueError, match="a service account's answer labels nothing"):
+        asked.answer(review, "false_positive", analyst=account)
+    assert asked.asked()[0] == review
 
 
 @pytest.mark.parametrize(
