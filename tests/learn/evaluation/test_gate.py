@@ -12,11 +12,13 @@ from connector.cli import app
 from connector.errors import ConfigError
 from connector.learn import dataset_file
 from connector.learn.dataset import Dataset, Facts, Row, digest_of
-from connector.learn.evaluation.gate import __main__ as gate, report as reports
+from connector.learn.evaluation.gate import __main__ as gate, checks, report as reports
 from connector.learn.evaluation.gate.judge import Material, judge
 from connector.learn.evaluation.gate.report import Report
+from connector.learn.training.retrain import closures
 from connector.models import Store
 from connector.models.testbed import WEIGHTS, Weights, lay_bundle
+from tests.learn.export.make import House, process, scored
 
 GROUPS = 40
 """Groups of each side."""
@@ -33,7 +35,7 @@ def row(number: int, malicious: bool | None, words: str, *, source: str = "made"
     return Row(
         text=f"process start | {words.split(maxsplit=1)[0]} | command {words} host{number} | parent cmd.exe",
         kind="sysmon-1",
-        fingerprint=f"{number:064x}",
+        fingerprint=f"{number:016x}".ljust(64, "0"),
         techniques=("T1003",) if malicious else (),
         malicious=malicious,
         basis="executed-test" if malicious else "ordinary-log",
@@ -128,7 +130,9 @@ def test_commands_that_are_written_otherwise_are_judged_by_themselves(store: Sto
 
 def test_too_few_labels_are_refused_and_none_at_all_are_not_asked_for(store: Store) -> None:
     few = judged(store, "same", msgspec.structs.replace(WHOLE, shown=SHOWN[:9], newest=NEWEST[:4]))
-    assert failed(few) == {"labelled closures shown", "labelled newest closures left out"}
+    assert failed(few) == {"groups of labelled closures shown", "groups of labelled closures left out, the newest"}
+    one = [[msgspec.structs.replace(row, group="one") for row in rows] for rows in (SHOWN, NEWEST)]
+    assert [(check.challenger, check.passed) for check in checks.closures(*one)] == [(1, False), (1, False)]
     assert judged(store, "same", Material(left_out=LEFT_OUT)).passed
 
 
@@ -168,9 +172,17 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def gated(site: Path, challenger: str) -> int:
-    rows, store = str(site / "rows"), str(site / "store")
-    return gate.main(["--store", store, "--rows", rows, "--challenger", challenger, "--incumbent", "tiny/1"])
+def order(site: Path, challenger: str, *more: object) -> list[str]:
+    named = ("--store", site / "store", "--rows", site / "rows", "--challenger", challenger, "--incumbent", "tiny/1")
+    return [str(part) for part in (*named, *more)]
+
+
+def gated(site: Path, challenger: str, *more: object) -> int:
+    return gate.main(order(site, challenger, *more))
+
+
+def material(site: Path, challenger: str, *more: object) -> Material:
+    return gate.gathered(Store(site / "store"), gate.parser().parse_args(order(site, challenger, *more)))
 
 
 def test_only_what_the_gate_passed_or_has_a_reason_goes_into_production(site: Path) -> None:
@@ -213,3 +225,79 @@ def test_a_dataset_that_was_split_otherwise_judges_nothing(site: Path) -> None:
     dataset_file.write(Dataset(read.rows, other), site / "rows")
     assert gated(site, "tiny/2") == 2
     assert not reports.place(Store(site / "store"), "tiny/2").exists()
+
+
+COMMANDS = ("whoami", "ipconfig", "netstat", "tasklist", "hostname", "systeminfo", "quser", "gpresult", "nltest", "arp")
+
+
+@pytest.fixture
+def retrained(site: Path) -> Path:
+    """``tiny/4`` learnt from the older eight closures of an export of ten."""
+    house = House(site)
+    events = [scored(f"e{number}", process(1, f"{command} /v")) for number, command in enumerate(COMMANDS)]
+    house.score(*events)
+    for number, event in enumerate(events):
+        house.clock.advance(3600)
+        house.said(f"A-{number}", [event.id], disposition="false_positive", changed_at=house.clock())
+    house.export().run()
+    house.close()
+    found = closures.read(house.folder)
+    told = {"export": found.export, "closures_digest": found.digest, "newest_share": closures.NEWEST}
+    known = [row.fingerprint for row in found.learnt]
+    lay_bundle(site / "store", version="4", trained_on=known, metrics={"retrained": told})
+    return house.folder
+
+
+def test_a_challenger_is_judged_by_no_row_that_it_knows(site: Path) -> None:
+    lay_bundle(site / "store", version="4", trained_on=[row.fingerprint for row in LEFT_OUT[:7]])
+    assert material(site, "tiny/4").left_out == LEFT_OUT[7:]
+
+
+def test_what_nearly_repeats_a_closure_that_was_learnt_judges_nothing(site: Path, retrained: Path) -> None:
+    found = closures.read(retrained)
+    copy = msgspec.structs.replace(found.learnt[0], source="made", fingerprint="f" * 64, split="dev")
+    read = dataset_file.read(site / "rows")
+    rows = (*read.rows, copy)
+    dataset_file.write(Dataset(rows, msgspec.structs.replace(read.facts, digest=digest_of(rows))), site / "rows")
+    by = material(site, "tiny/4", "--export", retrained)
+    assert by.left_out == LEFT_OUT
+    assert (by.shown, by.newest) == (found.learnt, found.newest)
+
+
+def test_what_a_challenger_learnt_from_must_be_there_to_count_and_to_judge_by(
+    site: Path, retrained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gated(site, "tiny/4") == 2
+    assert "name it with --export" in capsys.readouterr().err
+    unwanted = site / "excluded.json"
+    unwanted.write_bytes(msgspec.json.encode([closures.read(retrained).learnt[0].record]))
+    assert gated(site, "tiny/4", "--export", retrained, "--excluded", unwanted) == 2
+    assert "does not hold what tiny/4 learnt from" in capsys.readouterr().err
+    assert gated(site, "tiny/4", "--export", retrained) == 0
+
+
+def test_a_report_is_made_anew_where_the_material_is_another(site: Path) -> None:
+    def judged_by() -> tuple[str, int]:
+        found = reports.standing(Store(site / "store"), "tiny/2", "tiny/1")
+        assert found is not None
+        return found[0].material, reports.place(Store(site / "store"), "tiny/2").stat().st_ino
+
+    assert gated(site, "tiny/2") == 0
+    first = judged_by()
+    assert (gated(site, "tiny/2"), judged_by()) == (0, first)
+    read = dataset_file.read(site / "rows")
+    rows = read.rows[1:]
+    dataset_file.write(Dataset(rows, msgspec.structs.replace(read.facts, digest=digest_of(rows))), site / "rows")
+    assert gated(site, "tiny/2") == 0
+    assert judged_by()[0] != first[0]
+
+
+def test_a_report_that_cannot_be_read_is_none_and_a_number_that_could_not_be_computed_can(store: Store) -> None:
+    report = judged(store, "curious")
+    nan = msgspec.structs.replace(report.checks[0], challenger=float("nan"), passed=False)
+    reports.write(store, msgspec.structs.replace(report, checks=(nan,)))
+    found = reports.standing(store, "tiny/curious", "tiny/1")
+    assert found is not None
+    assert found[0].checks[0].challenger is None
+    reports.place(store, "tiny/curious").write_text("{")
+    assert reports.standing(store, "tiny/curious", "tiny/1") is None

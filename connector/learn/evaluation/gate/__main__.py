@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from connector.errors import ConfigError
 from connector.learn import dataset_file
 from connector.learn.dataset import Dataset, Row
@@ -14,6 +16,8 @@ from connector.learn.evaluation.gate import report
 from connector.learn.evaluation.gate.judge import Material, judge
 from connector.learn.export import training
 from connector.learn.training.retrain import closures
+from connector.learn.training.retrain.combined import apart
+from connector.learn.training.retrain.frozen import RETRAINED
 from connector.models import fingerprints
 from connector.models.store import Store
 
@@ -22,12 +26,14 @@ EXIT_CONFIG = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judges and writes the report; 0 whatever it says, 2 something must be changed first."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     store = Store(options.store)
     try:
         material = gathered(store, options)
-        found = judge(store, options.challenger, options.incumbent, material)
-        print(f"gate: {report.write(store, found)}", flush=True)
+        found = report.standing(store, options.challenger, options.incumbent)
+        if found is None or found[0].material != material.digest:
+            judged = judge(store, options.challenger, options.incumbent, material)
+            print(f"gate: {report.write(store, judged)}", flush=True)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -37,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def gathered(store: Store, options: argparse.Namespace) -> Material:
     """The rows of the base dataset that no weights were fitted on, and the closures by whether the challenger saw them.
 
-    A closure that either bundle knows is not left out; it was shown where the challenger knows it. Raises
-    ``ConfigError`` for a dataset that was split otherwise than the bundles' own.
+    Neither holds a row that a bundle knows, nor one that nearly repeats a closure that it knows. Raises ``ConfigError``
+    for a dataset that was split otherwise than the bundles' own, and for other closures than those learnt from.
     """
     both = (options.challenger, options.incumbent)
     base = _base(options, store.manifest(options.incumbent).dataset.seed)
@@ -48,12 +54,20 @@ def gathered(store: Store, options: argparse.Namespace) -> Material:
                 f"the base dataset was split with seed {base.facts.seed}, that of {ref} with {seed}: what one left out, "
                 "the other was trained on"
             )
-    found = _closures(options)
     known = [_known(store, ref) for ref in both]
+
+    def is_known(row: Row) -> bool:
+        return any(row.fingerprint in seen for seen in known)
+
+    found = _closures(store, options)
+    newest = [msgspec.structs.replace(row, split="dev") for row in found if not is_known(row)]
+    learnt = [row for row in found if is_known(row)]
+    unseen = [*newest, *(row for row in base.rows if row.split != "train" and not is_known(row))]
+    kept = apart(Dataset(tuple(unseen), base.facts), learnt).rows if learnt else unseen
     return Material(
-        left_out=[row for row in base.rows if row.split != "train"],
-        newest=[row for row in found if not any(row.fingerprint in seen for seen in known)],
-        shown=[row for row in found if row.fingerprint in known[0]],
+        left_out=[row for row in kept if row.source != training.SOURCE],
+        newest=[row for row in kept if row.source == training.SOURCE],
+        shown=[row for row in learnt if row.fingerprint in known[0]],
     )
 
 
@@ -69,11 +83,22 @@ def _base(options: argparse.Namespace, seed: int) -> Dataset:
     return dataset_file.read(options.rows)
 
 
-def _closures(options: argparse.Namespace) -> Sequence[Row]:
+def _closures(store: Store, options: argparse.Namespace) -> Sequence[Row]:
+    """The closures of the export, split as retraining split them; those of a bundle that learnt from none are all new."""
+    told = store.manifest(options.challenger).metrics.get(RETRAINED, {})
     if options.export is None:
+        if told.get("export"):
+            raise ConfigError(f"{options.challenger} learnt from an export: name it with --export")
         return ()
     excluded = frozenset() if options.excluded is None else training.excluded(options.excluded)
-    return closures.read(options.export, share=0.0, excluded=excluded, mails=bool(options.mails)).learnt
+    share = told.get("newest_share", 0.0)
+    found = closures.read(options.export, share=share, excluded=excluded, mails=bool(options.mails))
+    if told.get("export") and (found.export, found.digest) != (told["export"], told["closures_digest"]):
+        raise ConfigError(
+            f"{options.export} does not hold what {options.challenger} learnt from: name the same export and --excluded, "
+            "or retrain on what it holds now"
+        )
+    return (*found.learnt, *found.newest)
 
 
 def _known(store: Store, ref: str) -> fingerprints.TrainFingerprints:
@@ -83,15 +108,16 @@ def _known(store: Store, ref: str) -> fingerprints.TrainFingerprints:
     return fingerprints.read(store.directory(ref) / seen)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="triaged promote", description=__doc__)
-    parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--challenger", required=True)
-    parser.add_argument("--incumbent", required=True)
-    parser.add_argument("--mails", type=Path, action="append", default=[])
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = argparse.ArgumentParser(prog="triaged promote", description=__doc__)
+    made.add_argument("--store", type=Path, required=True)
+    made.add_argument("--challenger", required=True)
+    made.add_argument("--incumbent", required=True)
+    made.add_argument("--mails", type=Path, action="append", default=[])
     for name in ("rows", "export", "excluded"):
-        parser.add_argument(f"--{name}", type=Path)
-    return parser
+        made.add_argument(f"--{name}", type=Path)
+    return made
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ BRIER: Final = 0.01
 """Squared error that may be added."""
 
 LEAST_SHOWN, LEAST_NEWEST = 10, 5
-"""Labelled closures below which a challenger that was shown closures is refused: too few to learn from, or to judge by."""
+"""Groups of labelled closures below which a challenger that was shown closures is refused: too few to learn from, or to
+judge by. One alert that is closed many times is one group."""
 
 LEAST_GROUPS: Final = 10
 """Parts of fewer independent groups are not judged by themselves."""
@@ -51,8 +52,9 @@ def labels(challenger: Manifest, incumbent: Manifest) -> Iterator[Check]:
 def closures(shown: Sequence[Row], newest: Sequence[Row]) -> Iterator[Check]:
     """Enough labels, where closures were learnt from at all."""
     if shown or newest:
-        yield bound("labelled closures shown", "at least", len(_labelled(shown)), LEAST_SHOWN)
-        yield bound("labelled newest closures left out", "at least", len(_labelled(newest)), LEAST_NEWEST)
+        for name, rows, least in (("shown", shown, LEAST_SHOWN), ("left out, the newest", newest, LEAST_NEWEST)):
+            found = {group_of(rows[place]) for place in _labelled(rows)}
+            yield bound(f"groups of labelled closures {name}", "at least", len(found), least)
 
 
 def groups(rows: Sequence[Row]) -> Iterator[Check]:

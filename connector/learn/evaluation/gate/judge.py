@@ -30,11 +30,11 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over what the rows are and what they were labelled."""
+        """SHA-256 over all that the rows say."""
         found = hashlib.sha256()
         for part in (self.left_out, self.newest, self.shown):
             for row in part:
-                found.update(msgspec.json.encode((row.fingerprint, row.text, row.techniques, row.malicious)))
+                found.update(msgspec.json.encode(row))
             found.update(b"\0")
         return found.hexdigest()
 

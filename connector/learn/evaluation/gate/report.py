@@ -10,11 +10,10 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from connector.errors import ConfigError
 from connector.models.integrity import MANIFEST, digest
 from connector.models.store import Store
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 Rule: TypeAlias = Literal["proven no worse", "not surely worse", "at least", "at most"]
 """How a check passes.
@@ -26,11 +25,14 @@ challenger's number alone against the margin.
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that matters. ``harm`` is how much worse the challenger is, with its interval; below zero it is better."""
+    """One thing that matters. ``harm`` is how much worse the challenger is, with its interval; below zero it is better.
+
+    A number that could not be computed is None once it was written.
+    """
 
     name: str
     rule: Rule
-    challenger: float
+    challenger: float | None
     margin: float
     passed: bool
     incumbent: float | None = None
@@ -84,18 +86,16 @@ def write(store: Store, report: Report) -> Path:
 
 
 def standing(store: Store, challenger: str, incumbent: str) -> tuple[Report, str] | None:
-    """The report of exactly these two bundles, as they lie there now, and its own SHA-256; None where there is none.
+    """The report of exactly these two bundles, as they lie there now, and its own SHA-256.
 
-    Raises ``ConfigError`` for a report that cannot be read.
+    None where there is none, or none that can be read: it is made again.
     """
     path = place(store, challenger)
     try:
         written = path.read_bytes()
         report = msgspec.json.decode(written, type=Report)
-    except FileNotFoundError:
+    except (OSError, RecursionError, UnicodeDecodeError, msgspec.DecodeError):
         return None
-    except (OSError, RecursionError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise ConfigError(f"{path} is no report of the gate: {error}") from error
     names = (report.schema, report.challenger, report.incumbent)
     digests = (report.challenger_digest, report.incumbent_digest)
     if names != (SCHEMA, challenger, incumbent):

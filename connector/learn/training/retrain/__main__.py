@@ -63,6 +63,7 @@ def _about(order: Order, found: Closures, base: Base) -> dict[str, Any]:
     return {
         "export": found.export,
         "closures_digest": found.digest,
+        "newest_share": order.newest,
         "newest_left_out": len(found.newest),
         "newest_since": "none" if found.since is None else found.since.isoformat(),
         "left_out": dict(found.left_out),
