@@ -51,9 +51,7 @@ def sighted(scored: Scored, found: Found, pseudonyms: Pseudonyms) -> Sighted | N
         return None
     verdict = scored.verdict
     named = Redaction(found, pseudonyms.of)
-    classed = Redaction(found, as_class)
-    pairs = tuple((field, classed.text(value)) for field, value in canonical(kept.ecs, kept.kind))
-    text = Redaction(found, as_word, "secret").text(render(pairs))  # rendering decodes what was encoded
+    pairs, text = _read(kept, found)
     return Sighted(
         event_id=verdict.event_id,
         siem=verdict.source.siem,
@@ -71,6 +69,23 @@ def sighted(scored: Scored, found: Found, pseudonyms: Pseudonyms) -> Sighted | N
         passed=verdict.passed,
         model=f"{verdict.model.name}/{verdict.model.version}",
     )
+
+
+def group_in(snapshot: bytes) -> str | None:
+    """The group of the row that the export would write of an event; None: it would write none."""
+    kept = kept_in(snapshot)
+    if kept is None:
+        return None
+    found = Found()
+    found.look_into(kept.ecs)
+    return None if found.search().is_dear else group_of(kept.kind, _read(kept, found)[1])
+
+
+def _read(kept: Kept, found: Found) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The canonical form and the text of an event, with classes in place of what was found in it."""
+    classed = Redaction(found, as_class)
+    pairs = tuple((field, classed.text(value)) for field, value in canonical(kept.ecs, kept.kind))
+    return pairs, Redaction(found, as_word, "secret").text(render(pairs))  # rendering decodes what was encoded
 
 
 def group_of(kind: str, text: str) -> str:

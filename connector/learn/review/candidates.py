@@ -10,13 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from connector.events import canonical, render
-from connector.learn.export.snapshot import group_of, kept_in
+from connector.learn.export.snapshot import group_in, kept_in
 from connector.learn.sampling import apart, boundary_margin
 from connector.ledger import Ledger, Review
 from connector.models.manifest import Thresholds
@@ -54,23 +54,22 @@ def levels_of(thresholds: Thresholds) -> tuple[float, ...]:
 
 
 def distinct(
-    verdicts: Iterable[Verdict], model: ModelRef, levels: Sequence[float], labelled: Collection[str]
+    verdicts: Iterable[Verdict], model: ModelRef, levels: Sequence[float], known: Collection[str]
 ) -> list[Seen]:
-    """Distinct events that this model has a score for, without those of which a copy is labelled.
+    """Distinct events that this model has a score for, without those whose fingerprints are known.
 
     What a list decided is left out: a person has spoken already.
     """
     first: dict[str, Seen] = {}
     copies: Counter[str] = Counter()
-    known: set[str] = set()
     for verdict in verdicts:
-        if verdict.event_id in labelled:
-            known.add(verdict.fingerprint)
-        elif verdict.model == model and verdict.confidence is not None and verdict.scored is None:
+        if verdict.fingerprint in known:
+            continue
+        if verdict.model == model and verdict.confidence is not None and verdict.scored is None:
             copies[verdict.fingerprint] += 1
             if verdict.fingerprint not in first:
                 first[verdict.fingerprint] = _seen(verdict, verdict.confidence)
-    found = [one for one in first.values() if one.fingerprint not in known]
+    found = list(first.values())
     margins = boundary_margin(np.array([one.confidence for one in found], np.float64), levels).tolist()
     return [
         one._replace(copies=copies[one.fingerprint], margin=margin) for one, margin in zip(found, margins, strict=True)
@@ -94,14 +93,24 @@ def candidates(
     labelled: Collection[str],
     asked: Iterable[Review],
 ) -> list[Read]:
-    """Distinct events as they are read, none of a group of near-duplicates that was asked about."""
+    """Distinct events as they are read, none of a group of near-duplicates that was asked about or labelled, whenever."""
     known = list(asked)
-    prints, groups = {one.fingerprint for one in known}, {one.group for one in known}
-    found = distinct(ledger.with_snapshots(since, SCANNED), model, levels, labelled)
-    wanted = worth_reading([one for one in found if one.fingerprint not in prints], READ)
+    prints, groups = _known(ledger, labelled)
+    prints |= {one.fingerprint for one in known}
+    groups |= {one.group for one in known}
+    wanted = worth_reading(distinct(ledger.with_snapshots(since, SCANNED), model, levels, prints), READ)
     snapshots = ledger.snapshots([one.event_id for one in wanted])
     read = (_read(one, snapshots.get(one.event_id)) for one in wanted)
     return [one for one in read if one is not None and one.group not in groups]
+
+
+def _known(ledger: Ledger, labelled: Collection[str]) -> tuple[set[str], set[str]]:
+    """Fingerprints of labelled events, and groups of the newest of them whose snapshots are left."""
+    verdicts = ledger.newest(labelled)
+    newest = nlargest(READ, verdicts.values(), key=lambda one: (str(one.at or ""), one.event_id))
+    snapshots = ledger.snapshots([one.event_id for one in newest])
+    groups = {group for group in map(group_in, snapshots.values()) if group is not None}
+    return {one.fingerprint for one in verdicts.values()}, groups
 
 
 def text_of(snapshot: bytes | None) -> tuple[str, str] | None:
@@ -118,4 +127,5 @@ def _seen(verdict: Verdict, confidence: float) -> Seen:
 
 def _read(one: Seen, snapshot: bytes | None) -> Read | None:
     told = text_of(snapshot)
-    return None if told is None else Read(one, told[1], group_of(*told))
+    group = None if snapshot is None else group_in(snapshot)  # without one an answer would label nothing
+    return None if told is None or group is None else Read(one, told[1], group)

@@ -87,6 +87,23 @@ def test_what_a_person_labelled_is_not_asked_nor_are_its_copies_and_what_a_machi
     assert images == {"net.exe", "whoami.exe", "backup.exe"}
 
 
+def test_a_copy_of_what_was_labelled_long_ago_is_not_asked_nor_a_near_duplicate(desk: Desk) -> None:
+    desk.events("excel.exe", "tool-1.exe")
+    for [one] in desk.by_image().values():
+        desk.say(one, "false_positive")
+    desk.clock.advance(6 * DAY)  # outside of the window
+    desk.events("excel.exe", "tool-2.exe")
+    assert desk.queue.run() == 0
+
+
+def test_near_duplicates_are_those_of_the_export_which_names_do_not_tell_apart(desk: Desk) -> None:
+    desk.take(*(started("net.exe", f"net user {name} /add") for name in ("alice", "robert")))
+    assert desk.queue.run() == 1
+    [review] = desk.asked()
+    desk.answer(review)
+    assert [row.group for row in desk.rows()] == [review.group]
+
+
 def test_a_label_given_elsewhere_and_a_snapshot_that_expired_withdraw_a_question_for_good(desk: Desk) -> None:
     desk.events("excel.exe", "net.exe", "whoami.exe")
     desk.queue.run()
@@ -138,7 +155,7 @@ def test_old_verdicts_and_those_of_another_bundle_or_of_a_list_are_not_asked_abo
     ]
     [found] = distinct([good, *others, replace(good, event_id=event(2))], model, (0.3, 0.9), ())
     assert (found.event_id, found.copies, found.margin) == (event(1), 2, 0.0)
-    assert distinct([good, replace(good, event_id=event(2))], model, (0.3, 0.9), {event(2)}) == []
+    assert distinct([good, replace(good, event_id=event(2))], model, (0.3, 0.9), {good.fingerprint}) == []
 
 
 def test_members_are_as_far_apart_as_their_votes_and_where_one_alone_has_a_view_nothing_is_known() -> None:
