@@ -169,7 +169,8 @@ class App:
             for name, h in self.histories.items()
         }
         self.export = exporter(settings, self.ledger, clock)
-        self.shadow = beside(settings.model.shadow, partial(open_bundle, settings, threads=1), self.ledger, clock)
+        opened = partial(open_bundle, settings, threads=1)
+        self.shadow = beside(settings.model.shadow, opened, self.ledger, clock, self.stopping.is_set)
         if self.shadow is not None:
             self._open.callback(self.shadow.close)
         self.review = review.built(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from itertools import islice
 from threading import Lock
 from typing import Final, NamedTuple
+
+import msgspec
 
 from connector.errors import ConfigError, TransientError
 from connector.ledger import Ledger
@@ -26,6 +27,9 @@ from connector.types import Event, Prediction, VerdictName
 
 WAITING: Final = 5_000
 """Events that wait at most: what a challenger cannot keep up with is not worth their memory."""
+
+BYTES: Final = 32 << 20
+"""Bytes of JSON that wait at most: events may be large, and a sender chooses how large."""
 
 BATCH: Final = 256
 FLAGGED: Final = frozenset({"malicious", "suspicious"})
@@ -49,16 +53,28 @@ class _Judged(NamedTuple):
     event: Event
     champion: str
     said: _Said
+    size: int
 
 
 class Shadow:
     """One challenger beside whatever is in production. ``take`` is called by every source, ``run`` by one job."""
 
-    def __init__(self, challenger: Bundle, ledger: Ledger, clock: Clock, *, waiting: int = WAITING) -> None:
+    def __init__(
+        self,
+        challenger: Bundle,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        waiting: int = WAITING,
+        size: int = BYTES,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._challenger = challenger
         self._ledger = ledger
         self._clock = clock
         self._most = waiting
+        self._room = size
+        self._stopping = stopping
         self._lock = Lock()
         self._waiting: deque[_Judged] = deque()
         self._counts: dict[str, Counter[Compared]] = {}
@@ -68,37 +84,44 @@ class Shadow:
         """Remembers what the champion said of events that are in the ledger now."""
         if champion.ref == self._challenger.ref:
             return
-        judged = (
-            _Judged(event, champion.ref, _said(prediction, champion))
+        judged = [
+            _Judged(event, champion.ref, _said(prediction, champion), _size(event))
             for event, prediction in zip(events, predictions, strict=True)
-        )
+        ]
         with self._lock:
-            self._waiting.extend(islice(judged, max(self._most - len(self._waiting), 0)))
-            self._skip(judged)
+            for one in judged:
+                if len(self._waiting) < self._most and one.size <= self._room:
+                    self._room -= one.size
+                    self._waiting.append(one)
+                else:
+                    self._skip([one])
 
     def run(self) -> int:
-        """Scores all that waits and records it; returns how many events were compared.
+        """Scores what waits when it begins, and records it batch by batch; returns how many events were compared.
 
-        Raises ``TransientError`` where the ledger does not answer: what was counted stays for the next run.
+        It ends after a batch where the daemon stops. Raises ``TransientError`` where the ledger does not answer: what was
+        counted stays for the next run.
         """
-        compared = 0
-        while batch := self._next():
+        self._record()
+        left, compared = len(self._waiting), 0
+        while compared < left and not self._stopping():
+            batch = self._next()
             try:
                 predictions = self._challenger.predict_without_state([one.event for one in batch])
             except BaseException:
                 with self._lock:
-                    self._skip(iter(batch))
+                    self._skip(batch)
                 raise
             for one, prediction in zip(batch, predictions, strict=True):
                 self._compare(one, _said(prediction, self._challenger))
             compared += len(batch)
-        self._record()
+            self._record()
         return compared
 
     def close(self) -> None:
         """Counts what still waits as not compared, records it, and ends the challenger."""
         with self._lock:
-            self._skip(iter(self._waiting))
+            self._skip(self._waiting)
             self._waiting.clear()
         try:
             self._record()
@@ -108,9 +131,11 @@ class Shadow:
 
     def _next(self) -> list[_Judged]:
         with self._lock:
-            return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            self._room += sum(one.size for one in batch)
+            return batch
 
-    def _skip(self, judged: Iterator[_Judged]) -> None:
+    def _skip(self, judged: Iterable[_Judged]) -> None:
         """Under the lock."""
         for one in judged:
             self._counts.setdefault(one.champion, Counter())[Compared(said=one.said.name, instead=None)] += 1
@@ -151,12 +176,14 @@ class Shadow:
                     del self._counts[champion]
 
 
-def beside(ref: str | None, opened: Callable[[str], Bundle], ledger: Ledger, clock: Clock) -> Shadow | None:
+def beside(
+    ref: str | None, opened: Callable[[str], Bundle], ledger: Ledger, clock: Clock, stopping: Callable[[], bool]
+) -> Shadow | None:
     """The named challenger in shadow; None where none is named, or it cannot be used, which is reported: verdicts go on."""
     if ref is None:
         return None
     try:
-        return Shadow(opened(ref), ledger, clock)
+        return Shadow(opened(ref), ledger, clock, stopping=stopping)
     except ConfigError as error:
         emit(Signal.SHADOW_REFUSED, reason=str(error))
         return None
@@ -165,6 +192,14 @@ def beside(ref: str | None, opened: Callable[[str], Bundle], ledger: Ledger, clo
 def _said(prediction: Prediction, bundle: Bundle) -> _Said:
     p = prediction.p_malicious
     return _Said(verdict_name(prediction, bundle.thresholds), prediction.passed, None if math.isnan(p) else round(p, 6))
+
+
+def _size(event: Event) -> int:
+    """Bytes of the event as JSON; what cannot be written so does not wait."""
+    try:
+        return len(msgspec.json.encode(event.ecs))
+    except (RecursionError, TypeError, ValueError):
+        return BYTES + 1
 
 
 def _written(said: _Said) -> frozenset[str]:

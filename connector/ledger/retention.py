@@ -35,6 +35,7 @@ from connector.ledger.schema import (
     reviews,
     runs,
     shadow_counts,
+    shadow_samples,
     sightings,
     silences,
     snapshots,
@@ -97,6 +98,7 @@ class Retention(Room):
             "incidents": lambda: self._older(incidents.c.updated_at, before(settings.verdicts)),
             "intervals": lambda: self._spans(before(settings.verdicts), stopping),
             "shadow_counts": lambda: self._older(shadow_counts.c.day, before(settings.verdicts) // DAY),
+            "shadow_samples": lambda: self._older(shadow_samples.c.at, before(settings.verdicts)),
             "tombstones": lambda: self._stepwise(lambda tx: _tombstones(tx, kept), stopping),
             "readers": lambda: self._idle_readers(kept, present or {}),
         }

@@ -95,8 +95,9 @@ class Shadows(Room):
                 tx.execute(adding.on_conflict_do_update(index_elements=_KEY, set_={"events": total}), rows)
             if kept:
                 tx.execute(insert(tx, shadow_samples).on_conflict_do_nothing(), kept)
-                newest = tx.execute(sa.select(sa.func.max(shadow_samples.c.id))).scalar() or 0
-                tx.execute(sa.delete(shadow_samples).where(shadow_samples.c.id <= newest - SAMPLES))
+                ranked = sa.select(shadow_samples.c.id).order_by(shadow_samples.c.id.desc())
+                if (oldest := tx.execute(ranked.offset(SAMPLES).limit(1)).scalar()) is not None:
+                    tx.execute(sa.delete(shadow_samples).where(shadow_samples.c.id <= oldest))
 
     def shadow_counts(self) -> list[ShadowCount]:
         """Every count, oldest day first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -122,6 +123,44 @@ def test_what_a_slow_challenger_has_no_room_for_is_counted_and_never_waited_for(
     shadow.close()
 
 
+def test_what_waits_has_a_bound_in_bytes_that_is_free_again_once_it_is_scored(site, app, alone):
+    _, judged = alone
+    room = len(msgspec.json.encode(judged(1)[0][0].ecs)) * 2
+    shadow = Shadow(Store(site.dir / "store").open("tiny/2", 1), app.ledger, app.clock, size=room)
+    for _ in range(2):
+        shadow.take(*judged(3))
+        assert shadow.run() == 2
+    assert counted(app) == {DIFFER: 4, Compared(said="benign", instead=None): 2}
+
+
+class Feeding(Fixed):
+    """While it scores, as much comes as it has scored."""
+
+    def score(self, events, views, state):
+        self.come()
+        return super().score(events, views, state)
+
+
+def test_a_run_ends_with_what_waited_at_its_start_and_records_each_batch(site, app, alone, monkeypatch):
+    _, judged = alone
+    monkeypatch.setattr("connector.learn.shadow.BATCH", 2)
+    stop = []
+    challenger = made_of(site, Feeding)
+    shadow = Shadow(challenger, app.ledger, app.clock, stopping=lambda: bool(stop))
+    recorded = []
+
+    def come():
+        recorded.append(sum(counted(app).values()))
+        shadow.take(*judged(2, f"made{len(recorded)}.exe"))
+
+    challenger.members["text"].come = come
+    shadow.take(*judged(2, "one.exe"))
+    shadow.take(*judged(2, "two.exe"))
+    assert (shadow.run(), recorded) == (4, [0, 2])
+    stop.append(True)
+    assert shadow.run() == 0
+
+
 def test_what_still_waits_when_the_daemon_ends_is_counted_as_not_compared(app, alone):
     shadow, judged = alone
     shadow.take(*judged(3))
@@ -185,5 +224,5 @@ def test_old_counts_go_with_the_verdicts_that_they_are_of(app, alone):
     shadow.run()
     later = app.clock() + app.settings.retention.verdicts + timedelta(days=2)
     assert app.ledger.retain(app.settings.retention, later)["shadow_counts"] == 1
-    assert app.ledger.shadow_counts() == []
+    assert (app.ledger.shadow_counts(), app.ledger.shadow_samples(9)) == ([], [])
     shadow.close()
