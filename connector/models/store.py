@@ -116,7 +116,7 @@ class Store:
         why: str = "",
         gate: str | None = None,
         override: bool = False,
-        expected: str | None | msgspec.UnsetType = msgspec.UNSET,
+        expected: str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> None:
         """Puts a bundle in production in one step, and into the history; nothing where it is there already.
 

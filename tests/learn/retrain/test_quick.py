@@ -18,6 +18,7 @@ from connector.learn.training.retrain import frozen, quick, replay
 from connector.learn.training.retrain.frozen import Frozen
 from connector.learn.training.retrain.graft import Correction, graft, grafted
 from connector.learn.training.retrain.order import carried, next_version
+from connector.learn.training.retrain.renewed import workplace
 from connector.models import fingerprints
 from connector.models.store import Store
 from connector.models.text import TextMember
@@ -155,6 +156,23 @@ def test_a_version_is_written_once_and_what_a_killed_run_left_is_no_hindrance(ma
     ref = quick.refit(made.incumbent, made.store, made.rows, replay.weights(made.rows), "4", cache=made.cache)
 
     assert made.store.verify(ref) == ()
+
+
+def test_two_retrainings_of_one_version_do_not_destroy_each_other(made: Made) -> None:
+    with workplace(made.store, "triaged", "5") as first:
+        (first / "triaged" / "5").mkdir(parents=True)
+        (first / "triaged" / "5" / "whole.txt").touch()
+        with pytest.raises(ConfigError, match="another process makes triaged/5"), workplace(made.store, "triaged", "5"):
+            pass
+    assert (made.store.directory("triaged/5") / "whole.txt").exists()
+
+
+def test_a_place_that_was_taken_meanwhile_is_said(made: Made) -> None:
+    with pytest.raises(ConfigError, match="cannot be written"), workplace(made.store, "triaged", "6") as work:  # noqa: PT012 (it is raised at the end)
+        (work / "triaged" / "6").mkdir(parents=True)
+        taken = made.store.directory("triaged/6")
+        taken.mkdir()
+        (taken / "theirs.txt").touch()
 
 
 def test_kept_features_are_those_of_the_network_and_a_damaged_file_is_made_anew(made: Made) -> None:

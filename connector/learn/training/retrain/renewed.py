@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 import numpy as np
 
+from connector.errors import ConfigError
 from connector.learn import site_reference
 from connector.learn.dataset import Row
 from connector.learn.evaluation import operating, points
@@ -53,17 +55,30 @@ class Renewal(msgspec.Struct, frozen=True, kw_only=True):
 def workplace(store: Store, name: str, version: str) -> Iterator[Path]:
     """A store of its own to make ``name/version`` in, which is moved to its place in one step where nothing went wrong.
 
-    What a killed run left there is removed. Raises ``ConfigError`` where the version exists.
+    What a killed run left there is removed. Raises ``ConfigError`` where the version exists, or another process makes it.
     """
     target = served.free(store, name, version)
     place = target.parents[1] / WORK / f"{name}-{version}"
-    shutil.rmtree(place, ignore_errors=True)
-    try:
-        yield place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (place / name / version).replace(target)
-    finally:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f"{place.name}.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another process makes {name}/{version} now: name another --version") from None
         shutil.rmtree(place, ignore_errors=True)
+        try:
+            yield place
+            _published(place / name / version, target)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _published(made: Path, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made.replace(target)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}") from error
 
 
 def finish(work: Path, renewal: Renewal) -> None:
