@@ -113,3 +113,10 @@ class Desk:
         assert self.app.export is not None
         self.app.export.run()
         return Folder(self.dir / "data" / "export").labels()
+
+
+def started(image: str, command: str) -> dict[str, Any]:
+    """A process start with its command line."""
+    found: Any = process_start(image)
+    found["winlog"]["event_data"] |= {"Image": f"C:\\Windows\\System32\\{image}", "CommandLine": command}
+    return found

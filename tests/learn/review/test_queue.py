@@ -8,7 +8,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -19,9 +18,8 @@ from connector.learn.review.job import WHY
 from connector.resources import shipped
 from connector.settings import RetentionSettings
 from connector.types import ModelRef
-from tests.daemon.site import process_start
 from tests.learn.export.test_kill import dying_at, in_a_child
-from tests.learn.review.desk import IMAGES, Desk
+from tests.learn.review.desk import IMAGES, Desk, started
 from tests.ledger.make import event, verdict
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -124,12 +122,6 @@ def test_a_label_given_elsewhere_and_a_snapshot_that_expired_withdraw_a_question
     ]
     assert desk.answer(waits).state == "withdrawn"
     assert desk.app.ledger.review(waits.id) == desk.answer(waits)
-
-
-def started(image: str, command: str) -> dict[str, Any]:
-    found: Any = process_start(image)
-    found["winlog"]["event_data"] |= {"Image": f"C:\\Windows\\System32\\{image}", "CommandLine": command}
-    return found
 
 
 def test_with_the_shipped_bundle_the_rare_are_those_unlike_all_that_was_asked_before(tmp_path: Path) -> None:
