@@ -142,12 +142,12 @@ def _short(host: str) -> str:
     return host.partition(".")[0].lower()
 
 
-def _account(user: str) -> str:
+def account(user: str) -> str:
     """A user's name without the domain before or behind it."""
     return user.rpartition("\\")[2].partition("@")[0]
 
 
-_BARE: Final[Mapping[str, Callable[[str], str]]] = {"host": _short, "user": _account}
+_BARE: Final[Mapping[str, Callable[[str], str]]] = {"host": _short, "user": account}
 
 
 def _fits(name: str, pattern: str, bare: Callable[[str], str]) -> bool:

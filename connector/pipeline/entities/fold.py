@@ -1,7 +1,7 @@
 """Adding a verdict to an entity. The order in which verdicts come does not matter within :data:`WINDOW`.
 
 An entity has one step a technique. A step counts as much as the event that, decayed, counts most: to repeat what a host
-did adds nothing, and another technique does. So neither a noisy rule nor a flood of copies makes an incident.
+did adds nothing, and another technique does. An incident takes two: neither a noisy rule nor a flood of copies makes one.
 """
 
 from __future__ import annotations
@@ -80,9 +80,16 @@ def joined(one: Step, other: Step) -> Step:
     )
 
 
-def highest(state: EntityState, since: int) -> float:
-    """The highest risk at or after an event time: it only rises where a step adds to it."""
-    return max(risk_at(state.steps, at) for at in (since, *(step.at for step in state.steps if step.at > since)))
+def highest(state: EntityState, since: int, *, techniques: int = 0) -> float:
+    """The highest risk at or after an event time, while at least so many techniques added to it; 0 if they never did.
+
+    It only rises where a step adds to it.
+    """
+    adding = sorted(step.at for step in state.steps if step.points > 0.0)
+    if len(adding) < techniques:
+        return 0.0
+    first = max((since, *adding[:techniques]))
+    return max(risk_at(state.steps, at) for at in (first, *(at for at in adding if at > first)))
 
 
 def is_late(state: EntityState, at: int) -> bool:

@@ -1,7 +1,7 @@
 """Incidents: entities whose risk is high at once, joined by the events that name them together.
 
-An incident opens where an entity's risk reaches :data:`OPENS_AT`, and is over for an entity once its risk has decayed to
-:data:`ENDS_AT`. An entity whose risk gets so high by an event of another one that is part of an incident joins that one.
+An incident opens where an entity's risk reaches :data:`OPENS_AT` by at least two techniques: no event is one by itself,
+however sure its verdict. It is over for an entity once its risk has decayed to :data:`ENDS_AT`. An entity whose risk gets so high by an event of another one that is part of an incident joins that one.
 Two incidents are never made one: an id that was given to a playbook stays.
 """
 
@@ -54,11 +54,12 @@ def taken(contribution: Contribution, added: Sequence[Added], known: Mapping[str
         mine = state.incident if _is_part(state, contribution.at, known) else None
         if mine is None and highest(state, contribution.at) >= OPENS_AT:
             mine = home if home is not None and _has_room(changed.get(home) or known[home]) else None
-            mine = mine or identity.derive("incident", state.key, contribution.event)
+            if mine is None and highest(state, contribution.at, techniques=2) >= OPENS_AT:
+                mine = identity.derive("incident", state.key, contribution.event)
             home = home or mine
         if mine is not None:
             before = changed.get(mine) or known.get(mine) or _opened(mine, state.key, contribution.at)
-            state, changed[mine] = _in(state, mine, before)
+            state, changed[mine] = _in(state, mine, before, contribution.at)
         states.append(state)
     if home is None:
         return Outcome(states=tuple(states), incident=None, incidents={})
@@ -78,8 +79,8 @@ def _opened(incident: str, key: str, at: int) -> IncidentState:
     return IncidentState(id=incident, opener=key, entities=(), steps=(), opened=at, newest=at, until=at, peak=0.0)
 
 
-def _in(state: EntityState, incident: str, before: IncidentState) -> tuple[EntityState, IncidentState]:
-    """The entity as part of the incident, and the incident with all that the entity went through."""
+def _in(state: EntityState, incident: str, before: IncidentState, at: int) -> tuple[EntityState, IncidentState]:
+    """The entity as part of the incident by an event of then, and the incident with all that the entity went through."""
     risk = risk_at(state.steps, state.newest)
     until = max(state.until, falls_to(risk, ENDS_AT, state.newest))
     state = msgspec.structs.replace(state, incident=incident, until=until)
@@ -90,7 +91,7 @@ def _in(state: EntityState, incident: str, before: IncidentState) -> tuple[Entit
         steps=_chain(before.steps, state.steps),
         newest=max(before.newest, state.newest),
         until=max(before.until, until),
-        peak=max(before.peak, risk),
+        peak=max(before.peak, highest(state, at)),
     )
 
 

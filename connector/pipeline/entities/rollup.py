@@ -80,7 +80,7 @@ def contribution_of(event: Event, prediction: Prediction, context: DecisionConte
     """What an event adds, by the name that its verdict gets; None where it is benign, an abstention, or nobody's."""
     listed = context.listed
     name = LISTED[listed.list] if listed is not None else verdict_name(prediction, context.thresholds)
-    whose = tuple(entities_of(entity_of(event.ecs))) if name in _ADDING else ()
+    whose = tuple(entities_of(entity_of(event.ecs), event.ref.siem)) if name in _ADDING else ()
     if not whose:
         return None
     points = MOST_POINTS if listed else points_of(prediction.p_malicious, context.thresholds.suspicious)

@@ -6,27 +6,29 @@ from collections.abc import Iterator
 from typing import Final
 
 from connector.events.masks import user as class_of
-from connector.policy.entity import as_address
+from connector.policy.entity import account, as_address
 from connector.types import Entity
 
-SHARED: Final = frozenset({"root"})
-"""Accounts, besides Windows' own, that every host has one of: what they do is the host's."""
+SHARED: Final = frozenset(
+    {"administrator", "defaultaccount", "wdagutilityaccount", "root", "toor", "daemon", "bin", "sys", "nobody"}
+)
+"""Accounts, besides those that have a class, that every host has one of: what they do is the host's."""
 
 
-def entities_of(entity: Entity) -> Iterator[tuple[str, Entity]]:
-    """(key, entity) of each, keyed as policies count by them; each names nothing but itself.
+def entities_of(entity: Entity, deployment: str) -> Iterator[tuple[str, Entity]]:
+    """(key, entity) of each in its deployment; each names nothing but itself. No name has the tab that parts the two.
 
     Accounts that every host has, a machine's own account, the host's own addresses, and addresses that name no one
     machine (loopback, link-local, multicast) are nobody.
     """
     if entity.agent_id:
-        yield f"agent:{entity.agent_id}", Entity(host=entity.host, agent_id=entity.agent_id)
+        yield f"agent:{entity.agent_id}\t{deployment}", Entity(host=entity.host, agent_id=entity.agent_id)
     elif entity.host:
-        yield f"host:{entity.host.lower()}", Entity(host=entity.host)
-    if entity.user and class_of(entity.user) == "<user>" and entity.user.lower() not in SHARED:
-        yield f"user:{entity.user.lower()}", Entity(user=entity.user)
+        yield f"host:{entity.host.lower()}\t{deployment}", Entity(host=entity.host)
+    if entity.user and class_of(entity.user) == "<user>" and account(entity.user).lower() not in SHARED:
+        yield f"user:{entity.user.lower()}\t{deployment}", Entity(user=entity.user)
     if (address := _address(entity)) is not None:
-        yield f"address:{address}", Entity(address=address)
+        yield f"address:{address}\t{deployment}", Entity(address=address)
 
 
 def _address(entity: Entity) -> str | None:

@@ -6,7 +6,7 @@ from connector.pipeline.entities.chain import techniques_of
 from connector.pipeline.entities.fold import Contribution, add
 from connector.pipeline.entities.incidents import MOST_ENTITIES, taken
 from connector.pipeline.entities.nouns import EntityState, IncidentState
-from connector.pipeline.entities.points import HALF_LIFE
+from connector.pipeline.entities.points import HALF_LIFE, MOST_POINTS
 from connector.types import Entity
 
 DAY = int(HALF_LIFE.total_seconds() * 1_000_000)
@@ -42,6 +42,25 @@ def test_one_technique_opens_no_incident_however_often_and_two_do() -> None:
     site = Site()
     assert [site.see(START + n, "T1003", "ws") for n in range(20)] == [None] * 20
     assert site.see(START + 30, "T1059", "ws") is not None
+
+
+def test_no_event_opens_an_incident_alone_however_sure_its_verdict_and_however_many_its_techniques() -> None:
+    site = Site()
+    assert site.see(START, "T1003", "ws", points=MOST_POINTS) is None
+    sure = Contribution(
+        event="sure", at=START, points=MOST_POINTS, techniques=("T1003", "T1055"), whose=(("pc", Entity(host="pc")),)
+    )
+    alone = add(EntityState(key="pc", entity=Entity(host="pc"), newest=0), sure)
+    assert taken(sure, [alone], {}).incident is None
+    assert site.see(START, "T1059", "ws", points=1.0) is not None
+
+
+def test_two_techniques_open_an_incident_only_where_the_risk_was_high_with_both() -> None:
+    site = Site()
+    site.see(START, "T1003", "ws", points=MOST_POINTS)
+    site.see(START + 3 * DAY, "T1059", "ws", points=1.0)
+    assert site.see(START - 1, "T1003", "ws", points=1.0) is None
+    assert site.see(START - 1, "T1105", "ws", points=1.0) is not None
 
 
 def test_what_follows_joins_the_incident_and_its_chain() -> None:
@@ -109,5 +128,6 @@ def test_an_event_that_comes_late_belongs_to_the_incident_of_its_time() -> None:
 def test_an_incident_opens_at_the_time_at_which_the_risk_was_high_however_late_an_event_comes() -> None:
     site = Site()
     site.see(START, "T1566", "ws")
-    site.see(START + 2 * DAY, "T1105", "ws", points=10.0)
-    assert site.see(START + 1, "T1059", "ws") is not None
+    site.see(START + 3 * DAY, "T1105", "ws", points=1.0)
+    opened = site.see(START, "T1059", "ws")
+    assert site.incidents[opened or ""].peak == 120.0  # what it was then, not the 16 that are left by the newest event
