@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -56,10 +56,8 @@ def promote(
     incumbent = opened.production()
     passed, against = None, False
     if incumbent not in {None, bundle}:
-        named = [("--store", folder), ("--rows", rows), ("--export", export), ("--excluded", excluded)]
-        named += [("--mails", path) for path in mails or ()]
-        order = [str(part) for pair in named if pair[1] is not None for part in pair] if rows or mails else []
-        passed = _gate(opened, bundle, str(incumbent), order)
+        order = _order({"--store": folder, "--rows": rows, "--export": export, "--excluded": excluded}, mails or ())
+        passed = _gate(opened, bundle, str(incumbent), order if rows or mails else ())
         against = passed is None
         if against and override is None:
             typer.echo(f"{bundle} is not promoted; {incumbent} stays in production")
@@ -127,6 +125,11 @@ def _gate(store: Store, bundle: str, incumbent: str, order: Sequence[str]) -> st
         typer.echo(f"gate: {gate.sentence(check)}")
     typer.echo(f"gate: {len(report.checks) - len(report.failed)} of {len(report.checks)} checks passed")
     return digest if report.passed else None
+
+
+def _order(named: Mapping[str, Path | None], mails: Sequence[Path]) -> list[str]:
+    given = [(name, path) for name, path in named.items() if path is not None]
+    return [str(part) for pair in (*given, *(("--mails", path) for path in mails)) for part in pair]
 
 
 def _mirror(track: str | None, folder: Path) -> None:

@@ -17,6 +17,7 @@ from connector.learn.evaluation.gate.judge import Material, judge
 from connector.learn.evaluation.gate.report import Report
 from connector.learn.training.retrain import closures
 from connector.models import Store
+from connector.models.rules.testbed import rules_spec
 from connector.models.testbed import WEIGHTS, Weights, lay_bundle
 from tests.learn.export.make import House, process, scored
 
@@ -301,3 +302,16 @@ def test_a_report_that_cannot_be_read_is_none_and_a_number_that_could_not_be_com
     assert found[0].checks[0].challenger is None
     reports.place(store, "tiny/curious").write_text("{")
     assert reports.standing(store, "tiny/curious", "tiny/1") is None
+
+
+def test_a_bundle_of_which_rows_show_one_member_alone_is_not_judged_by_them(tmp_path: Path) -> None:
+    lay_bundle(tmp_path, members=[rules_spec()])
+    lay_bundle(tmp_path, version="2")
+    store = Store(tmp_path)
+    assert [check.passed for check in checks.labels(store.manifest("tiny/2"), store.manifest("tiny/1"))] == [
+        True,
+        False,
+    ]
+    for pair in (("tiny/2", "tiny/1"), ("tiny/1", "tiny/2")):
+        with pytest.raises(ConfigError, match="cannot judge tiny/1"):
+            judge(store, *pair, WHOLE)

@@ -44,9 +44,11 @@ Places = NDArray[np.intp]
 
 
 def labels(challenger: Manifest, incumbent: Manifest) -> Iterator[Check]:
-    """No technique that the incumbent knows is lost."""
+    """No technique that the incumbent knows is lost, and no member."""
     lost = set(incumbent.labels) - set(challenger.labels)
     yield bound("techniques that are no longer known", "at most", len(lost), 0)
+    gone = {spec.name for spec in incumbent.members} - {spec.name for spec in challenger.members}
+    yield bound("members that are gone", "at most", len(gone), 0)
 
 
 def closures(shown: Sequence[Row], newest: Sequence[Row]) -> Iterator[Check]:

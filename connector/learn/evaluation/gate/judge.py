@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -47,24 +47,9 @@ def judge(store: Store, challenger: str, incumbent: str, material: Material) -> 
     if not material.left_out:
         raise ConfigError("the gate needs left-out rows of the base dataset to judge by")
     commands = evade.written(material.left_out)
-    texts = [
-        *(row.text for row in material.left_out),
-        *(row.text for row in material.newest),
-        *(command.text for command in commands),
-    ]
-    both = (said(store, challenger, texts), said(store, incumbent, texts))
-    ends = np.cumsum([len(material.left_out), len(material.newest), len(commands)])
-    parts = [_part(both, start, stop) for start, stop in zip([0, *ends[:-1]], ends, strict=True)]
-    found: list[Check] = [
+    found = [
         *checks.labels(store.manifest(challenger), store.manifest(incumbent)),
-        *checks.groups(material.left_out),
-        *checks.closures(material.shown, material.newest),
-        *checks.techniques(material.left_out, *parts[0]),
-        *checks.malice(material.left_out, *parts[0]),
-        *checks.alarms(material.left_out, *parts[0]),
-        *checks.calibrated(material.left_out, *parts[0]),
-        *checks.newest(material.newest, *parts[1]),
-        *evade.checked(commands, *parts[2]),
+        *_checked(store, (challenger, incumbent), material, commands),
     ]
     return Report(
         challenger=challenger,
@@ -82,6 +67,27 @@ def judge(store: Store, challenger: str, incumbent: str, material: Material) -> 
         checks=tuple(found),
         passed=all(check.passed for check in found),
     )
+
+
+def _checked(
+    store: Store, refs: tuple[str, str], material: Material, commands: Sequence[evade.Written]
+) -> Iterator[Check]:
+    texts = [
+        *(row.text for row in material.left_out),
+        *(row.text for row in material.newest),
+        *(command.text for command in commands),
+    ]
+    both = (said(store, refs[0], texts), said(store, refs[1], texts))
+    ends = np.cumsum([len(material.left_out), len(material.newest), len(commands)])
+    parts = [_part(both, start, stop) for start, stop in zip([0, *ends[:-1]], ends, strict=True)]
+    yield from checks.groups(material.left_out)
+    yield from checks.closures(material.shown, material.newest)
+    yield from checks.techniques(material.left_out, *parts[0])
+    yield from checks.malice(material.left_out, *parts[0])
+    yield from checks.alarms(material.left_out, *parts[0])
+    yield from checks.calibrated(material.left_out, *parts[0])
+    yield from checks.newest(material.newest, *parts[1])
+    yield from evade.checked(commands, *parts[2])
 
 
 def _part(both: tuple[Said, Said], start: int, stop: int) -> tuple[Said, Said]:

@@ -32,11 +32,17 @@ class Said(msgspec.Struct, frozen=True, eq=False):
 
 
 def said(store: Store, ref: str, texts: Sequence[str]) -> Said:
-    """What the bundle says. Raises ``ConfigError`` for a bundle that does not verify, or has no member that reads texts."""
+    """What the bundle says.
+
+    Raises ``ConfigError`` for a bundle that does not verify, has no member that reads texts, or has others beside it:
+    rows have texts alone, so what the members say together cannot be known from them.
+    """
     manifest = store.manifest(ref)
     if problems := store.verify(ref):
         raise ConfigError(f"bundle {ref} is refused: {'; '.join(problems)}")
     spec = reader(manifest)
+    if others := [one.name for one in manifest.members if one.name != spec.name]:
+        raise ConfigError(f"the gate cannot judge {ref}: rows of a dataset have no events for {', '.join(others)}")
     member = TextMember(spec, store.directory(ref) / spec.directory, 1)
     try:
         techniques, malicious = member.logits(texts)
