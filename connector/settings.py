@@ -88,6 +88,7 @@ class TargetSettings(Section):
     max_pending: int = Field(1_000_000, ge=1, description="rows that may wait before the target counts as full")
     when_full: Literal["park", "pause"] = "pause"
     max_attempts: int = Field(20, ge=1, description="tries across calls before a record becomes a dead letter")
+    entities: bool = Field(default=False, description="send the risk of hosts and users, and incidents, too")
 
 
 class SoarSettings(Section):

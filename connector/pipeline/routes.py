@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -11,7 +12,10 @@ from connector.policy import Decision
 from connector.ports import SiemWriter
 from connector.settings import SoarSettings, SourceSettings, TargetSettings
 from connector.telemetry import PENDING, Signal, emit
-from connector.types import Action, AlertUpdate, Record, Verdict
+from connector.types import Action, AlertUpdate, EntityRisk, Incident, Record, RiskEvent, Verdict
+
+OF_ENTITIES: Final[frozenset[type[Record]]] = frozenset({RiskEvent, EntityRisk, Incident})
+"""Kinds that a target gets only where its settings ask for them: they need indices and rights of their own."""
 
 
 class Routes:
@@ -29,6 +33,7 @@ class Routes:
         self._ledger = ledger
         self._writers = writers
         self._limits: Mapping[str, TargetSettings | SoarSettings] = {**targets, **soars}
+        self._targets = targets
         self._soars = soars
         self._sources = sources
 
@@ -38,7 +43,9 @@ class Routes:
         return [
             name
             for name, writer in self._writers.items()
-            if kind in writer.accepts and (chosen is None or name in chosen)
+            if kind in writer.accepts
+            and (chosen is None or name in chosen)
+            and (kind not in OF_ENTITIES or self._targets[name].entities)
         ]
 
     def pausing(self, source: str) -> str | None:

@@ -290,7 +290,7 @@ def test_retention_forgets_entities_with_nothing_left_and_incidents_with_their_v
 
 
 def test_an_incident_reaches_the_siem_and_one_playbook_runs_for_all_of_it(house: Callable[..., Any]) -> None:
-    home = house(source={"start": "beginning"}, policy=INCIDENTS)
+    home = house(source={"start": "beginning"}, target={"entities": True}, policy=INCIDENTS)
     home.put("mimikatz.exe", "powershell.exe", "powershell.exe mimikatz.exe", "notepad.exe")
     home.run(60)
     for _ in range(3):
@@ -307,6 +307,16 @@ def test_an_incident_reaches_the_siem_and_one_playbook_runs_for_all_of_it(house:
     assert verdicts["powershell.exe"]["risk"] >= 100.0
     assert (verdicts["notepad.exe"]["incident"], verdicts["notepad.exe"]["risk"]) == (None, None)
     assert len(home.platform.runs) == 1
+
+
+def test_a_target_that_did_not_ask_for_entities_is_sent_verdicts_alone(house: Callable[..., Any]) -> None:
+    home = house(source={"start": "beginning"}, policy=INCIDENTS)
+    home.put("mimikatz.exe", "powershell.exe")
+    home.run(60)
+    home.deliver.drain()
+    assert len(home.ledger.newest_incidents(10)) == 1
+    assert len(home.siem.documents) == 2
+    assert all("verdict" in document["triaged"] for document in home.siem.documents.values())
 
 
 def test_a_batch_that_another_one_overtook_is_decided_anew_and_not_scored_again(house: Callable[..., Any]) -> None:
