@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -141,4 +142,6 @@ class Batches:
             except EntitiesMovedError:
                 if attempt == DECISIONS - 1:
                     raise
+                # at random, so that sources that share an entity do not meet again and again
+                self.stopping.wait(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 (jitter, not a secret)
         raise AssertionError("unreachable: the last attempt returns or raises")
