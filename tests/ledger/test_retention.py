@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from connector.ledger import DeadLetter, Ledger, retention as room
+from connector.ledger import DeadLetter, Ledger, retention as room, shadow
 from connector.ledger.schema import outbox, sightings, streams
 from connector.settings import RetentionSettings
 from connector.types import Position, RunRef, StateChange
@@ -193,3 +193,22 @@ def test_who_stops_waits_for_no_more_than_one_step(ledger: Ledger, clock: FakeCl
     answers = iter([False, False, *[True] * 99])
     assert ledger.retain(KEEP, clock.now, stopping=lambda: next(answers)) == {"verdicts": 3}
     assert ledger.retain(KEEP, clock.now)["verdicts"] == 17
+
+
+def test_so_many_of_the_newest_samples_stay_whatever_numbers_were_lost(
+    ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "SAMPLES", 3)
+    said = shadow.Compared(said="benign", instead="malicious")
+    samples = [
+        shadow.Disagreement(
+            event_id=one, champion="a/1", challenger="a/2", at=clock.now, compared=said,
+            confidence=None, instead_confidence=None, passed=(), instead_passed=(),
+        )
+        for one in events(5)
+    ]  # fmt: skip
+    for upto in (2, 2, 2, 3):  # PostgreSQL burns a number for each that is there already
+        ledger.record_shadow("a/1", "a/2", {}, samples[:upto])
+    assert {one.event_id for one in ledger.shadow_samples(9)} == {one.event_id for one in samples[:3]}
+    ledger.record_shadow("a/1", "a/2", {}, samples[3:])
+    assert {one.event_id for one in ledger.shadow_samples(9)} == {one.event_id for one in samples[2:]}
