@@ -61,12 +61,7 @@ def intel(
     secrets_dir: options.Secrets = None,
 ) -> None:
     """Turn new intelligence into training rows with provenance, and on request retrain and evaluate."""
-    if missing := [name for name in ("taxii2client", "yaml", "evtx", "pyarrow") if find_spec(name) is None]:
-        raise ConfigError(f"learning needs the extra `train` ({', '.join(missing)}): pip install 'triaged[train]'")
-    if retrain is not None and corpora is None:
-        raise ConfigError("to retrain, name the corpora folder with --corpora")
-    if retrain is not None and version is None:
-        raise ConfigError("to retrain, name the new bundle's version with --version: a version is written once")
+    _check(corpora, retrain, version)
     from connector.learn.intel import findings as found  # noqa: PLC0415 - the extra may be missing
 
     secrets = options.settings(config, secrets_dir).taxii
@@ -84,6 +79,16 @@ def intel(
         typer.echo("triaged " + " ".join(step))
         if retrain is not None and (code := _run(step)):
             raise typer.Exit(code)
+
+
+def _check(corpora: Path | None, retrain: Path | None, version: str | None) -> None:
+    """Raises ``ConfigError`` where the command cannot do what it is asked to."""
+    if missing := [name for name in ("taxii2client", "yaml", "evtx", "pyarrow") if find_spec(name) is None]:
+        raise ConfigError(f"learning needs the extra `train` ({', '.join(missing)}): pip install 'triaged[train]'")
+    if retrain is not None and corpora is None:
+        raise ConfigError("to retrain, name the corpora folder with --corpora")
+    if retrain is not None and version is None:
+        raise ConfigError("to retrain, name the new bundle's version with --version: a version is written once")
 
 
 def _run(step: Sequence[str]) -> int:

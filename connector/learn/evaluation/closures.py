@@ -23,14 +23,12 @@ from sklearn.model_selection import GroupKFold
 from connector.errors import ConfigError
 from connector.learn import dataset_file
 from connector.learn.dataset import STRENGTH, Row
-from connector.learn.evaluation import shipped as bundles
+from connector.learn.evaluation import shipped as bundles, simulated
 from connector.learn.evaluation.studies.site import Site, read
-from connector.learn.export.training import SOURCE
 from connector.learn.training import second_stage
-from connector.learn.training.calibrate import Calibrated, probabilities
+from connector.learn.training.calibrate import probabilities
 from connector.learn.training.quality import contradicted
-from connector.learn.training.retrain.frozen import Frozen, Said
-from connector.models.manifest import HeadCalibration
+from connector.learn.training.retrain.frozen import Said
 from connector.models.second_stage import SecondStage
 from connector.models.store import Store
 from connector.resources import shipped
@@ -91,9 +89,7 @@ class Judge:
     """A bundle with a second stage or without, over events whose features were computed once."""
 
     def __init__(self, bundle: bundles.Bundle, base: Sequence[Row], said: Said) -> None:
-        spec, _ = bundle.member
-        heads = msgspec.convert(spec.options.get("calibration", {}), HeadCalibration)
-        self._calibrated = Calibrated(heads, bundle.manifest.calibration, bundle.manifest.thresholds)
+        self._calibrated = bundle.calibrated
         self._base, self._said = base, said
         self.levels = bundle.manifest.thresholds.levels()
 
@@ -136,13 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def study(bundle: bundles.Bundle, site: Site, base: Sequence[Row], unseen: Sequence[Row]) -> Study:
     """Both parts. ``base`` rows may be learnt from; ``unseen`` rows and the site trained nothing."""
-    spec, folder = bundle.member
-    network = Frozen(folder, spec)
-    try:
-        judge = Judge(bundle, base, network.read([row.text for row in base]))
-        here, elsewhere = network.read(site.texts), network.read([row.text for row in unseen])
-    finally:
-        network.close()
+    held, here, elsewhere = simulated.said(bundle, [row.text for row in base], site.texts, [row.text for row in unseen])
+    judge = Judge(bundle, base, held)
     return Study(
         bundle=bundle.manifest.ref,
         site=list(_on_site(judge, site, here)),
@@ -154,14 +145,12 @@ def study(bundle: bundles.Bundle, site: Site, base: Sequence[Row], unseen: Seque
 def _on_site(judge: Judge, site: Site, said: Said) -> Iterator[Filtered]:
     before = judge.p(said)
     for name, host in site.hosts.items():
-        others = [other for left, other in site.hosts.items() if left != name]
-        attack = {
-            place: yes
-            for other in others
-            for place, yes in zip(other.places.tolist(), other.attack.tolist(), strict=True)
-        }
+        attack: dict[int, bool] = {}
+        for other in (other for left, other in site.hosts.items() if left != name):
+            for place, yes in zip(other.places.tolist(), other.attack.tolist(), strict=True):
+                attack.setdefault(place, yes)  # the analyst speaks of the first such event
         closed = [place for place in attack if before[place] >= judge.levels["suspicious"]]
-        rows = [_closure(site.texts[place], site.groups[place], attack[place]) for place in closed]
+        rows = [_closure(place, site.groups[place], attack=attack[place]) for place in closed]
         stage = judge.stage(rows, _part(said, closed))
         after, mine = judge.p(said, stage), host.places
         new = ~np.isin(mine, closed)
@@ -185,9 +174,7 @@ def _on_corpora(judge: Judge, rows: Sequence[Row], said: Said) -> Iterator[Filte
     levels = dict.fromkeys(judge.levels, Alarms((0, 0), (0, 0), (0, 0)))
     for learnt, left in GroupKFold(FOLDS).split(wrong, groups=groups):
         closed = wrong[learnt].tolist()
-        stage = judge.stage(
-            [_closure(rows[n].text, rows[n].cluster, attack=False) for n in closed], _part(said, closed)
-        )
+        stage = judge.stage([_closure(n, rows[n].cluster, attack=False) for n in closed], _part(said, closed))
         after, judged = judge.p(said, stage), attack.copy()
         judged[wrong[left]] = True
         for level, at in judge.levels.items():
@@ -216,21 +203,8 @@ def _checked(rows: Sequence[Row], said: Said) -> Iterator[Checked]:
         yield Checked(share=share, labels=DRAWS * LABELS, flipped=flips, found=found, right=right)
 
 
-def _closure(text: str, group: str, attack: bool) -> Row:
-    return Row(
-        text=text,
-        kind="",
-        fingerprint="",
-        techniques=(),
-        malicious=attack,
-        basis="analyst",
-        source=SOURCE,
-        group=group,
-        record="",
-        licence="",
-        split="train",
-        cause=None if attack else "benign_software",
-    )
+def _closure(place: int, group: str, *, attack: bool) -> Row:
+    return simulated.closure(place, group, malicious=attack, cause=None if attack else "benign_software")
 
 
 def _part(said: Said, places: Sequence[int]) -> Said:

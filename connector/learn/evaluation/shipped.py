@@ -32,6 +32,13 @@ class Bundle(msgspec.Struct, frozen=True):
         spec = next(member for member in self.manifest.members if member.kind == TEXT)
         return spec, self.store.directory(self.manifest.ref) / spec.directory
 
+    @property
+    def calibrated(self) -> Calibrated:
+        """How it makes probabilities of its text member's logits."""
+        spec, _ = self.member
+        heads = msgspec.convert(spec.options.get("calibration", {}), HeadCalibration)
+        return Calibrated(heads, self.manifest.calibration, self.manifest.thresholds)
+
     def predicted(self, texts: Sequence[str]) -> Predicted:
         """What its text member says of texts, through the quantised graph that serves."""
         spec, folder = self.member
@@ -40,9 +47,7 @@ class Bundle(msgspec.Struct, frozen=True):
             techniques, malicious = member.logits(texts)
         finally:
             member.close()
-        heads = msgspec.convert(spec.options.get("calibration", {}), HeadCalibration)
-        calibrated = Calibrated(heads, self.manifest.calibration, self.manifest.thresholds)
-        return spoken(spec.labels, (techniques.astype("f4"), malicious.astype("f4")), calibrated)
+        return spoken(spec.labels, (techniques.astype("f4"), malicious.astype("f4")), self.calibrated)
 
     def unseen(self, dataset: Dataset) -> list[Row]:
         """Rows that its weights were not fitted on: dev and calibration of its own dataset, else what it does not know."""

@@ -63,6 +63,16 @@ def test_closures_of_other_hosts_silence_the_same_tool_and_no_attack(judge):
     assert found[1].levels["suspicious"] == Alarms(ordinary=(3, 0), new=(1, 0), attacks=(1, 1))
 
 
+def test_an_event_that_was_ordinary_before_an_attack_did_the_same_is_closed_as_ordinary(judge):
+    hosts = {
+        "one": Host(np.array([0]), np.array([False])),
+        "three": Host(np.array([0]), np.array([True])),
+        "two": Host(np.array([1]), np.array([False])),
+    }
+    found = list(closures._on_site(judge, Site(hosts, ["a", "b"], ["a", "b"], ["a", "b"]), said([TOOL, TOOL])))
+    assert {one.left_out: (one.closures, one.explained) for one in found}["host two"] == (1, 1)
+
+
 def test_near_duplicates_are_left_out_together(judge):
     alike = [row(n, malicious=False, cluster=f"{n // 2}") for n in range(10)] + [row(10, malicious=True, cluster="a")]
     (found,) = closures._on_corpora(judge, alike, said([TOOL] * 10 + [ATTACK]))

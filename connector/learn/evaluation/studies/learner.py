@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from connector.learn.dataset import Row
+from connector.learn.evaluation import simulated
 from connector.learn.evaluation.shipped import Bundle
-from connector.learn.export.training import SOURCE
 from connector.learn.training import second_stage
-from connector.learn.training.calibrate import Calibrated, probabilities
+from connector.learn.training.calibrate import probabilities
 from connector.learn.training.retrain import correction, replay
-from connector.learn.training.retrain.frozen import Frozen, Said
-from connector.models.manifest import HeadCalibration
+from connector.learn.training.retrain.frozen import Said
 from connector.types import Cause
 
 Floats = NDArray[np.floating]
@@ -48,17 +46,11 @@ class Learner:
         base: Sequence[Row],
         elsewhere: Sequence[Row],
     ) -> None:
-        spec, folder = bundle.member
-        heads = msgspec.convert(spec.options.get("calibration", {}), HeadCalibration)
-        self._calibrated = Calibrated(heads, bundle.manifest.calibration, bundle.manifest.thresholds)
+        self._calibrated = bundle.calibrated
         self._groups, self._base = groups, base
-        network = Frozen(folder, spec)
-        try:
-            self._site = network.read(texts)
-            self._held = network.read([row.text for row in base])
-            self._elsewhere = network.read([row.text for row in elsewhere])
-        finally:
-            network.close()
+        self._site, self._held, self._elsewhere = simulated.said(
+            bundle, texts, [row.text for row in base], [row.text for row in elsewhere]
+        )
         self._wide = correction.widened(self._held.features)
 
     @property
@@ -72,7 +64,10 @@ class Learner:
 
     def taught(self, answers: Sequence[Answer]) -> Judged:
         """What it says once it has learnt from all answers."""
-        closures = [self._row(answer) for answer in answers]
+        closures = [
+            simulated.closure(place, self._groups[place], malicious=malicious, cause=cause)
+            for place, malicious, cause in answers
+        ]
         rows, places = [*closures, *self._base], [answer.place for answer in answers]
         weights = replay.weights(rows)
         shown, held = correction.widened(self._site.features[places]), self._wide
@@ -96,20 +91,3 @@ class Learner:
 
     def _probabilities(self, logits: Floats) -> Floats:
         return np.asarray(probabilities(np.asarray(logits, np.float32), self._calibrated))
-
-    def _row(self, answer: Answer) -> Row:
-        """An answer as the closed alert that it becomes."""
-        return Row(
-            text="",
-            kind="",
-            fingerprint=str(answer.place),
-            techniques=(),
-            malicious=answer.malicious,
-            basis="analyst",
-            source=SOURCE,
-            group=self._groups[answer.place],
-            record="",
-            licence="",
-            split="train",
-            cause=answer.cause,
-        )

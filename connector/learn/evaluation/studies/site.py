@@ -30,7 +30,7 @@ class Host(msgspec.Struct, frozen=True, eq=False):
 
 
 class Site(msgspec.Struct, frozen=True, eq=False):
-    """Hosts by name, earliest recording first, and the distinct events of all: text, fingerprint, group of near copies."""
+    """Hosts by name, in its order, and the distinct events of all: text, fingerprint, group of near copies."""
 
     hosts: Mapping[str, Host]
     texts: Sequence[str]
