@@ -29,7 +29,7 @@ from connector.siem.files import open_paths
 from tests import environment
 from tests.demo import assistance
 
-SHOWN = 30
+SHOWN = 40
 NEW_DAY, BY_HAND = "new-day.jsonl", "by-hand.jsonl"
 ANALYSTS = ("tokafor", "bdrummond", "ihalvorsen")
 FLAGGED = frozenset({"suspicious", "malicious"})
