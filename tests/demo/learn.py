@@ -1,6 +1,6 @@
-"""``make demo-learn``: a bundle that misjudges a benign tool learns from 30 closures, and nothing else gets worse.
+"""``make demo-learn``: a bundle that misjudges a benign tool learns from 40 closures, and nothing else gets worse.
 
-    score the tool's day → close 30 of its alerts → export → retrain by the quick path → gate → promote → judge a new day
+    score the tool's day → close 40 of its alerts → export → retrain by the quick path → gate → promote → judge a new day
 
 Everything runs as a user runs it: the daemon over files, and the commands. The closures stand in a file, as a SIEM would tell
 them. The fixed sample that the gate judges by, and what was judged before and after, need nothing but this repository.

@@ -70,7 +70,11 @@ def test_a_lost_history_is_gone_on_with_and_no_change_is_lost(three, tmp_path):
     (tmp_path / HISTORY).unlink()
     three.promote("tiny/1")
     three.promote("tiny/2")
-    assert [(change.number, change.bundle) for change in three.history()] == [(3, "tiny/3"), (4, "tiny/1"), (5, "tiny/2")]
+    assert [(change.number, change.bundle) for change in three.history()] == [
+        (3, "tiny/3"),
+        (4, "tiny/1"),
+        (5, "tiny/2"),
+    ]
 
 
 def test_what_was_judged_against_another_bundle_is_not_promoted(three):

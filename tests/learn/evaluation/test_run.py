@@ -24,7 +24,9 @@ from connector.models.rules import load
 from tests.learn.evaluation.test_report import ROWS
 from tests.models.events import process_start
 
-SMALL = Recipe(letter_epochs=0, wide_epochs=3, wide_evaluations=2, max_length=64, sub_groups=3, layers=None, vocabulary=300)
+SMALL = Recipe(
+    letter_epochs=0, wide_epochs=3, wide_evaluations=2, max_length=64, sub_groups=3, layers=None, vocabulary=300
+)
 
 
 @pytest.mark.full
