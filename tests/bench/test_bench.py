@@ -17,6 +17,7 @@ from tests.models.tiny import tiny_store
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.full
 def test_a_quick_run_prints_every_figure_as_one_json_line(tmp_path):
     command = [
         "-m",

@@ -132,6 +132,7 @@ def test_mail_that_may_not_train_is_measured_and_never_kept(tmp_path: Path, monk
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.full
 def test_the_command_trains_reports_both_splits_and_writes_a_bundle_that_classifies_mail(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,13 +117,15 @@ def test_changed_minds_and_other_analysts_are_changes_after_the_ones_before(ledg
     for disposition, analyst in (
         ("false_positive", "ana"),
         ("true_positive", "ben"),
-        ("false_positive", "ana"),  # her answer came again, late: it takes nobody's back
+        ("true_positive", "ben"),  # his answer came again: it stands already
+        ("false_positive", "ana"),
         ("benign_positive", "ana"),
     ):
         ledger.answer_review(review.id, said(review, clock, disposition, analyst), analyst)
     changes = sorted(ledger.dispositions(REVIEW), key=lambda one: one.changed_at)
-    assert [one.disposition for one in changes] == ["false_positive", "true_positive", "benign_positive"]
-    assert len({one.changed_at for one in changes}) == 3
+    said_in_turn = ["false_positive", "true_positive", "false_positive", "benign_positive"]
+    assert [one.disposition for one in changes] == said_in_turn
+    assert len({one.changed_at for one in changes}) == 4
     held = ledger.review(review.id)
     assert held is not None
     assert (held.outcome, held.analyst) == ("benign_positive", "ana")
