@@ -169,7 +169,7 @@ class App:
             for name, h in self.histories.items()
         }
         self.export = exporter(settings, self.ledger, clock)
-        opened = partial(open_bundle, settings, threads=1)
+        opened = partial(open_bundle, settings, threads=1, explains=False)
         self.shadow = beside(settings.model.shadow, opened, self.ledger, clock, self.stopping.is_set)
         if self.shadow is not None:
             self._open.callback(self.shadow.close)
@@ -322,7 +322,9 @@ class App:
             self.site.go_on_from(other.site)
 
 
-def open_bundle(settings: Settings, ref: str | None = None, *, threads: int | None = None) -> Bundle:
+def open_bundle(
+    settings: Settings, ref: str | None = None, *, threads: int | None = None, explains: bool = True
+) -> Bundle:
     """The bundle named or configured, or what the store has in production; its files are verified first."""
     store = Store(settings.model.store or shipped("model_store"))
     return store.open(
@@ -330,7 +332,7 @@ def open_bundle(settings: Settings, ref: str | None = None, *, threads: int | No
         threads=threads or settings.model.threads or os.cpu_count() or 1,
         cache_entries=settings.model.cache_entries,
         kinds=plugins("triaged.member"),
-        explains=True,
+        explains=explains,
         options={"rules": {"folders": [str(folder) for folder in settings.model.rules]}}
         if settings.model.rules
         else {},

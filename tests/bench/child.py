@@ -1,10 +1,12 @@
 """The real daemon, watched from inside: how many events are in the ledger, and how much memory is used, over time.
 
-``python -m tests.bench.child CONFIG EVENTS REPORT`` ends by SIGTERM, sent to itself, once all is in the ledger and delivered.
+``python -m tests.bench.child CONFIG EVENTS REPORT`` ends by SIGTERM, sent to itself, once all is in the ledger and
+delivered, and a challenger in shadow was asked about all of it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -24,11 +26,12 @@ EVERY = 0.1
 
 
 class Report(msgspec.Struct):
-    """Samples of (seconds, events in the ledger, bytes resident, CPU seconds); ``scored`` are distinct events."""
+    """Samples of (seconds, events in the ledger, bytes resident, CPU seconds); ``scored`` are distinct events, ``compared`` those that a challenger scored."""
 
     samples: list[tuple[float, int, int, float]]
     delivered_at: float = 0.0
     scored: int = 0
+    compared: int = 0
     dead: int = 0
     peak: int = 0
 
@@ -52,13 +55,19 @@ def _watch(daemon: Daemon, expected: int, found: Report) -> None:
     while True:
         stored = _events().total()
         found.samples.append((time.perf_counter() - start, stored, _resident(), time.process_time()))
-        if stored >= expected and not daemon.app.ledger.pending("out"):
+        if stored >= expected and not daemon.app.ledger.pending("out") and _asked(daemon.app) >= expected:
             break
         time.sleep(EVERY)
     found.delivered_at = time.perf_counter() - start
+    found.compared = sum(one.events for one in daemon.app.ledger.shadow_counts() if one.compared.instead is not None)
     found.scored = _values(telemetry.CACHE, "outcome")["miss"]
     found.dead = _events()["dead"]
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _asked(app: App) -> float:
+    """How many events a challenger scored or passed over; infinite where there is none."""
+    return math.inf if app.shadow is None else sum(one.events for one in app.ledger.shadow_counts())
 
 
 def _events() -> Counter[str]:

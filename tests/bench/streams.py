@@ -77,14 +77,19 @@ def scenario_lines() -> Iterator[bytes]:
 
 def distinct_events(stream: Stream, plan: Plan) -> list[Event]:
     """Events with distinct fingerprints, drawn from the distinct ones of a sample, so that rare ones count as such."""
-    found: dict[str, Event] = {}
-    for number, line in enumerate(stream.lines(stream.shuffled(plan.sample))):
+    return [event for _, event in distinct(stream, plan.sample, plan.texts)]
+
+
+def distinct(stream: Stream, sample: int, count: int) -> list[tuple[bytes, Event]]:
+    """Lines and their events, as ``distinct_events`` draws them: ``count`` at most from so many of the stream."""
+    found: dict[str, tuple[bytes, Event]] = {}
+    for number, line in enumerate(stream.lines(stream.shuffled(sample))):
         ref = SourceRef(siem="bench", index="bench", id=str(number))
         try:
             event = normalise(RawEvent(deployment="bench", native_id=str(number), ref=ref, data=line))
         except PermanentError:
             continue
-        found.setdefault(event.fingerprint, event)
-    order = np.random.default_rng(SEED).permutation(len(found))[: plan.texts]
-    events = list(found.values())
-    return [events[place] for place in order.tolist()]
+        found.setdefault(event.fingerprint, (line, event))
+    order = np.random.default_rng(SEED).permutation(len(found))[:count]
+    pairs = list(found.values())
+    return [pairs[place] for place in order.tolist()]
