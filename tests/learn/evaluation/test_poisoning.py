@@ -65,7 +65,7 @@ def rows(store: Store) -> Iterator[Row]:
 
 def attempted(store: Store, parts: Parts, plan: Plan, version: str) -> Outcome:
     cache = store.directory(INCUMBENT).parents[1] / "features"
-    return poisoning.attempted(store, INCUMBENT, plan, parts, version, cache=cache)
+    return poisoning.attempted(store, plan, parts, version, poisoning.quickly(store, parts, cache))
 
 
 def named(parts: Parts, word: str) -> Plan:

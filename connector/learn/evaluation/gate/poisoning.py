@@ -1,16 +1,17 @@
 """``python -m connector.learn.evaluation.gate.poisoning STORE ROWS``: what an analyst who lies can do to a retraining.
 
 Left-out rows of the base dataset are closed by simulated analysts; one of them turns labels round, or closes one cluster
-over and over. Every plan is retrained by the quick path and judged by the gate on rows that it was not shown. What passes is
-then measured on rows that the gate did not see either.
+over and over. Every plan is retrained by the quick path, or with ``--full`` by the full one, and judged by the gate on rows
+that it was not shown. What passes is then measured on rows that the gate did not see either. ``--only`` names plans by how
+their names begin.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import shutil
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from connector.learn import dataset_file
-from connector.learn.dataset import Row
+from connector.learn.dataset import Dataset, Facts, Row
 from connector.learn.evaluation.gate import checks
 from connector.learn.evaluation.gate.judge import Material, judge
 from connector.learn.evaluation.gate.report import Report
@@ -27,6 +28,8 @@ from connector.learn.evaluation.gate.said import said
 from connector.learn.evaluation.truth import group_of
 from connector.learn.export.training import SOURCE
 from connector.learn.training.retrain import quick, replay
+from connector.learn.training.retrain.closures import Closures
+from connector.learn.training.retrain.order import Order
 from connector.models.store import Store
 
 ANALYSTS: Final = 4
@@ -99,12 +102,40 @@ def plans(shown: Sequence[Row]) -> Iterator[Plan]:
         yield Plan(f"{name}, {FLOOD} times", [*shown, *_copies(_turned(victim))], FLOOD)
 
 
-def attempted(
-    store: Store, incumbent: str, plan: Plan, found: Parts, version: str, *, cache: Path | None = None
-) -> Outcome:
-    """Retrains by the quick path as ``version``, lets the gate judge, and measures on what nobody saw."""
-    rows = [*plan.shown, *found.base]
-    made = quick.refit(incumbent, store, rows, replay.weights(rows), version, cache=cache)
+Retrain = Callable[[Plan, str], str]
+"""Makes a bundle of a plan, under a version, and returns its name."""
+
+
+def quickly(store: Store, found: Parts, cache: Path | None = None) -> Retrain:
+    """Retraining by the quick path; ``cache`` is a folder for features."""
+
+    def retrain(plan: Plan, version: str) -> str:
+        rows = [*plan.shown, *found.base]
+        return quick.refit(_incumbent(store), store, rows, replay.weights(rows), version, cache=cache)
+
+    return retrain
+
+
+def fully(folder: Path, found: Parts, facts: Facts) -> Retrain:
+    """Retraining by the full path, in the store ``folder``.
+
+    As in use, all rows that fit no weight choose the epoch, calibrate and set levels: the gate's and those that nobody saw.
+    """
+    from connector.learn.training.retrain import full  # noqa: PLC0415 - imports torch, which the quick path does not need
+
+    base, incumbent = Dataset((*found.base, *found.gate, *found.unseen), facts), _incumbent(Store(folder))
+
+    def retrain(plan: Plan, version: str) -> str:
+        closed = Closures(learnt=plan.shown, newest=found.newest, since=None, left_out={}, export="simulated analysts")
+        order = Order(store=folder, bundle=incumbent, export=folder, version=version, newest=NEWEST, full=True)
+        return full.train(order, base, closed, {})
+
+    return retrain
+
+
+def attempted(store: Store, plan: Plan, found: Parts, version: str, retrain: Retrain) -> Outcome:
+    """Retrains what is in production as ``version``, lets the gate judge, and measures on what nobody saw."""
+    incumbent, made = _incumbent(store), retrain(plan, version)
     report = judge(store, made, incumbent, Material(left_out=found.gate, newest=found.newest, shown=plan.shown))
     texts = [row.text for row in found.unseen]
     both = (said(store, made, texts), said(store, incumbent, texts))
@@ -115,6 +146,12 @@ def attempted(
     ]
     whole = (check for check in listed if check.rule == "proven no worse" and check.harm is not None)
     return Outcome(plan, report, {check.name: float(check.harm or 0.0) for check in whole})
+
+
+def _incumbent(store: Store) -> str:
+    found = store.production()
+    assert found is not None  # noqa: S101 - a store to try this on has one
+    return found
 
 
 def _closure(row: Row) -> Row:
@@ -146,27 +183,34 @@ def _order(row: Row) -> tuple[int, str]:
     return _draw(row), row.fingerprint
 
 
-def main(folder: Path, rows: Path) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Prints one line a plan. Bundles are written to a copy of the store, which is thrown away; the store stays as it is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", type=Path, help="a model store: its bundle in production is the incumbent")
+    parser.add_argument("rows", type=Path, help="a built dataset")
+    parser.add_argument("--full", action="store_true", help="retrain by the full path, minutes a plan")
+    parser.add_argument("--only", nargs="+", default=[""], help="how the names of the plans begin; default: all")
+    options = parser.parse_args(arguments)
     with TemporaryDirectory() as place:
-        store = Store(shutil.copytree(folder, Path(place) / "store"))
-        _told(store, parts(dataset_file.read(rows).rows), Path(place) / "features")
+        folder = Path(shutil.copytree(options.store, Path(place) / "store"))
+        store, base = Store(folder), dataset_file.read(options.rows)
+        found = parts(base.rows)
+        retrain = fully(folder, found, base.facts) if options.full else quickly(store, found, Path(place) / "features")
+        _told(store, found, retrain, tuple(options.only))
 
 
-def _told(store: Store, found: Parts, cache: Path) -> None:
-    incumbent = store.production()
-    assert incumbent is not None  # noqa: S101 - a store to try this on has one
+def _told(store: Store, found: Parts, retrain: Retrain, only: tuple[str, ...]) -> None:
     print(
         f"{len(found.shown)} closures shown, {len(found.newest)} newest, {len(found.gate)} rows of the gate's, ", end=""
     )
     print(f"{len(found.unseen)} that nobody saw", flush=True)
-    for number, plan in enumerate(plans(found.shown)):
-        outcome = attempted(store, incumbent, plan, found, f"poisoned-{number}", cache=cache)
-        failed = "; ".join(check.name for check in outcome.report.failed)
+    for number, plan in enumerate(plan for plan in plans(found.shown) if plan.name.startswith(only)):
+        outcome = attempted(store, plan, found, f"poisoned-{number}", retrain)
+        failed = "; ".join(f"{check.name} {check.harm or 0.0:+.4f}" for check in outcome.report.failed)
         verdict = "passed" if outcome.report.passed else f"refused ({failed})"
         name, worst = outcome.worst
         print(f"{plan.name} ({plan.lies} lies): {verdict}; unseen, worst: {name} {worst:+.4f}", flush=True)
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    main()
