@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -29,78 +29,108 @@ OF_WHOLE_FILES: Final[frozenset[Basis]] = frozenset({"file-name"})
 _BATCH: Final = 1000
 _NOWHERE: Final = SourceRef(siem="corpus", index="rules", id="")
 Group = tuple[str, str]
+"""A source, and a file, recording or page of it."""
+
+Kept = Callable[[str, str], bool]
+"""Whether a source's group takes part."""
 
 
 class _Shares:
     """Shares of right answers by group: each group counts once, by the share of its answers that are right."""
 
     def __init__(self) -> None:
-        self._told: dict[Group, list[bool]] = defaultdict(list)
+        self._told: dict[Group, list[int]] = defaultdict(lambda: [0, 0])
 
     def add(self, group: Group, right: bool) -> None:
-        self._told[group].append(right)
+        self._told[group][right] += 1
 
-    def count(self) -> Count:
-        return Count(sum(sum(told) / len(told) for told in self._told.values()), float(len(self._told)))
+    def count(self, kept: Kept) -> Count:
+        """Of the groups that are kept."""
+        told = [answers for group, answers in self._told.items() if kept(*group)]
+        return Count(sum(right / (wrong + right) for wrong, right in told), float(len(told)))
 
 
-class _Tally:
-    """What was counted: by rule, and of the events on which none matched."""
+class Witnesses:
+    """What was counted, group by group: by rule, and of the events on which none matched.
+
+    One reading of the corpora gives the weights of any part of their groups, such as those outside a fold.
+    """
 
     def __init__(self) -> None:
-        self.malicious: dict[str, _Shares] = defaultdict(_Shares)
-        self.techniques: dict[str, _Shares] = defaultdict(_Shares)
-        self.silent = _Shares()
-        self.all = _Shares()
-        self.levels: dict[str, str] = {}
-        self.bases: set[Basis] = set()
+        self._malicious: dict[str, _Shares] = defaultdict(_Shares)
+        self._techniques: dict[str, _Shares] = defaultdict(_Shares)
+        self._silent = _Shares()
+        self._all = _Shares()
+        self._levels: dict[str, str] = {}
+        self._bases: dict[Group, set[Basis]] = defaultdict(set)
 
     def add(self, group: Group, sample: Sample, matches: Iterable[Match]) -> None:
+        """One labelled event, with the rules that match it."""
         shown = {one.partition(".")[0] for told in sample.techniques for one in migrate(told).ids}
         malicious = None if sample.basis in OF_WHOLE_FILES else sample.malicious
-        self.bases.add(sample.basis)
+        self._bases[group].add(sample.basis)
         found = tuple(matches)
         if malicious is not None:
-            self.all.add(group, malicious)
+            self._all.add(group, malicious)
             if not found:
-                self.silent.add(group, malicious)
+                self._silent.add(group, malicious)
         for match in found:
-            self.levels[match.id] = match.level
+            self._levels[match.id] = match.level
             if malicious is not None:
-                self.malicious[match.id].add(group, malicious)
+                self._malicious[match.id].add(group, malicious)
             if shown and match.techniques:
                 right = not shown.isdisjoint(one.partition(".")[0] for one in match.techniques)
-                self.techniques[match.id].add(group, right)
+                self._techniques[match.id].add(group, right)
+
+    def weights(self, kept: Kept) -> Weights:
+        """The worth of each rule that matches an event of a group that is kept."""
+        malicious = _counted(self._malicious, kept)
+        techniques = _counted(self._techniques, kept)
+        return Weights(
+            malicious=malicious,
+            techniques=techniques,
+            malicious_prior=_priors(malicious, self._levels),
+            technique_prior=_priors(techniques, self._levels),
+            silent=self._silent.count(kept),
+            prevalence=_mean(self._all.count(kept)),
+            labels=tuple(sorted({basis for group, bases in self._bases.items() if kept(*group) for basis in bases})),
+        )
 
 
 def learn(corpora: Corpora, rules: RuleSet, *, seed: int = 1, recipes: Mapping[str, Recipe] = RECIPES) -> Weights:
     """The worth of each rule that matches an event of the training split of the sources that are there and may train."""
-    tally = _Tally()
-    stream = _events(corpora, seed, recipes)
+
+    def trains(source: str, group: str) -> bool:
+        return split_of(source, group, seed) == "train"
+
+    return witnesses(corpora, rules, trains, recipes=recipes).weights(trains)
+
+
+def witnesses(
+    corpora: Corpora, rules: RuleSet, kept: Kept = lambda *_: True, *, recipes: Mapping[str, Recipe] = RECIPES
+) -> Witnesses:
+    """What the labelled events of the groups that are kept say of each rule."""
+    found = Witnesses()
+    stream = _events(corpora, kept, recipes)
     while batch := list(islice(stream, _BATCH)):
         covered = [each for each in batch if rules.covers(view_of(each[2]))]
-        for (group, sample, _), found in zip(covered, rules.match([each[2] for each in covered]), strict=True):
-            tally.add(group, sample, found)
-    malicious = {rule: shares.count() for rule, shares in sorted(tally.malicious.items())}
-    techniques = {rule: shares.count() for rule, shares in sorted(tally.techniques.items())}
-    return Weights(
-        malicious=malicious,
-        techniques=techniques,
-        malicious_prior=_priors(malicious, tally.levels),
-        technique_prior=_priors(techniques, tally.levels),
-        silent=tally.silent.count(),
-        prevalence=_mean(tally.all.count()),
-        labels=tuple(sorted(tally.bases)),
-    )
+        for (group, sample, _), matches in zip(covered, rules.match([each[2] for each in covered]), strict=True):
+            found.add(group, sample, matches)
+    return found
 
 
-def _events(corpora: Corpora, seed: int, recipes: Mapping[str, Recipe]) -> Iterator[tuple[Group, Sample, Event]]:
+def _counted(told: Mapping[str, _Shares], kept: Kept) -> dict[str, Count]:
+    counts = {rule: shares.count(kept) for rule, shares in sorted(told.items())}
+    return {rule: count for rule, count in counts.items() if count.seen}
+
+
+def _events(corpora: Corpora, kept: Kept, recipes: Mapping[str, Recipe]) -> Iterator[tuple[Group, Sample, Event]]:
     for name, recipe in recipes.items():
         source = corpora.sources.get(name)
         if source is None or not source.may_train or not corpora.holds(name):
             continue
         for sample in recipe(corpora.of([name])):
-            if sample.basis in FROM_SIGMA or split_of(name, sample.group, seed) != "train":
+            if sample.basis in FROM_SIGMA or not kept(name, sample.group):
                 continue
             try:
                 raw = RawEvent(deployment="corpus", native_id="", ref=_NOWHERE, data=sample.data)

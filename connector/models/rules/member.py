@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,27 +41,33 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class RulesMember:
-    """Scores events by the rules that match. An event of a log that no rule speaks of gets no view."""
+    """Scores events by the rules that match. An event of a log that no rule speaks of gets no view.
+
+    A bundle may ship what rules are worth without the rules: until a site names its folder of them, no event has a view.
+    """
 
     needs: tuple[str, ...] = ()
 
     def __init__(self, spec: MemberSpec, directory: Path, threads: int) -> None:
         del threads
-        needs_extra()
-        from connector.models.rules.watched import Watched  # noqa: PLC0415 - the extra may be missing
-
         self.name = spec.name
         self.labels = spec.labels
         options = _options(spec)
-        self._column = {label: place for place, label in enumerate(spec.labels)}
         self._least = LEVELS.index(options.level)
         self._weights = Weights() if options.weights is None else read(directory / options.weights)
-        self._shift = 0.0 if options.prevalence is None else _odds(options.prevalence) - _odds(self._weights.prevalence)
-        packs = [directory / name for name in options.packs]
-        self._watched = Watched([Path(folder) for folder in options.folders], packs, time.monotonic)
+        self._prevalence = options.prevalence
+        self._watched: Watched | None = None
+        if options.packs or options.folders:
+            needs_extra()
+            from connector.models.rules.watched import Watched  # noqa: PLC0415 - the extra may be missing
+
+            packs = [directory / name for name in options.packs]
+            self._watched = Watched([Path(folder) for folder in options.folders], packs, time.monotonic)
 
     def key(self, event: Event) -> str | None:
-        """SHA-256 of what the rules of the event's log read, unmasked, and of the rules."""
+        """SHA-256 of what the rules of the event's log read, unmasked, and of the rules; one key where there are no rules."""
+        if self._watched is None:
+            return ""
         from connector.models.rules.views import view_of  # noqa: PLC0415 - see above
 
         rules, digest = self._watched.current()
@@ -81,16 +86,16 @@ class RulesMember:
     def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
         """For each label the most that a rule which names it is worth; p_malicious is that of the most telling match."""
         del views, state
-        current = self._watched.current()
+        current = None if self._watched is None else self._watched.current()
         techniques = np.full((len(events), len(self.labels)), np.nan, np.float32)
         p_malicious = np.full(len(events), np.nan, np.float32)
         notes: list[tuple[str, ...]] = []
         for row, event in enumerate(events):
-            found = self._matches(current, event)
+            found = None if current is None else self._matches(current, event)
             notes.append(() if found is None else self._notes(found))
             if found is not None:
                 techniques[row] = self._techniques(found)
-                p_malicious[row] = self._p_malicious(found)
+                p_malicious[row] = self._weights.malice(found, self._prevalence)
         return Scores(techniques=techniques, p_malicious=p_malicious, notes=tuple(notes)), StateChange()
 
     def _matches(self, current: Current, event: Event) -> list[Match] | None:
@@ -105,18 +110,8 @@ class RulesMember:
         return sorted(counted, key=lambda match: (-LEVELS.index(match.level), match.id))
 
     def _techniques(self, found: Sequence[Match]) -> list[float]:
-        shown = [0.0] * len(self.labels)
-        for match in found:
-            worth = self._weights.p_technique(match)
-            for technique in match.techniques:
-                for label in {technique, technique.partition(".")[0]}:
-                    if label in self._column:
-                        shown[self._column[label]] = max(shown[self._column[label]], worth)
-        return shown
-
-    def _p_malicious(self, found: Sequence[Match]) -> float:
-        told = max(map(self._weights.p_malicious, found), default=self._weights.p_silent())
-        return 1.0 / (1.0 + math.exp(-_odds(told) - self._shift))
+        shown = self._weights.shown(found)
+        return [shown.get(label, 0.0) for label in self.labels]
 
     def _notes(self, found: Sequence[Match]) -> tuple[str, ...]:
         """``rules: Title (level, by Author) [id]``: the rules' licence asks for the author."""
@@ -135,13 +130,7 @@ def _options(spec: MemberSpec) -> Options:
         raise ConfigError(f"member {spec.name!r}: level {options.level!r} is none of {', '.join(LEVELS)}")
     if options.prevalence is not None and not 0.0 < options.prevalence < 1.0:
         raise ConfigError(f"member {spec.name!r}: a prevalence lies strictly between 0 and 1")
-    if not options.packs and not options.folders:
-        raise ConfigError(f"member {spec.name!r} names no pack and no folder of rules")
     return options
-
-
-def _odds(probability: float) -> float:
-    return math.log(probability) - math.log1p(-probability)
 
 
 plugin = MemberPlugin(member=RulesMember, testbed="connector.models.rules.testbed:RulesTestbed")

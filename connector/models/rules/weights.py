@@ -9,7 +9,8 @@ Source: Gelman et al., Bayesian Data Analysis, chapter 2 (Beta-binomial).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -72,6 +73,30 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def p_silent(self) -> float:
         """The probability that an event which rules speak of, and none matches, is malicious."""
         return IGNORANT.mean(self.silent)
+
+    def malice(self, found: Iterable[Match], prevalence: float | None = None) -> float:
+        """``p_malicious`` of an event by the rules that match it: that of the most telling, or of silence.
+
+        It is stated for the prevalence of the rows that taught it, or brought to another one.
+        """
+        told = max(map(self.p_malicious, found), default=self.p_silent())
+        shift = 0.0 if prevalence is None else odds(prevalence) - odds(self.prevalence)
+        return 1.0 / (1.0 + math.exp(-odds(told) - shift))
+
+    def shown(self, found: Iterable[Match]) -> dict[str, float]:
+        """The techniques of an event, and their parents: the most that a rule which names one is worth."""
+        shown: dict[str, float] = {}
+        for match in found:
+            worth = self.p_technique(match)
+            for technique in match.techniques:
+                for label in {technique, technique.partition(".")[0]}:
+                    shown[label] = max(shown.get(label, 0.0), worth)
+        return shown
+
+
+def odds(probability: float) -> float:
+    """The log-odds of a probability."""
+    return math.log(probability) - math.log1p(-probability)
 
 
 def read(path: Path) -> Weights:

@@ -14,7 +14,7 @@ from connector.models import Store
 from connector.models.rules.member import RulesMember, plugin
 from connector.models.rules.nouns import Match
 from connector.models.rules.packs import files_of, licence_of, packed
-from connector.models.rules.testbed import lay_rules_member, rules_spec
+from connector.models.rules.testbed import PACK, lay_rules_member, rules_spec
 from connector.models.rules.watched import EVERY_S, Watched
 from connector.models.rules.weights import Count, Prior, Weights, read
 from connector.models.testbed import lay_bundle
@@ -115,12 +115,23 @@ def test_a_bundle_with_rules_names_them_in_its_predictions(tmp_path) -> None:
         bundle.close()
 
 
+def test_a_bundle_that_ships_weights_alone_has_no_view_until_a_site_names_its_rules(tmp_path) -> None:
+    lay_rules_member(tmp_path)
+    silent = RulesMember(rules_spec(packs=[]), tmp_path, 1)
+    scores, _ = silent.score([POWERSHELL], {}, {})
+    assert np.isnan(scores.p_malicious).all()
+    assert np.isnan(scores.techniques).all()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "one.yml").write_bytes(files_of(tmp_path / PACK)[0][1])
+    spoken = RulesMember(rules_spec(packs=[], folders=[str(tmp_path / "mine")]), tmp_path, 1)
+    assert np.isfinite(spoken.score([POWERSHELL], {}, {})[0].p_malicious).all()
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
         ({"level": "loud"}, "loud"),
         ({"prevalence": 1.0}, "prevalence"),
-        ({"packs": []}, "no pack and no folder"),
         ({"packs": ["nowhere"]}, "nowhere"),
         ({"weights": "rules.json"}, "no rule weights"),
         ({"colour": "red"}, "colour"),
