@@ -50,6 +50,9 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "@timestamp": ("@timestamp", "timestamp", "eventTime", "time", "_time", "CreationTime"),
 }
 
+_PAYLOADS: Final = ("uri_path", "uri_query", "form_data", "src_content")
+"""What Splunk Stream says of a client's request; the payload member reads it, and no canonical form."""
+
 _MAPPED: Final = frozenset(name for names in _NAMES.values() for name in names)
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _MAX_LEAVES: Final = 64
@@ -99,6 +102,9 @@ def from_foreign(row: Document) -> Node:
             if _leaf(value):
                 put(document, path, value)
                 break
+    for name in _PAYLOADS:
+        if type(row.get(name)) is str:
+            put(document, f"splunk.{name}", row[name])
     message = next((row[name] for name in _MESSAGES if type(row.get(name)) is str and row[name]), None)
     if message is None:
         found: list[str] = []

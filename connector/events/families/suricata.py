@@ -80,10 +80,12 @@ _PARTS: Final[Mapping[str, Rules]] = {
 _ELSEWHERE: Final = frozenset(
     {
         *("timestamp", "src_ip", "src_port", "dest_ip", "dest_port", "proto", "app_proto", "host", "in_iface", "http"),
-        *("payload", "payload_printable", "packet", "packet_info", "community_id", "fileinfo"),
+        *("packet", "packet_info", "community_id", "fileinfo"),
     }
 )
 """What ECS fields say already, and the packets themselves."""
+_BODIES: Final = ("http_request_body", "http_request_body_printable")
+"""What the client sent, where the sensor logs it; the payload member reads it, and no canonical form."""
 
 
 def read(record: Document) -> Node | None:
@@ -109,6 +111,9 @@ def read(record: Document) -> Node | None:
     _dns(document, inner(record, "dns"))
     _tls(document, inner(record, "tls"))
     kept = {name: value for name, value in record.items() if name not in _ELSEWHERE}
+    http = inner(record, "http")
+    if bodies := {name: http[name] for name in _BODIES if name in http}:
+        kept["http"] = bodies
     document["suricata"] = {"eve": kept | document.get("suricata", {}).get("eve", {})}
     return document
 
