@@ -30,10 +30,11 @@ RELEVANCE = "relevance"
 EMBEDDING = "embedding"
 LETTERS = "letters"
 
-_ERRORS = tuple(
+GRAPH_ERRORS = tuple(
     getattr(ort_errors, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
 )
+"""What onnxruntime raises for a file that is no graph, and for inputs that do not fit one."""
 
 
 def spelling(text: str, most: int) -> NDArray[np.int64]:
@@ -162,7 +163,7 @@ class Graph:
             (batch,) = self._batches([probe])
             try:
                 found = self._run(batch, self._outputs)
-            except _ERRORS as error:
+            except GRAPH_ERRORS as error:
                 raise ConfigError(f"{path}: the graph does not run: {error}") from error
             shapes = [output.shape for output in found]
             if shapes != [(1, self._labels), (1,), (1, len(probe.tokens))][: len(found)]:
