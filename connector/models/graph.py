@@ -199,5 +199,5 @@ def _session(path: Path) -> ort.InferenceSession:
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except (OSError, *_ERRORS) as error:
+    except (OSError, *GRAPH_ERRORS) as error:
         raise ConfigError(f"{path} is no graph that can be run: {error}") from error
