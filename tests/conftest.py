@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
+from tests.running import ended_at_the_end
+
 ROOT = Path(__file__).parent.parent
 CORPORA = Path(os.environ.get("TRIAGED_CORPORA", ROOT.parent / "shared" / "corpora"))
 
@@ -37,6 +39,7 @@ def corpora() -> Path:
     return CORPORA
 
 
+FAILED = pytest.StashKey[bool]()
 LOG_AT_FIRST = structlog.get_config()
 
 
@@ -46,3 +49,20 @@ def log_as_at_first() -> Iterator[None]:
     structlog.configure(**LOG_AT_FIRST)
     yield
     structlog.configure(**LOG_AT_FIRST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Notes which tests failed, for their fixtures."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ends what a site started. A failure stays one failure; where nothing failed, to leave a process running is one."""
+    with ended_at_the_end() as left:
+        yield
+    assert not left or FAILED in request.node.stash, f"still running: {[process.args for process in left]}"

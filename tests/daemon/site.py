@@ -6,18 +6,14 @@ import itertools
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.environment import clean
 from tests.models.tiny import tiny_store
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.running import Running
 
 CONFIG = """
 data_dir = "{dir}/data"
@@ -101,10 +97,9 @@ class Site:
         with sqlite3.connect(path) as connection:
             return Counter(key for (key,) in connection.execute("SELECT key FROM runs"))
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        """Starts a process in this site; by default the daemon."""
-        arguments = command or ("-m", "connector.cli", "run", "--config", str(self.config))
-        return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=clean(), stderr=subprocess.PIPE)
+    def start(self, *command: str) -> Running:
+        """Starts a process in this site, by default the daemon; it ends with the test."""
+        return Running(command or ("-m", "connector.cli", "run", "--config", str(self.config)))
 
     def drain(self) -> None:
         """Runs `triaged run --drain` to its end."""
@@ -133,30 +128,33 @@ def process_start(image: str) -> dict[str, object]:
     }
 
 
-def wait_until(
-    condition: Callable[[], bool], what: str, seconds: float = 60, *, of: subprocess.Popen[bytes] | None = None
-) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60, *, of: Running | None = None) -> None:
     """Waits for something to come true, and fails with its name where it does not.
 
-    ``of``: the process that is to do it; where that ends first, its last words are the failure.
+    ``of``: the process that is to do it; its log is part of the failure, and its end is one.
     """
     end = time.monotonic() + seconds
     while not condition():
-        if of is not None and of.poll() is not None:
-            _, errors = of.communicate()
-            raise AssertionError(f"exit code {of.returncode} before {what}: {errors.decode()}")
-        assert time.monotonic() < end, f"waited {seconds} s in vain until {what}"
+        told = "" if of is None else f"; it logged:\n{of.log().decode()}"
+        assert of is None or of.poll() is None, f"exit code {of.returncode} before {what}{told}"
+        assert time.monotonic() < end, f"waited {seconds} s in vain until {what}{told}"
         time.sleep(0.05)
 
 
-def listens(daemon: subprocess.Popen[bytes]) -> bool:
-    """Whether it catches SIGTERM by now: before, the signal would end it as it stands."""
+def listens(daemon: Running, to: signal.Signals = signal.SIGTERM) -> bool:
+    """Whether it catches a signal by now: before, the signal would end it as it stands."""
     lines = Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
     (caught,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
-    return bool(caught >> (signal.SIGTERM - 1) & 1)
+    return bool(caught >> (to - 1) & 1)
 
 
-def stop(process: subprocess.Popen[bytes]) -> Sequence[str]:
+def logged(daemon: Running) -> list[str]:
+    """The names of what it has logged until now, as JSON, in order."""
+    whole, _, _ = daemon.log().decode().rpartition("\n")
+    return [json.loads(line)["event"] for line in whole.splitlines() if line.startswith("{")]
+
+
+def stop(process: Running) -> Sequence[str]:
     """Sends SIGTERM, and expects the daemon to drain and exit 0. Returns its log lines."""
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
-import time
 import urllib.request
 
 import pytest
 
-from tests.daemon.site import Site, stop, wait_until
+from tests.daemon.site import Site, logged, stop, wait_until
 from tests.models.tiny import tiny_store
-
-
-def log(lines):
-    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def free_port():
@@ -28,33 +22,34 @@ def test_it_follows_a_growing_file_and_drains_on_sigterm(tmp_path):
     site = Site(tmp_path, level="info")
     site.events(10)
     daemon = site.start()
-    wait_until(lambda: len(site.verdict_ids()) == 10, "the first events are delivered")
+    wait_until(lambda: len(site.verdict_ids()) == 10, "the first events are delivered", of=daemon)
     site.events(7, "b.jsonl")
-    wait_until(lambda: len(site.verdict_ids()) == 17, "the new file is delivered")
-    events = [line["event"] for line in log(stop(daemon))]
-    assert events[0] == "daemon.started"
-    assert events[-1] == "daemon.stopped"
+    wait_until(lambda: len(site.verdict_ids()) == 17, "the new file is delivered", of=daemon)
+    stop(daemon)
+    assert logged(daemon)[0] == "daemon.started"
+    assert logged(daemon)[-1] == "daemon.stopped"
 
 
 def test_it_reloads_on_sighup_and_keeps_what_runs_where_the_new_settings_are_wrong(tmp_path):
     site = Site(tmp_path, level="info")
     site.events(3)
     daemon = site.start()
-    wait_until(lambda: len(site.verdict_ids()) == 3, "the first events are delivered")
+    wait_until(lambda: len(site.verdict_ids()) == 3, "the first events are delivered", of=daemon)
     good = site.config.read_text()
     site.config.write_text(good + "\n[nonsense]\n")
     daemon.send_signal(signal.SIGHUP)
+    wait_until(lambda: "daemon.reload_refused" in logged(daemon), "the wrong settings are refused", of=daemon)
     site.events(2, "b.jsonl")
-    wait_until(lambda: len(site.verdict_ids()) == 5, "the old settings go on")
+    wait_until(lambda: len(site.verdict_ids()) == 5, "the old settings go on", of=daemon)
     (tmp_path / "more").mkdir()
-    site.config.write_text(good.replace("/in/*.jsonl", "/*/*.jsonl"))
+    site.config.write_text(good.replace('"]', f'", "{tmp_path}/more/*.jsonl"]'))
     daemon.send_signal(signal.SIGHUP)
     site.events(1)
     (tmp_path / "in" / "a.jsonl").rename(tmp_path / "more" / "c.jsonl")
-    wait_until(lambda: len(site.verdict_ids()) == 6, "the new settings hold")
-    events = [line["event"] for line in log(stop(daemon))]
-    assert "daemon.reload_refused" in events
-    assert "daemon.reloaded" in events
+    wait_until(lambda: len(site.verdict_ids()) == 6, "the new settings hold", of=daemon)
+    wait_until(lambda: "daemon.reloaded" in logged(daemon), "the reload is told", of=daemon)
+    stop(daemon)
+    assert sorted(site.verdict_ids().values()) == [1] * 6
 
 
 def test_prometheus_can_scrape_what_the_loops_did(tmp_path):
@@ -62,7 +57,7 @@ def test_prometheus_can_scrape_what_the_loops_did(tmp_path):
     site = Site(tmp_path, extra=f"\n[metrics]\nport = {port}\n")
     site.events(4)
     daemon = site.start()
-    wait_until(lambda: len(site.verdict_ids()) == 4, "all is delivered")
+    wait_until(lambda: len(site.verdict_ids()) == 4, "all is delivered", of=daemon)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     stop(daemon)
@@ -84,7 +79,7 @@ def test_secrets_never_reach_the_log(tmp_path):
     site = Site(tmp_path, level="debug")
     site.events(2)
     daemon = site.start()
-    wait_until(lambda: len(site.verdict_ids()) == 2, "all is delivered")
+    wait_until(lambda: len(site.verdict_ids()) == 2, "all is delivered", of=daemon)
     lines = stop(daemon)
     assert lines
     assert not any("a key for tests alone" in line for line in lines)
@@ -105,9 +100,9 @@ def test_a_promoted_bundle_is_taken_up_while_the_daemon_runs(tmp_path):
     site = Site(tmp_path)
     site.events(3)
     daemon = site.start("-m", "tests.daemon.impatient", str(site.config))
-    wait_until(lambda: len(site.verdict_ids()) == 3, "the first events are delivered")
+    wait_until(lambda: len(site.verdict_ids()) == 3, "the first events are delivered", of=daemon)
     tiny_store(tmp_path / "store", version="2")
-    wait_until(lambda: (site.events(1), site.model_versions() == {"1", "2"})[1], "the new bundle scores")
+    wait_until(lambda: (site.events(1), site.model_versions() == {"1", "2"})[1], "the new bundle scores", of=daemon)
     stop(daemon)
 
 
@@ -124,18 +119,18 @@ def test_a_daemon_without_sources_says_what_to_do(tmp_path):
 def test_a_settings_file_that_cannot_be_read_stops_no_daemon_that_runs(tmp_path, harm):
     site = Site(tmp_path, level="info")
     daemon = site.start()
-    wait_until((tmp_path / "data" / "ledger.sqlite").exists, "the daemon runs")
+    wait_until(lambda: "daemon.started" in logged(daemon), "the daemon runs", of=daemon)
     good = site.config.read_text()
     site.config.unlink()
     if harm == "a folder":
         site.config.mkdir()
     else:
         site.config.write_bytes(good.encode() + b"# \xff\n")
-    time.sleep(1)
     daemon.send_signal(signal.SIGHUP)
+    wait_until(lambda: "daemon.reload_refused" in logged(daemon), "the damaged settings are refused", of=daemon)
     site.events(3)
-    wait_until(lambda: len(site.verdict_ids()) == 3, "the old settings go on")
-    assert "daemon.reload_refused" in [line["event"] for line in log(stop(daemon))]
+    wait_until(lambda: len(site.verdict_ids()) == 3, "the old settings go on", of=daemon)
+    stop(daemon)
 
 
 def test_a_metrics_port_that_is_taken_is_one_line(tmp_path):

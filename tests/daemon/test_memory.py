@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +18,7 @@ import pytest
 
 from connector.pipeline import kept
 from tests.daemon.site import Site, process_start, stop, wait_until
+from tests.running import Running
 
 MAX_EVENT = 1 << 20
 COST = 64
@@ -127,7 +127,7 @@ def test_memory_is_bounded_and_every_event_gets_a_verdict_or_one_dead_letter(
         assert len(payload) <= kept.LIMIT + 4096
 
 
-def _fed(site: HostileSite, daemon: subprocess.Popen[bytes], names: tuple[str, ...]) -> dict[str, float]:
+def _fed(site: HostileSite, daemon: Running, names: tuple[str, ...]) -> dict[str, float]:
     """By how much each event raised the peak, in multiples of its size; each is fed once the one before has its end."""
     wait_until(lambda: len(site.verdict_ids()) == 20, "ordinary events are delivered")
     costs: dict[str, float] = {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from connector.soar import splunk_soar
 from connector.testing.contracts.rules import adapter
 from tests.contracts.registered import registered
 from tests.daemon.site import Site, listens, stop, wait_until
+from tests.running import Running
 from tests.soar.platform import Platform
 from tests.splunkd.wire import Request
 
@@ -98,7 +98,7 @@ def require_promise(plugin: SoarPlugin, platform: Platform, in_doubt: int, event
 def test_killed_in_a_send_each_playbook_runs_as_often_as_promised(plugin, moment, nth, tmp_path):
     with stood_up(plugin, tmp_path) as (site, platform):
         site.events(EVENTS)
-        daemons: list[subprocess.Popen[bytes]] = []
+        daemons: list[Running] = []
 
         def kill(at: str, _: Request) -> None:
             if at == moment and len(platform.started()) == nth:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from connector.identity import event_id
 from tests.daemon.site import Site, stop, wait_until
+from tests.running import Running
 from tests.servers.elasticsearch import Elasticsearch
 from tests.siem.elastic.asked import ask
 from tests.siem.elastic.beds import TIMES
@@ -66,7 +66,7 @@ class PolledSite(Site):
 
     def __init__(self, folder: Path, server: Elasticsearch, *, keep_alive: float = 60) -> None:
         super().__init__(folder)
-        self.daemons: list[subprocess.Popen[bytes]] = []
+        self.daemons: list[Running] = []
         self.index = f"once-{uuid.uuid4().hex[:12]}"
         settings = {"number_of_shards": 3, "number_of_replicas": 0, "refresh_interval": "1s"}
         ask(server, "PUT", f"/{self.index}", {**TIMES, "settings": settings})
@@ -75,7 +75,7 @@ class PolledSite(Site):
             CONFIG.format(dir=folder, url=server.url, index=self.index, lookback=LOOKBACK, keep_alive=keep_alive)
         )
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str) -> Running:
         """A process that does not outlive the test."""
         self.daemons.append(super().start(*command))
         return self.daemons[-1]
@@ -114,7 +114,7 @@ class PolledSite(Site):
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def all_have_one(site: PolledSite, count: int, daemon: subprocess.Popen[bytes], seconds: float) -> None:
+def all_have_one(site: PolledSite, count: int, daemon: Running, seconds: float) -> None:
     wait_until(lambda: site.classified() >= count, f"{count} events have a verdict", seconds, of=daemon)
 
 
