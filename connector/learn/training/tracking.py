@@ -37,8 +37,8 @@ def record(uri: str, bundle: Path) -> str:
     facts = {"dataset": made.dataset.digest, "attack": made.attack_version, "labels": len(made.labels)}
     for name, value in {**facts, **training["recipe"]}.items():
         client.log_param(run, name, value)
-    for phase in ("wide", "wide and deep"):
-        for entry in training.get(phase, ()):
+    for phase, entries in training.items():
+        for entry in entries if isinstance(entries, list) else ():
             for name, number in numbers(entry):
                 client.log_metric(run, f"{phase}/{name}", number, step=int(entry["step"]))
     for split in ("dev", "calibration"):

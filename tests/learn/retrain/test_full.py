@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from mlflow import MlflowClient
 
 from connector.learn import dataset
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import Dataset, Row
 from connector.learn.export.training import SOURCE
+from connector.learn.training import tracking
 from connector.learn.training.retrain.combined import combined
 from connector.learn.training.retrain.order import next_version
 from connector.models.store import Store
@@ -89,6 +91,7 @@ def exported(folder: Path, said: Sequence[tuple[dict, str]]) -> Path:
 
 
 @pytest.mark.full
+@pytest.mark.filterwarnings("ignore:.*:sqlalchemy.exc.SADeprecationWarning")  # of mlflow's own store
 def test_a_text_bundle_is_trained_anew_with_the_closures(tiny: Corpora, tiny_pins: Path, tmp_path: Path) -> None:
     encoder.write(tmp_path / "base")
     given = ("--corpora", tiny.folder, "--pins", tiny_pins, "--base", tmp_path / "base")
@@ -111,7 +114,7 @@ def test_a_text_bundle_is_trained_anew_with_the_closures(tiny: Corpora, tiny_pin
     ]
     folder = exported(tmp_path / "site", [(process(1, f"mender {word} --now"), "false_positive") for word in words])
 
-    module = ("connector.learn.training.retrain", "--store", store, "--export", folder, "--full", *given)
+    module = ("connector.learn.training.retrain", "--store", store, "--export", folder, "--full", "--track", *given)
     done = subprocess.run(
         [sys.executable, "-m", *map(str, module)], cwd=ROOT, capture_output=True, text=True, timeout=900
     )
@@ -127,6 +130,9 @@ def test_a_text_bundle_is_trained_anew_with_the_closures(tiny: Corpora, tiny_pin
         "rightly judged at suspicious", "rightly judged at malicious", "rightly judged at trigger",
     }  # fmt: skip
     assert next_version(opened, "triaged", "0.3.0") == "0.3.0-r2"
+    uri = tracking.beside(store)
+    aliases = MlflowClient(tracking_uri=uri, registry_uri=uri).get_registered_model("triaged").aliases
+    assert aliases == {"champion": "1", "challenger": "2"}
 
 
 @pytest.mark.full

@@ -10,7 +10,7 @@ from typing import Any
 
 from connector.errors import ConfigError
 from connector.learn.export import training
-from connector.learn.training import tracking
+from connector.learn.training import registry, tracking
 from connector.learn.training.retrain import closures, quick, replay
 from connector.learn.training.retrain.closures import Closures
 from connector.learn.training.retrain.order import Base, Order, base_of, next_version
@@ -55,7 +55,9 @@ def retrain(order: Order) -> str:
             order.bundle, store, rows, weights, order.version, cache=order.cache, newest=found.newest, about=about
         )
     if order.track is not None:
-        tracking.record(order.track or tracking.beside(order.store), store.directory(ref))
+        uri = order.track or tracking.beside(order.store)
+        tracking.record(uri, store.directory(ref))
+        registry.mirror(uri, store, order.store)
     return ref
 
 
