@@ -6,6 +6,7 @@ https://www.elastic.co/docs/reference/integrations/zeek (their ECS names).
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -47,6 +48,8 @@ _SETS: Final = frozenset(
     {"answers", "analyzers", "tx_hosts", "rx_hosts", "orig_mime_types", "resp_mime_types", "actions"}
 )
 _TLS: Final = {"TLSv10": "1.0", "TLSv11": "1.1", "TLSv12": "1.2", "TLSv13": "1.3", "SSLv3": "3.0", "SSLv2": "2.0"}
+_LONGEST: Final = 1e9
+"""Seconds; what claims to have lasted longer is malformed, and too long for the nanoseconds of ECS."""
 _STATES: Final = {"SF": "success", "S0": "failure", "REJ": "failure"}
 
 
@@ -63,6 +66,8 @@ def read(record: Document) -> Node | None:
     if log.protocol:
         document.setdefault("network", {})["protocol"] = log.protocol
     _finish(document, log.name)
+    if log.name == "conn":
+        put(document, "event.duration", _nanoseconds(flat.get("duration")))
     put(document, "@timestamp", iso(record.get("ts")))
     return document
 
@@ -93,6 +98,15 @@ def _value(name: str, value: Json) -> Json:
     if name in _SETS:
         return [part for part in value.split(",", 64) if part] if value not in {"-", "(empty)"} else None
     return _TRUTH.get(value, value) if len(value) == 1 else None if value == "(empty)" else value
+
+
+def _nanoseconds(seconds: Json) -> int | None:
+    """An interval of Zeek's as ECS counts durations; None for what is none."""
+    try:
+        found = float(seconds) if type(seconds) in {int, float, str} else math.nan
+    except (OverflowError, ValueError):
+        return None
+    return round(found * 1e9) if 0.0 <= found < _LONGEST else None
 
 
 def _finish(document: Node, name: str) -> None:
