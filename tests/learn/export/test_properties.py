@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 import zlib
+from contextlib import closing
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -21,7 +25,7 @@ from connector.learn.export.view import Rules, view
 from connector.ledger import Scored
 from connector.testing.clock import START
 from connector.types import ModelRef, SourceRef, Verdict
-from tests.learn.export.make import KEY, process, scored
+from tests.learn.export.make import KEY, House, process, scored
 
 PSEUDONYMS = Pseudonyms(KEY)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -73,9 +77,7 @@ def test_no_name_and_no_secret_of_an_event_reaches_a_row(case: tuple[dict[str, s
     assert found is not None
     made = sighted(kept, found, PSEUDONYMS)
     assert made is not None
-    written = msgspec.json.encode(made).decode().lower()
-    decoded = written + " ".join(_decoded(word) for word in written.replace('"', " ").split())
-    assert [name for name, value in who.items() if value.lower() in decoded] == []
+    assert _told_of(who, msgspec.json.encode(made).decode()) == []
     document = msgspec.json.decode(made.event)
     assert PSEUDONYMS.reveal(document["user"]["email"]) == ("mail", who["mail"])
     assert PSEUDONYMS.reveal(document["source"]["ip"]) == ("ip", who["address"])
@@ -85,9 +87,36 @@ def test_no_name_and_no_secret_of_an_event_reaches_a_row(case: tuple[dict[str, s
     )
 
 
+@settings(max_examples=3, deadline=None)
+@given(st.lists(told(), min_size=4, max_size=4))
+def test_no_file_of_an_export_holds_a_name_or_a_secret(cases: list[tuple[dict[str, str], dict[str, Any]]]) -> None:
+    with TemporaryDirectory() as place, closing(House(Path(place))) as house:
+        for number, (who, document) in enumerate(cases):
+            house.said(
+                f"A-{number}",
+                house.score(scored(f"e{number}", document)),
+                disposition="false_positive",
+                analyst=who["mail"],
+                tags=("administration", who["host"].upper()),
+                comment="asked {user} ({mail}) at {address}: password: {secret}, on {host}".format(**who),
+            )
+        house.export().run()
+        files = [path.read_text("utf-8") for path in house.folder.iterdir() if path.suffix in {".json", ".jsonl"}]
+        assert len(files) == 4
+        assert [row.malicious for row in house.rows()] == [False] * 4
+        assert [_told_of(who, text) for who, _ in cases for text in files] == [[]] * 16
+
+
+def _told_of(who: dict[str, str], written: str) -> list[str]:
+    """Which of someone's names can be read in what was written, encoded commands included."""
+    words = re.split(r"[\s\"\\]+", written)
+    read = " ".join((written, *(_decoded(word) for word in words))).lower()
+    return [name for name, value in who.items() if value.lower() in read]
+
+
 def _decoded(word: str) -> str:
     try:
-        return base64.b64decode(word, validate=True).decode("utf-16-le", "replace").lower()
+        return base64.b64decode(word, validate=True).decode("utf-16-le", "replace")
     except ValueError:
         return ""
 
