@@ -7,7 +7,7 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.learn import streams
-from connector.learn.corpora import sample
+from connector.learn.corpora import capture_payloads, http_params, sample
 from connector.learn.corpora.recipes import RECIPES
 from connector.learn.corpora.sample import Basis
 from connector.learn.corpora.source import Corpora, pinned
@@ -47,7 +47,9 @@ def test_every_recipe_is_pinned_and_every_pinned_source_says_who_made_it() -> No
 def test_every_pinned_source_that_may_train_is_read_and_every_other_is_for_evaluation_alone() -> None:
     pins = pinned()
 
-    assert {name for name, source in pins.items() if source.may_train} == set(RECIPES) | {streams.CAMPAIGNS}
+    assert {name for name, source in pins.items() if source.may_train} == (
+        set(RECIPES) | {streams.CAMPAIGNS, http_params.NAME, capture_payloads.NAME}
+    )
     assert {name for name, source in pins.items() if not source.may_train} == {
         "lolbas",
         "caid2025",

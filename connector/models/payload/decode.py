@@ -51,6 +51,9 @@ _NUMBERED: Final = re.compile(rb"&#(?:x([0-9a-f]{1,9})|([0-9]{1,9}))\Z")
 _ENTITY: Final = re.compile(rb"&(?:#(?:x([0-9a-f]{1,9})|([0-9]{1,9}))|([a-z]{2,8}));\Z")
 _HEX: Final = frozenset(b"0123456789abcdef")
 _DIGITS: Final = frozenset(b"0123456789")
+_PERCENT, _BACKSLASH, _X, _U = b"%\\xu"
+_CALM: Final = bytes(byte not in b" ;" and byte < 0x80 and byte not in _HEX for byte in range(256))
+"""Bytes that complete nothing but a numbered reference that has no semicolon."""
 _MOST_UNICODE: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 
@@ -62,10 +65,18 @@ def plain(data: bytes) -> bytes:
         return _RUN.sub(b" ", data)
     stack = bytearray()
     for byte in data:
-        _push(stack, byte)
+        if _CALM[byte] and not _pending(stack):
+            stack.append(byte)
+        else:
+            _push(stack, byte)
     while found := _NUMBERED.search(stack[-_TAIL:]):
         _reduce(stack, len(found[0]), _character(_number(found[1], found[2])))
     return bytes(stack)
+
+
+def _pending(stack: bytearray) -> bool:
+    """Whether a numbered reference may wait at the end of the stack for what ends it."""
+    return bool(stack) and (stack[-1] in _HEX) and stack.rfind(b"&#", -_TAIL) >= 0
 
 
 def _push(stack: bytearray, byte: int) -> None:
@@ -91,27 +102,26 @@ def _reduce(stack: bytearray, length: int, told: bytes) -> None:
 
 def _completed(stack: bytearray, byte: int) -> tuple[int, bytes] | None:
     """How many bytes at the end of the stack are one encoded character, and which; None where they are none."""
+    found = None
     if byte in _HEX:
         found = _escaped(stack)
     elif byte == 0x3B:
         found = _referred(stack)
     elif byte >= 0x80:
         found = _wide(stack)
-    else:
-        found = None
     return found or _unended(stack, byte)
 
 
 def _escaped(stack: bytearray) -> tuple[int, bytes] | None:
     r"""``%XX`` and ``\xXX``, ``%uXXXX`` and ``\uXXXX``, whose last digit stands on the stack."""
-    two = stack[-2:]
-    if len(two) < 2 or two[0] not in _HEX:
+    size = len(stack)
+    if size < 3 or stack[-2] not in _HEX:
         return None
-    if stack[-3:-2] == b"%":
-        return 3, bytes((int(two, 16),))
-    if stack[-4:-2] == b"\\x":
-        return 4, bytes((int(two, 16),))
-    if bytes(stack[-6:-4]) in {b"%u", b"\\u"} and stack[-4] in _HEX and stack[-3] in _HEX:
+    if stack[-3] == _PERCENT:
+        return 3, bytes((int(stack[-2:], 16),))
+    if size >= 4 and stack[-3] == _X and stack[-4] == _BACKSLASH:
+        return 4, bytes((int(stack[-2:], 16),))
+    if size >= 6 and stack[-5] == _U and stack[-6] in {_PERCENT, _BACKSLASH} and {stack[-3], stack[-4]} <= _HEX:
         return 6, _character(int(stack[-4:], 16))
     return None
 
@@ -129,9 +139,9 @@ def _referred(stack: bytearray) -> tuple[int, bytes] | None:
 
 def _unended(stack: bytearray, byte: int) -> tuple[int, bytes] | None:
     """A numbered reference without a semicolon, ended by the byte that stands on the stack, as browsers read it."""
-    before = stack[-_TAIL - 1 : -1]
-    if b"&#" not in before:
+    if len(stack) < 4 or stack[-2] not in _HEX or stack.rfind(b"&#", -_TAIL - 1) < 0:
         return None
+    before = stack[-_TAIL - 1 : -1]
     found = _NUMBERED.search(before)
     if found is None or byte in (_DIGITS if found[1] is None else _HEX):
         return None

@@ -1,0 +1,162 @@
+"""Fits the network: an epoch draws rows by kind, each changed at random, in batches of like lengths."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from random import Random
+from typing import Final, TypeAlias
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from connector.errors import ConfigError
+from connector.learn.corpora.http_params import NORMAL, SHOWS
+from connector.learn.training.payload.encodings import DISTORTIONS
+from connector.learn.training.payload.network import ByteNetwork
+from connector.learn.training.payload.rows import Row
+from connector.models.payload.decode import plain
+from connector.models.payload.windows import WIDTH
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_DIGITS: Final = re.compile(rb"[0-9]+")
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """How the network is trained.
+
+    So many rows are drawn an epoch, evenly over groups of near-copies: of ordinary parameters, of SQL injection, of each
+    rarer kind of attack, of ordinary values from other corpora, and of bytes that are no text.
+    """
+
+    epochs: int = 5
+    normal: int = 5000
+    injections: int = 3500
+    rarer: int = 1800
+    ordinary: int = 3500
+    raw: int = 3000
+    distorted: float = 0.2
+    batch: int = 128
+    learning_rate: float = 3e-3
+    seed: int = 1
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A window with its targets: ``kinds`` (nan where a column says nothing of it) and ``malicious``, maybe nan."""
+
+    window: bytes
+    kinds: tuple[float, ...]
+    malicious: float
+
+
+def fit(rows: Sequence[Row], kinds: Sequence[str], recipe: Recipe) -> ByteNetwork:
+    """The fitted network, ready to be read. Raises ``ConfigError`` where a kind has no rows."""
+    if missing := sorted({*SHOWS, NORMAL} - {row.kind for row in rows if row.kind}):
+        raise ConfigError(f"there is nothing to learn {', '.join(missing)} from")
+    torch.manual_seed(recipe.seed)
+    draw = Random(recipe.seed)  # noqa: S311 (a seeded draw, no secret)
+    network = ByteNetwork(len(kinds))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-2)
+    pool = _Pool(rows)
+    schedule = None
+    for _ in range(recipe.epochs):
+        batches = _batches(pool.epoch(recipe, kinds, draw), recipe.batch, draw)
+        if schedule is None:
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, recipe.learning_rate, total_steps=recipe.epochs * (len(batches) + 1)
+            )
+        for batch in batches:
+            optimizer.zero_grad()
+            _loss(network, batch).backward()
+            optimizer.step()
+            schedule.step()
+    return network.eval()
+
+
+def _loss(network: ByteNetwork, batch: Sequence[Example]) -> torch.Tensor:
+    """The mean over what is known."""
+    kinds, malicious = network(*tensors([example.window for example in batch]))
+    said = torch.cat([kinds.flatten(), malicious])
+    truth = torch.tensor([cell for example in batch for cell in example.kinds] + [e.malicious for e in batch])
+    known = ~torch.isnan(truth)
+    weight = torch.ones_like(truth)
+    weight[-len(batch) :] = float(kinds.shape[1]) / 2
+    loss = binary_cross_entropy_with_logits(said[known], truth[known], weight[known], reduction="sum")
+    return loss / known.sum().clamp(min=1)
+
+
+def tensors(found: Sequence[bytes]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows as the network reads them: ids (n, longest) and their mask."""
+    longest = max(map(len, found), default=1) or 1
+    ids = np.zeros((len(found), longest), np.int64)
+    for row, window in enumerate(found):
+        ids[row, : len(window)] = np.frombuffer(window, np.uint8).astype(np.int64) + 1
+    return torch.from_numpy(ids), torch.from_numpy((ids > 0).astype(np.int64))
+
+
+def targets(row: Row, kinds: Sequence[str]) -> tuple[tuple[float, ...], float]:
+    """What the columns should say of a row: of text the kinds of attack, of raw bytes the techniques of its capture."""
+    if row.raw:
+        cells = tuple(float(kind in row.techniques) if kind not in SHOWS else float("nan") for kind in kinds)
+    else:
+        cells = tuple(float(kind == row.kind) if kind in SHOWS else float("nan") for kind in kinds)
+    return cells, float("nan") if row.malicious is None else float(row.malicious)
+
+
+class _Pool:
+    """Rows by what they are drawn as, and in it by group."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        parts: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+        for row in rows:
+            name = "raw" if row.raw else "ordinary" if row.kind == NORMAL and not row.part else str(row.kind)
+            parts[name][row.group].append(row)
+        self._parts = {name: list(groups.values()) for name, groups in parts.items()}
+        self._words = [row.data for group in self._parts[NORMAL] for row in group]
+
+    def epoch(self, recipe: Recipe, kinds: Sequence[str], draw: Random) -> list[Example]:
+        """The examples of one pass."""
+        counts = {NORMAL: recipe.normal, "sqli": recipe.injections, "ordinary": recipe.ordinary, "raw": recipe.raw}
+        examples = []
+        for name, groups in self._parts.items():
+            for _ in range(counts.get(name, recipe.rarer)):
+                row = draw.choice(draw.choice(groups))
+                examples.append(self._example(row, recipe, kinds, draw))
+        return examples
+
+    def _example(self, row: Row, recipe: Recipe, kinds: Sequence[str], draw: Random) -> Example:
+        data = row.data if row.raw else plain(self._changed(row, recipe, draw))
+        start = draw.randrange(len(data) - WIDTH) if len(data) > WIDTH and row.raw else 0
+        cells, malicious = targets(row, kinds)
+        return Example(data[start : start + WIDTH] or b" ", cells, malicious)
+
+    def _changed(self, row: Row, recipe: Recipe, draw: Random) -> bytes:
+        """The value with other numbers, beside other words, in an encoding: it stays what it is."""
+        data = row.data
+        if draw.random() < 0.3:
+            data = _DIGITS.sub(
+                lambda found: b"%0*d" % (len(found[0]), draw.randrange(10 ** min(len(found[0]), 12))), data
+            )
+        if row.kind == NORMAL and row.part and draw.random() < 0.3:
+            data = draw.choice((b" ", b", ", b"; ", b" - ")).join(
+                [data, *draw.choices(self._words, k=draw.randint(1, 8))]
+            )
+        elif row.kind != NORMAL and draw.random() < 0.2:
+            data = draw.choice(self._words) + draw.choice((b"", b" ", b" ")) + data
+        if draw.random() < recipe.distorted:
+            data = draw.choice(DISTORTIONS)(data, draw)
+        return data
+
+
+def _batches(examples: list[Example], size: int, draw: Random) -> list[list[Example]]:
+    """Batches of like lengths, in random order."""
+    draw.shuffle(examples)
+    examples.sort(key=lambda example: len(example.window) // 16)
+    batches = [examples[start : start + size] for start in range(0, len(examples), size)]
+    draw.shuffle(batches)
+    return batches
