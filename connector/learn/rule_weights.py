@@ -66,9 +66,21 @@ class Witnesses:
 
     def add(self, group: Group, sample: Sample, matches: Iterable[Match]) -> None:
         """One labelled event, with the rules that match it."""
-        shown = {one.partition(".")[0] for told in sample.techniques for one in migrate(told).ids}
         malicious = None if sample.basis in OF_WHOLE_FILES else sample.malicious
-        self._bases[group].add(sample.basis)
+        self.count(group, sample.basis, malicious=malicious, techniques=sample.techniques, matches=matches)
+
+    def count(
+        self,
+        group: Group,
+        basis: Basis,
+        *,
+        malicious: bool | None,
+        techniques: Iterable[str],
+        matches: Iterable[Match],
+    ) -> None:
+        """One event: whether it was malicious, if that is known, and which techniques it showed."""
+        shown = {one.partition(".")[0] for told in techniques for one in migrate(told).ids}
+        self._bases[group].add(basis)
         found = tuple(matches)
         if malicious is not None:
             self._all.add(group, malicious)

@@ -203,7 +203,7 @@ def _orders(given: _Given) -> Iterator[Order]:
     commands = [row.text for row, _ in given.logged[lolbas.NAME]]
     for fit in given.fits:
         own = fit.suite == HELD_OUT
-        more = commands if own else [given.streams.texts[mark].text for mark in _marks(fit, given.streams)]
+        more = commands if own else [given.streams.texts[mark].text for mark in left_out_marks(fit, given.streams)]
         texts = [*given.served(fit.test), *more]
         if not own:
             yield Order("text", fit, texts, given.recipe)
@@ -216,7 +216,7 @@ def _kinds(given: _Given) -> tuple[Kind, ...]:
     return ("text",) if given.quick else ("text", "linear")
 
 
-def _marks(fit: Fit, streams: Streams) -> list[str]:
+def left_out_marks(fit: Fit, streams: Streams) -> list[str]:
     """The distinct events of a fit's left-out recordings whose attack is known, in a fixed order."""
     found: set[str] = set()
     for stream in streams.recordings:
@@ -276,7 +276,7 @@ def _left_out(found: _Found, given: _Given, answers: Answers) -> None:
 
 
 def _judged(fit: Fit, said: Predicted, streams: Streams) -> Iterator[Judged]:
-    marks = _marks(fit, streams)
+    marks = left_out_marks(fit, streams)
     over = {
         level: frozenset(mark for mark, reached in zip(marks, rows, strict=True) if reached)
         for level, rows in said.over.items()

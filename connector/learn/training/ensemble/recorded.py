@@ -1,4 +1,4 @@
-"""All attack recordings read once: distinct events with their texts and rule matches, and per event what it is and whose.
+"""The attack recordings read once: distinct events with their texts and rule matches, and per event what it is and whose.
 
 Reading them takes minutes and asking a model takes seconds, so what was read is kept: of each distinct event (by
 fingerprint) what a member reads of it, and of each event of a stream a few numbers. Nothing of a host goes into a feature:
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from connector.events import render
 from connector.learn.corpora.source import Corpora
 from connector.learn.evaluation.recordings import host_of, sites_of
+from connector.learn.rule_weights import Witnesses
 from connector.learn.scrub import scrub
 from connector.learn.streams import Labelled, Stream, StreamSet, streams
 from connector.models.rules.nouns import Match
@@ -121,7 +122,7 @@ def kept(corpora: Corpora, rules: RuleSet, folder: Path) -> Recorded:
 
 
 def read(corpora: Corpora, rules: RuleSet) -> Recorded:
-    """Every stream, once through."""
+    """Every stream whose attack is known, once through; of the others no event can be told to be of either side."""
     reading = _Reading(rules)
     for stream in streams(corpora):
         reading.enter(stream)
@@ -142,7 +143,7 @@ class _Reading:
 
     def enter(self, stream: Stream) -> None:
         start, hosts = len(self.mark), Counter[str]()
-        for one in stream:
+        for one in () if stream.reason else stream:
             self._add(one)
             hosts[host_of(one.event)] += 1
         self._hosts[stream.name] = hosts
@@ -214,3 +215,22 @@ def _read(place: Path) -> Recorded:
 def ambiguous(found: Recorded) -> Iterator[tuple[str, str]]:
     """The recordings whose attack no rule finds, each with the reason."""
     yield from ((part.name, part.reason) for part in found.parts if not part.known)
+
+
+def witnesses(found: Recorded) -> Witnesses:
+    """What the recordings' events say of each rule, as their process trees label them."""
+    told = Witnesses()
+    for part in found.parts:
+        marks, labels = found.mark[part.start : part.stop], found.label[part.start : part.stop]
+        for side, malicious in ((ATTACK, True), (BACKGROUND, False)):
+            for mark in np.unique(marks[labels == side]).tolist():
+                matches = found.marks[mark].matches
+                if matches is not None:
+                    told.count(
+                        (part.set, part.group),
+                        "process-tree" if malicious else "outside-tree",
+                        malicious=malicious,
+                        techniques=part.techniques if malicious else (),
+                        matches=[found.rules[place] for place in matches],
+                    )
+    return told

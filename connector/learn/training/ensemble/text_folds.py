@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
 import torch
 
+from connector.errors import ConfigError
+from connector.learn.evaluation.calibration import at_half
+from connector.learn.evaluation.fitting import Predicted, joined, load, parted
 from connector.learn.evaluation.folds import Fit
+from connector.learn.evaluation.recordings import Streams
+from connector.learn.evaluation.run import left_out_marks
 from connector.learn.training import checkpoint
 from connector.learn.training.calibrate import calibrate
 from connector.learn.training.fit import Recipe
@@ -21,6 +27,19 @@ from connector.models.manifest import HeadCalibration
 
 HEADS = "heads.json"
 """The calibration of a fold's network, beside its weights."""
+
+
+class Says(Protocol):
+    """What is asked about texts that it never saw."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of its techniques."""
+        ...
+
+    def said(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """Probabilities of techniques (n, labels), and of malice (n,) at the training prevalence."""
+        ...
 
 
 class FoldText(msgspec.Struct, frozen=True):
@@ -42,6 +61,45 @@ class FoldText(msgspec.Struct, frozen=True):
         slope, intercept = technique_scale(self.heads, self.labels)
         found = sigmoid(techniques * slope + intercept).astype(np.float32)
         return found, sigmoid(scaled(malicious.astype(np.float64), self.heads.malicious)).astype(np.float32)
+
+
+class Recalled:
+    """A fold of an earlier ``triaged evaluate``, by what it was asked; ``network`` is fitted only where it was not asked all.
+
+    What is recalled is of parent techniques alone: the evaluation keeps no others.
+    """
+
+    def __init__(self, said: Mapping[str, int], found: Predicted, network: Callable[[], FoldText]) -> None:
+        self.labels = found.names
+        self._said, self._found, self._network = said, found, network
+
+    def said(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """Probabilities of techniques (n, labels), and of malice (n,) at the training prevalence."""
+        places = [self._said.get(text, -1) for text in texts]
+        techniques = self._found.techniques[places]
+        malicious = at_half(self._found.malicious[places], self._found.prevalence).astype(np.float32)
+        strange = [number for number, place in enumerate(places) if place < 0]
+        if strange:
+            network = self._network()
+            fresh, votes = network.said([texts[number] for number in strange])
+            column = {label: place for place, label in enumerate(network.labels)}
+            own = [column.get(label, -1) for label in self.labels]
+            techniques[strange] = np.where(np.array(own) >= 0, fresh[:, own], np.nan)
+            malicious[strange] = votes
+        return techniques, malicious
+
+
+def recalled(fit: Fit, streams: Streams, folder: Path, network: Callable[[], FoldText]) -> Recalled | None:
+    """What the folder of an evaluation, of the same rows and folds, keeps of a fold; None where it keeps nothing of it."""
+    places = sorted(folder.glob(f"text-{fit.name}-*.npz".replace(" ", "-")))
+    if not places:
+        return None
+    parts = parted(load(places[-1]), len(fit.test))
+    marks = left_out_marks(fit, streams)
+    if len(parts.rows.malicious) != len(fit.test) or len(parts.more.malicious) != len(marks):
+        raise ConfigError(f"{places[-1]} is not of these rows and folds: {len(marks)} events were to be asked about")
+    texts = [*(row.text for row in fit.test), *(streams.texts[mark].text for mark in marks)]
+    return Recalled({text: number for number, text in enumerate(texts)}, joined([parts.rows, parts.more]), network)
 
 
 def fold_text(fit: Fit, recipe: Recipe, folder: Path) -> FoldText:
