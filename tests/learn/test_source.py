@@ -48,7 +48,7 @@ def test_every_pinned_source_that_may_train_is_read_and_every_other_is_for_evalu
     pins = pinned()
 
     assert {name for name, source in pins.items() if source.may_train} == (
-        set(RECIPES) | {streams.CAMPAIGNS, http_params.NAME, capture_payloads.NAME}
+        set(RECIPES) | {streams.CAMPAIGNS, http_params.NAME, capture_payloads.NAME, "cicids2017_sample"}
     )
     assert {name for name, source in pins.items() if not source.may_train} == {
         "lolbas",
