@@ -70,6 +70,20 @@ def test_letters_are_learnt_apart_and_then_heard_beside_the_word_pieces() -> Non
     assert model.halves[LETTERS].techniques.weight.grad is not None
 
 
+def test_a_bag_for_malice_of_one_column_says_what_the_wide_one_said() -> None:
+    half = TextModel(None, 2, torch.ones(2), SMALL.network).eval().halves[LETTERS]
+    letters = torch.randint(1, 255, (5, 40))
+    techniques, malicious, wide = half(letters, torch.ones_like(letters))
+
+    half.narrow()
+    found, bad, features = half(letters, torch.ones_like(letters))
+
+    torch.testing.assert_close(found, techniques)
+    torch.testing.assert_close(bad, malicious)
+    torch.testing.assert_close(features[:, :-1], wide[:, : features.shape[1] - 1])
+    assert wide.shape[1] - features.shape[1] == VOTES_WIDTH - 1
+
+
 def test_a_long_file_weighs_no_more_than_its_power_says() -> None:
     rows = [row(("T1003",), group="long")] * 9 + [row(("T1003",), group="short")]
 

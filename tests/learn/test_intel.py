@@ -397,9 +397,9 @@ def test_two_upstreams_of_one_kind_are_two_sources() -> None:
 
 
 def test_the_commands_that_retrain_are_ones_that_exist() -> None:
-    build, train, evaluate = commands(Path("new"), Path("corpora"), Path("store"), "0.3.0")
+    build, train, evaluate = commands(Path("new"), Path("corpora"), Path("store"), "1.0.0")
     known = {opt for param in every_command()["triaged dataset build"].params for opt in param.opts}
 
     assert set(build[2::2]) <= known
     assert training._parser().parse_args(train[1:]).pins == Path("new/sources.toml")
-    assert evaluation._parser().parse_args(evaluate[1:]).bundle == "triaged/0.3.0"
+    assert evaluation._parser().parse_args(evaluate[1:]).bundle == "triaged/1.0.0"

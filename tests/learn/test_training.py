@@ -61,7 +61,7 @@ def bundle(trained: Path) -> Bundle:
 
 
 def written(trained: Path) -> Path:
-    return trained / "store" / "triaged" / "0.3.0"
+    return trained / "store" / "triaged" / "0.3.1"
 
 
 def predicted(bundle: Bundle, line: str) -> Prediction:
@@ -73,8 +73,8 @@ def predicted(bundle: Bundle, line: str) -> Prediction:
 def test_the_bundle_verifies_and_is_put_in_production(trained: Path) -> None:
     store = Store(trained / "store")
 
-    assert store.production() == "triaged/0.3.0"
-    assert not store.verify("triaged/0.3.0")
+    assert store.production() == "triaged/0.3.1"
+    assert not store.verify("triaged/0.3.1")
 
 
 def test_it_learnt_to_tell_an_attacks_command_from_an_ordinary_one(bundle: Bundle) -> None:
@@ -96,7 +96,7 @@ def test_the_manifest_says_what_it_was_made_from(bundle: Bundle) -> None:
 
 
 def test_the_card_names_sources_licences_and_rule_authors(trained: Path) -> None:
-    card = (trained / "store" / "triaged" / "0.3.0" / "README.md").read_text("utf-8")
+    card = (trained / "store" / "triaged" / "0.3.1" / "README.md").read_text("utf-8")
 
     assert "https://example.org/tldr @abc" in card
     assert "Ann Author" in card
@@ -165,13 +165,13 @@ def test_a_fitted_network_is_exported_again_without_training(trained: Path, tiny
         pins=tiny_pins,
         base=trained / "base",
         fitted=trained / "fitted",
-        version="0.3.1",
+        version="0.3.2",
     )
 
     train_text(order)
 
     store = Store(trained / "store")
-    assert store.manifest("triaged/0.3.1").thresholds == store.manifest("triaged/0.3.0").thresholds
+    assert store.manifest("triaged/0.3.2").thresholds == store.manifest("triaged/0.3.1").thresholds
 
 
 def test_missing_corpora_are_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from connector.models import Store
 from connector.resources import shipped
 from tests.models.events import process_start
 
-MEBIBYTES_40 = 40 * 2**20
+MOST_BYTES = 40_000_000
 COMMANDS = ["whoami /all", "mimikatz sekurlsa::logonpasswords", "notepad.exe notes.txt", "cmd /c dir " + "x " * 200]
 
 
@@ -26,9 +26,9 @@ def test_every_shipped_bundle_verifies(store):
     assert {ref: store.verify(ref) for ref in store.list()} == dict.fromkeys(store.list(), ())
 
 
-def test_the_bundle_in_production_is_at_most_40_mebibytes(store):
+def test_the_bundle_in_production_is_at_most_40_megabytes(store):
     files = [path for path in store.directory(store.production()).rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= MEBIBYTES_40
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
 
 
 def test_a_shipped_score_does_not_depend_on_the_events_beside_it(store):

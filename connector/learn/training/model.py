@@ -35,7 +35,7 @@ LETTER_GRAMS = (3, 5)
 """The shortest and the longest n-gram of letters."""
 
 VOTES_WIDTH = 16
-"""Width of the letters' bag for malice: one logit needs few dimensions, and the table is large."""
+"""Width of the letters' bag for malice while it is learnt: one logit needs few dimensions, and the table is large."""
 
 PIECES, LETTERS = "pieces", "letters"
 
@@ -56,6 +56,12 @@ class Half(nn.Module):  # type: ignore[misc]
         """Logits of techniques (n, labels) and of malice (n, 1), and the features that they are read from."""
         bag, votes = self.dropout(self.bag(ids, mask)), self.dropout(self.votes(ids, mask))
         return self.techniques(bag), self.malicious(votes), torch.cat([bag, votes], dim=1)
+
+    def narrow(self) -> None:
+        """Brings the bag for malice, once it is learnt, to the one column that its head reads. The logits stay the same."""
+        weight, table = self.malicious.weight.detach(), self.votes.table.weight.detach()
+        self.votes.table = nn.Embedding.from_pretrained(table @ nn.functional.normalize(weight).T)
+        self.malicious.weight = nn.Parameter(weight.norm().reshape(1, 1))
 
 
 class Read(NamedTuple):

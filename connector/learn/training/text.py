@@ -43,7 +43,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     pins: Path = PINS
     base: Path | None = None
     name: str = "triaged"
-    version: str = "0.3.0"
+    version: str = "0.3.1"
     only: tuple[str, ...] | None = None
     recipe: Recipe = RECIPE
     keep: Path | None = None
