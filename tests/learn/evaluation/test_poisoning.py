@@ -25,7 +25,7 @@ from connector.models import Store
 from connector.resources import shipped
 
 POINTS = 0.02
-INCUMBENT = "triaged/0.3.0"
+INCUMBENT = "triaged/0.3.1"
 
 
 @pytest.fixture(autouse=True)
