@@ -1,0 +1,95 @@
+"""Windows as the arrays that a network reads: for each of n events its last tokens, padded before, its own token last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.models.sequence.window import LENGTH, TOP, UNSCORED, Token
+
+GAPS: Final = np.array([1, 10, 100, 1_000, 10_000, 60_000, 600_000, 3_600_000], np.int64)
+"""Edges of the buckets of the time since the token before, in milliseconds."""
+
+NAMES, FLAGS = 4, 6
+"""Columns: kind, family, parent's family, gap; and score, is it scored, same process, its parent, its child, is there a token."""
+
+_LOGIT: Final = 8.0
+_SCALE: Final = 32.0
+_SHARE: Final = 255.0
+_PAD: Final = Token(0, 0, 0, 0, 0, UNSCORED, (0, 0, 0), (0, 0, 0), 0, 0)
+
+
+class Arrays(msgspec.Struct, frozen=True, eq=False):
+    """n windows. ``names`` int64 (n, LENGTH, NAMES); ``flags`` float32 (n, LENGTH, FLAGS).
+
+    ``top`` int64 and ``weights`` float32 (n, LENGTH, TOP): techniques, 0 for none, and how likely they are; ``evidence``
+    float32 (n, techniques): the most that any token of the window gives each.
+    """
+
+    names: NDArray[np.int64]
+    flags: NDArray[np.float32]
+    top: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+
+    def part(self, rows: NDArray[np.integer] | slice) -> Arrays:
+        """Some of the windows."""
+        return Arrays(self.names[rows], self.flags[rows], self.top[rows], self.weights[rows], self.evidence[rows])
+
+    def inputs(self) -> dict[str, NDArray[np.generic]]:
+        """The arrays by the names of the graph's inputs."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+
+def logit_of(score: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Logits of malice in eighths, as tokens keep them; nan is :data:`UNSCORED`."""
+    return np.where(np.isnan(score), UNSCORED, np.clip(np.rint(np.nan_to_num(score) * _LOGIT), -127, 127)).astype(
+        np.int64
+    )
+
+
+def arrays(windows: Sequence[Sequence[Token]], techniques: int) -> Arrays:
+    """The windows of n events, each with the event's own token last, none longer than :data:`LENGTH`."""
+    count = len(windows)
+    padded = [token for window in windows for token in (*[_PAD] * (LENGTH - len(window)), *window)]
+    plain = np.array([(*t[2:6], *t.top, *t.weights, t.process, t.above) for t in padded], np.int64)
+    table = plain.reshape(count, LENGTH, 4 + 2 * TOP + 2)
+    at = np.array([token.at for token in padded], np.int64).reshape(count, LENGTH)
+    there = table[:, :, 0] > 0
+    names = np.concatenate([table[:, :, :3], _gaps(at, there)[:, :, None]], axis=2)
+    top, share = table[:, :, 4 : 4 + TOP], table[:, :, 4 + TOP : 4 + 2 * TOP]
+    weights = (share / _SHARE).astype(np.float32)
+    return Arrays(names, _flags(table, there), top, weights, _evidence(top, weights, techniques))
+
+
+def _gaps(at: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The bucket of the time since the token before, from 2 on; 1 where nothing stands before, 0 where no token is."""
+    since = np.searchsorted(GAPS, np.diff(at, axis=1), side="right") + 2
+    gaps = np.where(there[:, :-1], since, 1)
+    return np.where(there, np.concatenate([np.ones((len(at), 1), np.int64), gaps], axis=1), 0)
+
+
+def _flags(table: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.float32]:
+    score, process, above = table[:, :, 3], table[:, :, -2], table[:, :, -1]
+    own, parent = process[:, -1:], above[:, -1:]
+    scored = score != UNSCORED
+    columns = (
+        np.where(scored, score / _SCALE, 0.0),
+        scored,
+        (process == own) & (process != 0),
+        (process == parent) & (process != 0),
+        (above == own) & (above != 0),
+        there,
+    )
+    return np.stack(columns, axis=2).astype(np.float32)
+
+
+def _evidence(top: NDArray[np.int64], weights: NDArray[np.float32], techniques: int) -> NDArray[np.float32]:
+    most = np.zeros((len(top), techniques + 1), np.float32)
+    rows = np.broadcast_to(np.arange(len(top))[:, None, None], top.shape)
+    np.maximum.at(most, (rows, top), weights)
+    return most[:, 1:]

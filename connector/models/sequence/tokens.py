@@ -1,0 +1,107 @@
+"""From an event and what the text member says of it to a token; and whose window it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.models.cache import Cache
+from connector.models.calibration import logit
+from connector.models.sequence.arrays import logit_of
+from connector.models.sequence.vocabulary import Places, Vocabulary
+from connector.models.sequence.window import TOP, Token, three
+from connector.policy.decide import timestamp_of
+from connector.policy.entity import as_address, entity_of
+from connector.types import Document, Event, Json
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_REMEMBERED: Final = 100_000
+
+
+class Told(NamedTuple):
+    """What the text member says of n events: logits in eighths (n,), places of techniques and weights of 255 (n, TOP)."""
+
+    score: NDArray[np.int64]
+    top: NDArray[np.int64]
+    weights: NDArray[np.int64]
+
+
+class Tokens:
+    """Makes tokens by one vocabulary. What depends on the canonical form alone is remembered by fingerprint."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._places = Places(vocabulary)
+        columns = {label: place for place, label in enumerate(vocabulary.text)}
+        self._columns = np.array([columns[label] for label in vocabulary.techniques], np.intp)
+        self._known: Cache[str, tuple[int, int, int]] = Cache(_REMEMBERED)
+
+    def told(self, techniques: NDArray[np.float32], p_malicious: NDArray[np.float32]) -> Told:
+        """The text member's view (n, its labels) and (n,), as tokens keep it."""
+        seen = np.nan_to_num(techniques[:, self._columns])
+        padded = np.pad(seen, ((0, 0), (0, max(0, TOP - seen.shape[1]))))
+        top = np.argsort(-padded, axis=1, kind="stable")[:, :TOP]
+        weights = np.rint(np.take_along_axis(padded, top, axis=1) * 255.0).astype(np.int64)
+        return Told(logit_of(logit(p_malicious)), np.where(weights > 0, top + 1, 0), weights)
+
+    def of(self, events: Sequence[Event], told: Told) -> list[tuple[Token, bool]]:
+        """One token an event, and whether the event says when it took place."""
+        rows = zip(events, told.score.tolist(), told.top.tolist(), told.weights.tolist(), strict=True)
+        return [self._of(event, score, top, weights) for event, score, top, weights in rows]
+
+    def _of(self, event: Event, score: int, top: list[int], weights: list[int]) -> tuple[Token, bool]:
+        places = self._known.get(event.fingerprint)
+        if places is None:
+            places = self._places.of(event.kind, event.canonical)
+            self._known.put(event.fingerprint, places)
+        at = moment(event)
+        process, above = processes(event.ecs)
+        tag = int.from_bytes(hashlib.blake2b(event.id.encode(), digest_size=8).digest(), "little")
+        token = Token(at or 0, tag, *places, score, three(top), three(weights), process, above)
+        return token, at is not None
+
+
+def window_key(event: Event) -> str | None:
+    """The key of the window that an event belongs to: a digest of its deployment and host; None where it names no host.
+
+    The host is who its collector attests (``agent.id``), else its name without the domain.
+    """
+    who = entity_of(event.ecs)
+    if who.agent_id:
+        host = f"agent:{who.agent_id}"
+    elif who.host:
+        host = f"host:{who.host if as_address(who.host) else who.host.partition('.')[0]}".lower()
+    else:
+        return None
+    return hashlib.sha256(f"{host}\t{event.ref.siem}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def moment(event: Event) -> int | None:
+    """When an event took place, in milliseconds since the epoch; None where it does not say."""
+    told = timestamp_of(event.ecs.get("@timestamp"))
+    return None if told is None else (datetime.fromisoformat(told) - _EPOCH) // _MILLISECOND
+
+
+def processes(ecs: Document) -> tuple[int, int]:
+    """Hashes of an event's process and of that one's parent, 32 bits each; 0 where the event names none."""
+    process = ecs.get("process")
+    if not isinstance(process, dict):
+        return 0, 0
+    parent = process.get("parent")
+    return _hash(process), _hash(parent) if isinstance(parent, dict) else 0
+
+
+def _hash(process: dict[str, Json]) -> int:
+    """Of the identity that its sensor gives a process, else of its number."""
+    name = process.get("entity_id") or process.get("pid")
+    return (
+        0
+        if name is None or not isinstance(name, (str, int))
+        else zlib.crc32(str(name).lower().encode("utf-8", "replace")) or 1
+    )

@@ -1,0 +1,146 @@
+"""A host's window: the newest things that it did, each once, in the order in which they took place.
+
+A window holds behaviours, not events: what is of one kind, family, parent and process as a token that stands there, and
+looks no worse to the text member, is scored against the window and leaves it as it is. So a window reaches as far back on a
+busy host as on a quiet one.
+
+An event up to :data:`LATENESS` late takes its place in order. What is older still, or has no time, counts as of the time of
+the newest: so neither a backfill nor a clock that was set forward blinds a window. The same event again changes nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+LENGTH: Final = 32
+"""The tokens that a window holds, and that a score is made of, the event's own among them."""
+
+LATENESS: Final = 600_000
+"""How late an event may be to be put in order, in milliseconds: ten minutes."""
+
+TOP: Final = 3
+"""The likeliest techniques that a token keeps."""
+
+UNSCORED: Final = -128
+"""The score of an event of which the text member has no view."""
+
+_FORMAT: Final = 1
+_HEAD: Final = struct.Struct("<B4sB")
+_TOKEN: Final = struct.Struct("<qQHHHbHHHBBBII")
+_CHECK: Final = 4
+
+MOST_BYTES: Final = _HEAD.size + LENGTH * _TOKEN.size + _CHECK
+"""The longest that a host's row can be."""
+
+
+Three: TypeAlias = tuple[int, int, int]
+
+
+class Token(NamedTuple):
+    """One event as a window keeps it: numbers alone.
+
+    ``at`` is in milliseconds since the epoch; ``tag`` tells the same event again. ``kind``, ``image`` and ``parent`` are
+    places in the vocabulary. ``score`` is the text member's logit of malice in eighths; ``top`` the places and ``weights``
+    (of 255) of its likeliest techniques. ``process`` and ``above`` are hashes, only ever compared within one window: is
+    this the same process, or its parent?
+    """
+
+    at: int
+    tag: int
+    kind: int
+    image: int
+    parent: int
+    score: int
+    top: Three
+    weights: Three
+    process: int
+    above: int
+
+
+class Window:
+    """The tokens of one host, oldest first."""
+
+    __slots__ = ("_behaviours", "_tags", "_times", "changed", "tokens")
+
+    def __init__(self, tokens: Sequence[Token] = ()) -> None:
+        self.tokens = list(tokens)
+        self.changed = False
+        self._times = [token.at for token in tokens]
+        self._tags = [token.tag for token in tokens]
+        self._behaviours = [_behaviour(token) for token in tokens]
+
+    def enter(self, token: Token, *, timed: bool = True) -> list[Token]:
+        """What stands before an event, and the event itself last; afterwards the window holds it where it is new."""
+        if token.tag in self._tags:
+            place = self._tags.index(token.tag)
+            return [*self.tokens[:place][1 - LENGTH :], self.tokens[place]]
+        newest = self._times[-1] if self._times else token.at
+        if not timed or token.at < newest - LATENESS:
+            token = token._replace(at=newest)
+        place = bisect_right(self._times, token.at)
+        context = [*self.tokens[max(0, place + 1 - LENGTH) : place], token]
+        if self._is_new(token):
+            self._insert(place, token)
+        return context
+
+    def _is_new(self, token: Token) -> bool:
+        behaviour = _behaviour(token)
+        if behaviour not in self._behaviours:
+            return True
+        stands = zip(self._behaviours, self.tokens, strict=True)
+        return all(other.score < token.score for same, other in stands if same == behaviour)
+
+    def _insert(self, place: int, token: Token) -> None:
+        self.tokens.insert(place, token)
+        self._times.insert(place, token.at)
+        self._tags.insert(place, token.tag)
+        self._behaviours.insert(place, _behaviour(token))
+        if len(self.tokens) > LENGTH:
+            del self.tokens[0], self._times[0], self._tags[0], self._behaviours[0]
+        self.changed = True
+
+
+def _behaviour(token: Token) -> tuple[int, int, int, int]:
+    return token.kind, token.image, token.parent, token.process
+
+
+def packed(window: Window, vocabulary: bytes) -> bytes:
+    """A window as a row of the ledger, at most :data:`MOST_BYTES` long; ``vocabulary`` is its digest."""
+    body = b"".join(
+        _TOKEN.pack(*token[:6], *token.top, *token.weights, token.process, token.above) for token in window.tokens
+    )
+    row = _HEAD.pack(_FORMAT, vocabulary, len(window.tokens)) + body
+    return row + _checksum(row)
+
+
+def unpacked(row: bytes, vocabulary: bytes) -> Window | None:
+    """The window of a row; None where the row is damaged. One of another format or vocabulary is empty: another model's."""
+    if not _HEAD.size + _CHECK <= len(row) <= MOST_BYTES or _checksum(row[:-_CHECK]) != row[-_CHECK:]:
+        return None
+    version, digest, count = _HEAD.unpack_from(row)
+    if version != _FORMAT or digest != vocabulary:
+        return Window()
+    if len(row) != _HEAD.size + count * _TOKEN.size + _CHECK:
+        return None
+    values = _TOKEN.iter_unpack(row[_HEAD.size : -_CHECK])
+    return Window([_token(value) for value in values])
+
+
+def _token(value: tuple[int, ...]) -> Token:
+    at, tag, kind, image, parent, score, *rest = value
+    top, weights, (process, above) = rest[:TOP], rest[TOP : 2 * TOP], rest[2 * TOP :]
+    return Token(at, tag, kind, image, parent, score, three(top), three(weights), process, above)
+
+
+def three(values: Sequence[int]) -> Three:
+    """Three numbers, as a token keeps them."""
+    first, second, third = values
+    return first, second, third
+
+
+def _checksum(row: bytes) -> bytes:
+    return zlib.crc32(row).to_bytes(_CHECK, "little")
