@@ -1,0 +1,1 @@
+"""Trains the sequence member, and measures it on recordings and campaigns that were left out."""

@@ -1,0 +1,190 @@
+"""From corpora to a trained sequence member: every fold's windows, the networks compared on what each left out, then one on all.
+
+Folds leave out whole sites: recordings that share a domain or a lone host, campaigns too. A fold's windows hold scores of a
+text network that never saw the site, in training as in measuring.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.errors import ConfigError
+from connector.learn.corpora import otrf
+from connector.learn.corpora.source import Source
+from connector.learn.streams import CAMPAIGNS
+from connector.learn.training.calibrate import platt
+from connector.learn.training.labels import Floats
+from connector.learn.training.members import Report, write_member
+from connector.learn.training.provenance import source_of
+from connector.learn.training.sequence import fit, measure, network, windows
+from connector.learn.training.sequence.fit import Recipe
+from connector.learn.training.sequence.measure import Measured, Named
+from connector.learn.training.sequence.network import KINDS, Kind, Network, Shape
+from connector.learn.training.sequence.recorded import Part, Recorded
+from connector.learn.training.sequence.windows import Most, Rows, Speak
+from connector.models.manifest import HeadCalibration, Platt
+from connector.models.sequence.member import MODEL
+from connector.models.sequence.vocabulary import FILE, Vocabulary, images_of
+from connector.ports import MemberSpec
+
+NAME = KIND = "sequence"
+
+
+class Texts(msgspec.Struct, frozen=True):
+    """The text networks by fold: ``labels`` are their columns, of which all know ``shared``; ``of`` gives that of a fold."""
+
+    labels: tuple[str, ...]
+    shared: frozenset[str]
+    of: Callable[[int], Speak]
+    sites: Sequence[frozenset[str]]
+    """The sites that each fold leaves out."""
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What one kind of network showed on what its folds left out, as logits of all windows, and how long it took."""
+
+    kind: Kind
+    techniques: Floats
+    malicious: Floats
+    seconds: float
+
+
+def trained(
+    read: Recorded, texts: Texts, output: Path, *, pins: Mapping[str, Source], recipe: Recipe, ship: Kind = "lstm"
+) -> str:
+    """Trains, compares and writes the member's folder; gives the tables that were measured."""
+    vocabulary = windows.vocabulary(read, texts.labels, texts.shared)
+    labels = windows.labels(read, vocabulary.techniques)
+    maker = windows.Maker(read, vocabulary, labels, Most())
+    rows = [
+        maker.rows(chosen, texts.of(number)) for number, chosen in enumerate(dealt(read.parts, texts.sites)) if chosen
+    ]
+    if len(rows) < 2:
+        raise ConfigError("the recordings are of one site: nothing can be left out")
+    shape = fit.shape_of(len(vocabulary.kinds) + 2, images_of(vocabulary), vocabulary.techniques, labels, recipe.hidden)
+    every = windows.joined(rows)
+    compared = [_compared(kind, rows, shape, recipe) for kind in KINDS]
+    found, named = _measured(compared, every, rows, read.parts)
+    chosen = next(one for one in compared if one.kind == ship)
+    final = fit.fitted(ship, every, shape, recipe)
+    calibration = HeadCalibration(
+        malicious=_platt(chosen.malicious, every),
+        techniques=_technique_platt(chosen.techniques, every),
+    )
+    _write(output, final, every, vocabulary)
+    text = f"{measure.table(found)}\n\n{measure.techniques_table(named)}"
+    spec = MemberSpec(
+        name=NAME,
+        kind=KIND,
+        directory=NAME,
+        labels=labels,
+        options={"calibration": msgspec.to_builtins(calibration)},
+    )
+    report = Report(
+        recipe={**msgspec.to_builtins(recipe), "network": ship, "most": msgspec.to_builtins(Most())},
+        dataset=_digest(read),
+        sources=tuple(source_of(pins[name], count, read.verified) for name, count in _counts(read).items()),
+        rows={**windows.counted(read), "windows": len(every)},
+        metrics={
+            "measured": msgspec.to_builtins(found),
+            "techniques": msgspec.to_builtins(named),
+            "seconds": {one.kind: round(one.seconds) for one in compared},
+            "unknown": dict(read.unknown),
+        },
+    )
+    write_member(output, spec, report)
+    return text
+
+
+def dealt(parts: Sequence[Part], sites: Sequence[frozenset[str]]) -> list[list[int]]:
+    """The recordings that each fold leaves out. A site that no fold names taught no text network: the first takes it."""
+    named = frozenset().union(*sites)
+    return [
+        [number for number, part in enumerate(parts) if part.site in own or (not fold and part.site not in named)]
+        for fold, own in enumerate(sites)
+    ]
+
+
+def _compared(kind: Kind, rows: Sequence[Rows], shape: Shape, recipe: Recipe) -> Compared:
+    start = time.monotonic()
+    found = []
+    for number, left_out in enumerate(rows):
+        others = windows.joined([part for place, part in enumerate(rows) if place != number])
+        found.append(fit.logits(fit.fitted(kind, others, shape, recipe), left_out))
+        print(f"{kind}: fold {number + 1} of {len(rows)}, {time.monotonic() - start:.0f} s", flush=True)
+    techniques, malicious = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Compared(kind, techniques, malicious, time.monotonic() - start)
+
+
+def _measured(
+    compared: Sequence[Compared], every: Rows, rows: Sequence[Rows], parts: Sequence[Part]
+) -> tuple[list[Measured], list[Named]]:
+    """Everything left out together, then by set and by fold, each model on the same events."""
+    fold = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
+    sets = np.array([parts[number].set for number in every.part.tolist()])
+    wanted = {
+        "everything": np.ones(len(every), bool),
+        "single techniques": sets == "single-technique",
+        "campaigns": sets == "campaign",
+    }
+    for number in np.unique(every.part).tolist():
+        if parts[number].set == "campaign":
+            wanted[parts[number].group] = every.part == number
+    wanted |= {f"fold {number + 1}": fold == number for number in range(len(rows))}
+    found: list[Measured] = []
+    named: list[Named] = []
+    text = every.told.astype(np.float64)
+    for name, marks in wanted.items():
+        places = np.flatnonzero(marks)
+        part = windows.taken(every, places)
+        if not part.attack.any() or part.attack.all():
+            continue
+        scores: dict[str, NDArray[np.float64]] = {"text alone": text}
+        scores |= {one.kind: one.malicious.astype(np.float64) for one in compared}
+        found += [measure.measured(model, name, score[places], part, parts) for model, score in scores.items()]
+        if part.techniques.any() and not name.startswith("fold"):
+            shown: dict[str, Floats] = {"text alone": every.named}
+            shown |= {one.kind: one.techniques for one in compared}
+            named += [measure.named(model, name, score[places], part, parts) for model, score in shown.items()]
+    return found, named
+
+
+def _platt(logits: Floats, rows: Rows) -> Platt:
+    """At a prevalence of one half, on windows that the networks did not train on."""
+    weight = fit.weights(rows.attack, rows.part).astype(np.float32)
+    return platt(logits, rows.attack.astype(np.float32), weight)
+
+
+def _technique_platt(logits: Floats, rows: Rows) -> Platt:
+    weight = np.repeat(fit.weights(rows.attack, rows.part), logits.shape[1]).astype(np.float32)
+    return platt(logits.ravel(), rows.techniques.ravel(), weight)
+
+
+def _write(output: Path, final: Network, rows: Rows, vocabulary: Vocabulary) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    network.export(final, windows.wide(rows.windows.part(slice(0, 2))), output / MODEL)
+    (output / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(vocabulary), indent=1) + b"\n")
+
+
+def _counts(read: Recorded) -> dict[str, int]:
+    """Events by source."""
+    sides = {otrf.NAME: "single-technique", CAMPAIGNS: "campaign"}
+    return {
+        name: sum(part.stop - part.start for part in read.parts if part.set == side) for name, side in sides.items()
+    }
+
+
+def _digest(read: Recorded) -> str:
+    """Of every event's fingerprint and label, recording after recording."""
+    digest = hashlib.sha256(msgspec.json.encode([mark.fingerprint for mark in read.marks]))
+    digest.update(msgspec.json.encode([(part.name, part.start, part.stop) for part in read.parts]))
+    digest.update(read.mark.tobytes())
+    digest.update(read.label.tobytes())
+    return digest.hexdigest()
