@@ -81,11 +81,12 @@ def check_rows(dataset: Dataset, pins: Mapping[str, Upstream], unseen: Container
 def sources(dataset: Dataset, pins: Mapping[str, Upstream]) -> tuple[Source, ...]:
     """The sources of the rows as the manifest lists them."""
     return tuple(
-        _source(pins[name], rows, dataset.facts.verified) for name, rows in sorted(dataset.facts.sources.items())
+        source_of(pins[name], rows, dataset.facts.verified) for name, rows in sorted(dataset.facts.sources.items())
     )
 
 
-def _source(pin: Upstream, rows: int, verified: Mapping[str, str]) -> Source:
+def source_of(pin: Upstream, rows: int, verified: Mapping[str, str]) -> Source:
+    """A source as the manifest lists it, its digest only where ``verified`` says that it was checked."""
     checked = pin.name in verified or not pin.archive
     return Source(
         name=pin.name,
