@@ -1,7 +1,8 @@
 """The daemon: APScheduler jobs for each source, target, SOAR and history, and the signals that end or reload them.
 
 SIGTERM and SIGINT drain: no new batch is begun, what is under way is committed, and the process exits 0.
-SIGHUP reloads the settings, the policy and the bundle; where they are not valid, the running ones stay.
+SIGHUP reloads the settings, the policy and the bundle; where they are not valid, the running ones stay. What may work next
+time, as with a store that is locked, is tried again until it does.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from queue import Empty, SimpleQueue
 from types import FrameType
 from wsgiref.simple_server import WSGIServer
 
@@ -26,6 +28,7 @@ from connector.telemetry import Signal, emit
 from connector.wiring import App
 
 BUNDLE_CHECK = timedelta(seconds=10)
+RELOAD_AGAIN_S = 5.0
 SHADOW_EVERY = timedelta(seconds=1)
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter to itself. A scoring thread asks for it once an event, and Python's five
@@ -43,7 +46,8 @@ class Daemon:
         self._build = build
         self._app = build()
         self._door = Door()
-        self._wake = threading.Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        """Not an event: signal handlers run amid what this very thread does, and the lock of an event lets nobody in twice."""
         self._reload = False
         self._stop = False
         self._scheduler = self._scheduled()
@@ -68,8 +72,8 @@ class Daemon:
         emit(Signal.STARTED, sources=list(self._app.sources), targets=list(self._app.writers))
         try:
             while not self._stop:
-                self._wake.wait()
-                self._wake.clear()
+                with suppress(Empty):
+                    self._wake.get(timeout=RELOAD_AGAIN_S if self._reload else None)
                 if self._reload and not self._stop:
                     self._reload = False
                     self._swap()
@@ -100,19 +104,23 @@ class Daemon:
 
     def _on_stop(self, _: int, __: FrameType | None) -> None:
         self._stop = True
-        self._app.stopping.set()
-        self._wake.set()
+        self._wake.put(None)
 
     def _on_hup(self, _: int, __: FrameType | None) -> None:
         self._reload = True
-        self._wake.set()
+        self._wake.put(None)
 
     def _swap(self) -> None:
         """Builds anew from the settings and only then lets the old go."""
         try:
             fresh = self._build()
         except (TriagedError, OSError) as error:
-            emit(Signal.RELOAD_REFUSED, reason=str(error))
+            passing = isinstance(error, TransientError)
+            self._reload |= passing
+            emit(Signal.RELOAD_REFUSED, reason=f"{error}; it is tried again soon" if passing else str(error))
+            return
+        if self._stop:
+            fresh.close()
             return
         try:
             self._door.prepare(fresh.settings.api)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import sqlalchemy as sa
 
 from connector.errors import ConfigError, TransientError
@@ -16,7 +18,8 @@ _LOCK = 0x7472_6961_6765_64  # "triaged": replicas that start together migrate o
 def to_head(database: Database) -> None:
     """Migrates, in one transaction.
 
-    Raises ``ConfigError`` where the database cannot be opened or a newer release wrote it.
+    Raises ``TransientError`` where a server does not answer or another process holds the file, and ``ConfigError`` where
+    the file cannot be opened or a newer release wrote it.
     """
     try:
         with database.read() as tx:
@@ -29,7 +32,13 @@ def to_head(database: Database) -> None:
 
             upgrade(tx)
     except TransientError as error:
-        raise ConfigError(f"cannot open the ledger: {error}") from error
+        kind = TransientError if not database.is_sqlite or _is_locked(error.__cause__) else ConfigError
+        raise kind(f"cannot open the ledger: {error}") from error
+
+
+def _is_locked(error: BaseException | None) -> bool:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def current(tx: Tx) -> str | None:

@@ -87,9 +87,7 @@ class DryRunSoar:
         self._playbooks = load_playbooks(config.playbooks or shipped("playbooks"))
         self._path = config.path
         self._lock = threading.Lock()
-        with _mapped(config.path):
-            config.path.parent.mkdir(parents=True, exist_ok=True)
-            self._store = _opened(config.path)
+        self._store = retrying()(_opened, config.path)
 
     @retrying().wraps
     def run(self, action: Action) -> RunRef:
@@ -155,7 +153,7 @@ def recorded(path: Path) -> tuple[DryRun, ...]:
     """Every run that a dry-run SOAR has recorded in this file, oldest first; none where there is no file yet."""
     if not path.is_file():
         return ()
-    with _mapped(path), closing(_opened(path)) as store:
+    with closing(retrying()(_opened, path)) as store, _mapped(path):
         rows = store.execute(f"SELECT {COLUMNS} FROM runs ORDER BY started_at, rowid").fetchall()  # noqa: S608
     names = COLUMNS.split(", ")
     return tuple(_run(dict(zip(names, row, strict=True))) for row in rows)
@@ -167,12 +165,19 @@ def _run(row: dict[str, Any]) -> DryRun:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    store = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
-    store.execute("PRAGMA journal_mode = WAL")
-    store.execute("PRAGMA synchronous = FULL")
-    with store:
-        store.execute(SCHEMA)
-    return store
+    """The store, with its table. ``TransientError`` where it is in use: SQLite waits for no reader to switch to its log."""
+    with _mapped(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+        try:
+            store.execute("PRAGMA journal_mode = WAL")
+            store.execute("PRAGMA synchronous = FULL")
+            with store:
+                store.execute(SCHEMA)
+        except BaseException:
+            store.close()
+            raise
+        return store
 
 
 @contextmanager

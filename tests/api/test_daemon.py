@@ -18,7 +18,7 @@ from tests.environment import clean
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path, level="info", extra=api_settings(tmp_path))
+    return Site(tmp_path, level="info", extra=api_settings(tmp_path), lease="PT1S")
 
 
 def call_of(site) -> Caller:

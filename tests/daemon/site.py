@@ -60,7 +60,7 @@ rate = { runs = 100000, per = "1h" }
 class Site:
     """One directory that a daemon runs in."""
 
-    def __init__(self, directory: Path, *, level: str = "warning", extra: str = "", lease: str = "PT1S") -> None:
+    def __init__(self, directory: Path, *, level: str = "warning", extra: str = "", lease: str = "PT1M") -> None:
         self.dir = directory
         self._numbers = itertools.count()
         (directory / "in").mkdir()

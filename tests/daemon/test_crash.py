@@ -33,7 +33,7 @@ STEPS = [
 @pytest.mark.parametrize("occurrences", [(1,), pytest.param((1, 2), marks=pytest.mark.full)], ids=["once", "twice"])
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_any_step_every_event_gets_one_verdict_and_every_action_one_run(step, occurrences, tmp_path):
-    site = Site(tmp_path)
+    site = Site(tmp_path, lease="PT1S")  # short, so that what was killed is soon taken over
     site.events(EVENTS)
     for occurrence in occurrences:
         daemon = site.start("-m", "tests.daemon.crash", str(site.config), step, str(occurrence))

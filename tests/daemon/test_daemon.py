@@ -52,6 +52,17 @@ def test_it_reloads_on_sighup_and_keeps_what_runs_where_the_new_settings_are_wro
     assert sorted(site.verdict_ids().values()) == [1] * 6
 
 
+def test_a_reload_that_a_locked_store_stops_is_tried_again_and_signals_at_any_line_lock_nothing_up(tmp_path):
+    site = Site(tmp_path, level="info")
+    daemon = site.start("-m", "tests.daemon.interrupted", str(site.config))
+    _, errors = daemon.communicate(timeout=120)
+    assert daemon.returncode == 0, errors.decode()
+    reloads = [event for event in logged(daemon) if event.startswith("daemon.reload")]
+    assert reloads[:2] == ["daemon.reload_refused", "daemon.reloaded"]
+    assert set(reloads[2:]) == {"daemon.reload_refused"}
+    assert b"the store is locked; it is tried again" in errors
+
+
 def test_prometheus_can_scrape_what_the_loops_did(tmp_path):
     port = free_port()
     site = Site(tmp_path, extra=f"\n[metrics]\nport = {port}\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from connector.errors import ConfigError
+from connector.errors import ConfigError, TransientError
 from connector.ledger import Ledger, migrate, open_ledger, upgrade
 from connector.ledger.schema import metadata
 from tests.ledger.make import FakeClock
@@ -77,13 +79,25 @@ def test_opening_again_finds_everything(ledger: Ledger, url: str, clock: FakeClo
         ("sqlite:///:memory:", "names no file"),
         ("mysql://h/d", "use sqlite"),
         ("sqlite:////no/such/folder/ledger.db", "No such file"),
-        ("postgresql+psycopg://u:secret@/d?host=/no/such/folder", "cannot open"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_told_without_its_password(url: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as caught:
+def test_a_url_that_cannot_be_used_is_told(url: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
         open_ledger(url, FakeClock())
+
+
+def test_a_server_that_does_not_answer_may_do_so_later_and_is_told_without_its_password() -> None:
+    with pytest.raises(TransientError, match="cannot open") as caught:
+        open_ledger("postgresql+psycopg://u:secret@/d?host=/no/such/folder", FakeClock())
     assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_another_process_holds_may_be_opened_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.ledger.database._BUSY_SECONDS", 0.01)
+    with closing(sqlite3.connect(tmp_path / "l.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TransientError, match="locked"):
+            open_ledger(f"sqlite:///{tmp_path / 'l.db'}", FakeClock())
 
 
 def test_the_file_is_readable_to_its_owner_alone(tmp_path: Path) -> None:

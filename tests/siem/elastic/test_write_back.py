@@ -63,7 +63,7 @@ def test_records_written_into_what_is_polled_are_known_as_ours_and_the_loop_ends
     """The source reads `logs-<name>-*`, with nothing excluded, and the writer writes right into it."""
     put(search_server, f"logs-{name}-events", events(40))
     tables = {
-        "sources.elastic": source(search_server, f"logs-{name}-*", exclude=[]),
+        "sources.elastic": source(search_server, f"logs-{name}-*", exclude=[], lookback=3),  # read again so soon
         "targets.elastic": target(search_server, f"logs-{name}"),
     }
     before = _own()
