@@ -12,8 +12,13 @@ from connector.errors import ConfigError
 
 
 def evaluate(context: typer.Context) -> None:
-    """Measure a bundle and its recipe on groups never seen. `triaged evaluate --help` lists the options."""
+    """Measure a bundle and its recipe on groups never seen; `triaged evaluate ensemble`: members together, on recordings.
+
+    `triaged evaluate --help` and `triaged evaluate ensemble --help` list the options.
+    """
     if missing := [name for name in ("torch", "sklearn", "matplotlib") if find_spec(name) is None]:
         raise ConfigError(f"evaluation needs the extra `train` ({', '.join(missing)}): pip install 'triaged[train]'")
-    command = [sys.executable, "-m", "connector.learn.evaluation", *context.args]
+    whole, given = "connector.learn.evaluation", list(context.args)
+    module, given = (f"{whole}.ensemble", given[1:]) if given[:1] == ["ensemble"] else (whole, given)
+    command = [sys.executable, "-m", module, *given]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 (our own module, the user's own arguments)

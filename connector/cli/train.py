@@ -23,6 +23,12 @@ def text(context: typer.Context) -> None:
     raise typer.Exit(started("connector.learn.training", "text", *context.args))
 
 
+@app.command("flow", context_settings=OWN_OPTIONS, add_help_option=False)
+def flow(context: typer.Context) -> None:
+    """Train the flow member on public flows, and measure it on networks it has not seen. `triaged train flow --help` lists the options."""
+    raise typer.Exit(started("connector.learn.training.flow", *context.args))
+
+
 @app.command("phishing", context_settings=OWN_OPTIONS, add_help_option=False)
 def phishing(context: typer.Context) -> None:
     """Fine-tune on labelled mail, and measure by groups of near-copies. `triaged train phishing --help` lists the options."""

@@ -7,7 +7,7 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.learn import streams
-from connector.learn.corpora import capture_payloads, http_params, sample
+from connector.learn.corpora import capture_payloads, http_params, labelled_flows, nsl_kdd, sample
 from connector.learn.corpora.recipes import RECIPES
 from connector.learn.corpora.sample import Basis
 from connector.learn.corpora.source import Corpora, pinned
@@ -48,13 +48,12 @@ def test_every_pinned_source_that_may_train_is_read_and_every_other_is_for_evalu
     pins = pinned()
 
     assert {name for name, source in pins.items() if source.may_train} == (
-        set(RECIPES) | {streams.CAMPAIGNS, http_params.NAME, capture_payloads.NAME, "cicids2017_sample"}
+        set(RECIPES) | {streams.CAMPAIGNS, http_params.NAME, capture_payloads.NAME, nsl_kdd.NAME, labelled_flows.CICIDS}
     )
     assert {name for name, source in pins.items() if not source.may_train} == {
         "lolbas",
         "caid2025",
         "adfa_ld",
-        "nsl_kdd",
         "phishing_pot",
     }
 

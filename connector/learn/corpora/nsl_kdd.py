@@ -1,4 +1,4 @@
-"""NSL-KDD: connection records of a simulated network with four classes of attack, for a study; it trains nothing that ships.
+"""NSL-KDD: connection records of a simulated network with four classes of attack.
 
 Source: Tavallaee, Bagheri, Lu, Ghorbani, A detailed analysis of the KDD CUP 99 data set, 2009. Of the 43 columns 41 are
 features, then come the attack's name and how many of 21 learners got the record right: that last one tells of the answer
@@ -51,13 +51,14 @@ class Connections(msgspec.Struct, frozen=True, eq=False):
     """Records of one file: ``numbers`` (n, 38), ``symbols`` (n, 3) of words, ``classes`` (n,) as places in :data:`CLASSES`.
 
     ``groups`` (n,): records that agree in all that is the connection's own share one, whatever happened around them. A
-    flood's packets are such copies.
+    flood's packets are such copies. ``attacks`` (n,) are the names under which the data set lists them.
     """
 
     numbers: NDArray[np.float32]
     symbols: NDArray[np.str_]
     classes: NDArray[np.intp]
     groups: NDArray[np.str_]
+    attacks: NDArray[np.str_]
 
 
 def read(corpora: Corpora, name: str) -> Connections:
@@ -81,4 +82,5 @@ def _connections(rows: Sequence[Sequence[str]]) -> Connections:
         symbols=np.array([[row[place] for place in SYMBOLS] for row in rows], np.str_),
         classes=np.array([_CLASS[row[FEATURES]] for row in rows], np.intp),
         groups=np.array([",".join(row[:OWN]) for row in rows], np.str_),
+        attacks=np.array([row[FEATURES] for row in rows], np.str_),
     )

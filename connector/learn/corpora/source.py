@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import tarfile
 import tomllib
@@ -74,7 +75,7 @@ class Corpora:
         archive, tree = self.folder / source.archive, self.folder / source.root
         if archive.is_file():
             self._verify(source, archive)
-            yield from sorted(_from_tar(archive, f"{source.root}/", suffixes))
+            yield from sorted(_from_archive(archive, f"{source.root}/", suffixes))
         elif tree.is_dir():
             yield from _from_tree(tree, suffixes)
         else:
@@ -90,6 +91,15 @@ class Corpora:
         if found != source.sha256:
             raise ConfigError(f"{archive} has SHA-256 {found}, pinned is {source.sha256}")
         self.verified[source.name] = found
+
+
+def _from_archive(archive: Path, prefix: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """The files of a tar; of one file that is compressed by itself, that file under its own name."""
+    if tarfile.is_tarfile(archive):
+        yield from _from_tar(archive, prefix, suffixes)
+    elif archive.suffix == ".gz" and archive.stem.endswith(suffixes):
+        with gzip.open(archive) as stream:
+            yield archive.stem, stream.read()
 
 
 def _from_tar(archive: Path, prefix: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:

@@ -20,7 +20,7 @@ from connector.ports import MemberPlugin, MemberSpec, State
 from connector.types import Event, Scores, StateChange
 
 MODEL: Final = "model.onnx"
-NOTED: Final = 0.5
+NOTED: Final = 0.8
 """p_malicious from which an explanation says what the flow is like."""
 
 _ERRORS: Final = tuple(

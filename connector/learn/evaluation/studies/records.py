@@ -78,5 +78,9 @@ def parted(records: Connections, seed: int) -> Parts:
 def at(records: Connections, places: Whole) -> Connections:
     """The records at these places."""
     return Connections(
-        records.numbers[places], records.symbols[places], records.classes[places], records.groups[places]
+        numbers=records.numbers[places],
+        symbols=records.symbols[places],
+        classes=records.classes[places],
+        groups=records.groups[places],
+        attacks=records.attacks[places],
     )

@@ -12,6 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +20,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.events import render
+from connector.events import CANONICAL_VERSIONS, render
+from connector.learn.corpora import otrf
 from connector.learn.corpora.source import Corpora
+from connector.learn.evaluation import sigma
 from connector.learn.evaluation.recordings import host_of, sites_of
 from connector.learn.rule_weights import Witnesses
 from connector.learn.scrub import scrub
-from connector.learn.streams import Labelled, Stream, StreamSet, streams
+from connector.learn.streams import CAMPAIGNS, Labelled, Stream, StreamSet, streams
 from connector.models.rules.nouns import Match
 from connector.models.rules.ruleset import RuleSet
 from connector.models.rules.views import view_of
@@ -37,6 +40,9 @@ BACKGROUND, ATTACK, UNCLEAR = 0, 1, 2
 _LABELS: Final[Mapping[str, int]] = {"background": BACKGROUND, "attack": ATTACK, "unclear": UNCLEAR}
 _NOW: Final = datetime(2100, 1, 1, tzinfo=UTC)
 """No recording is younger: each event takes place when it says."""
+
+TOLD: Final = 500
+"""Events by which the site of a recording is told that is not read further."""
 
 Whose = tuple[tuple[str, Entity], ...]
 
@@ -110,14 +116,16 @@ class Recorded(msgspec.Struct, frozen=True, eq=False):
         return {self.marks[mark].fingerprint: len(found) for mark, found in seen.items()}
 
 
-def kept(corpora: Corpora, rules: RuleSet, folder: Path) -> Recorded:
-    """What an earlier run left in ``folder``, else what is read now and left there."""
-    digest = hashlib.sha256(msgspec.json.encode([match.id for match in (rule.match for rule in rules.rules)]))
-    digest.update(str(corpora.folder.resolve()).encode())
+def kept(corpora: Corpora, folder: Path) -> Recorded:
+    """What an earlier run left in ``folder``, else what is read now, with Sigma's rules, and left there."""
+    digest = hashlib.sha256(str(corpora.folder.resolve()).encode())
+    for name in (otrf.NAME, CAMPAIGNS, sigma.SOURCE):
+        digest.update(corpora.sources[name].sha256.encode())
+    digest.update(msgspec.json.encode(CANONICAL_VERSIONS, order="sorted"))
     place = folder / f"recorded-{digest.hexdigest()[:16]}.npz"
     if not place.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(place, read(corpora, rules))
+        _write(place, read(corpora, sigma.rules(corpora)))
     return _read(place)
 
 
@@ -143,9 +151,10 @@ class _Reading:
 
     def enter(self, stream: Stream) -> None:
         start, hosts = len(self.mark), Counter[str]()
-        for one in () if stream.reason else stream:
-            self._add(one)
+        for one in islice(stream, TOLD) if stream.reason else stream:
             hosts[host_of(one.event)] += 1
+            if not stream.reason:
+                self._add(one)
         self._hosts[stream.name] = hosts
         light = msgspec.structs.replace(stream, content=b"", order=())
         self._found.append((light, start, len(self.mark)))

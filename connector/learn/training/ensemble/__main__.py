@@ -1,0 +1,88 @@
+"""``python -m connector.learn.training.ensemble``: what ``triaged train ensemble`` starts as a subprocess."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from connector.errors import ConfigError
+from connector.resources import shipped
+
+EXIT_CONFIG = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Trains the meta-classifier and writes a bundle; 0 done, 2 something must be changed first."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as every training does; read when torch loads
+    options = parser().parse_args(arguments)
+    try:
+        folder = _trained(options)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    print(f"bundle written: {folder}")
+    return 0
+
+
+def _trained(options: argparse.Namespace) -> Path:
+    from connector.learn.training.ensemble.train import Output, train  # noqa: PLC0415 - imports torch
+
+    output = Output(store=options.output, name=options.name, version=options.version, members=tuple(options.member))
+    return train(order_of(options), output)
+
+
+def order_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN201 - torch is imported here alone
+    """What the options ask to be read."""
+    from connector.learn.training.ensemble.material import Order  # noqa: PLC0415 - imports torch
+
+    return Order(
+        corpora=options.corpora,
+        rows=options.rows,
+        store=options.store or shipped("model_store"),
+        base=options.base,
+        work=options.work,
+        folds=options.folds,
+        evaluated=options.evaluated,
+        sequence=not options.without_sequence,
+    )
+
+
+def arguments(made: argparse.ArgumentParser) -> None:
+    """The options that training and evaluating the ensemble share."""
+    made.add_argument("--base", required=True, help="name/version of a bundle of a text member alone")
+    made.add_argument("--store", type=Path, help="the model store of --base; default: the shipped one")
+    made.add_argument("--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees")
+    made.add_argument("--rows", type=Path, required=True, help="the dataset of --base, as `triaged dataset` writes it")
+    made.add_argument(
+        "--work",
+        type=Path,
+        default=Path("ensemble-work"),
+        help="keeps recordings and the folds' networks; may be shared",
+    )
+    made.add_argument(
+        "--evaluated",
+        type=Path,
+        help="the folder `fitted` of an evaluation of the same rows: no text network is fitted again",
+    )
+    made.add_argument("--folds", type=int, default=5)
+    made.add_argument("--without-sequence", action="store_true", help="leave the sequence member out")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = argparse.ArgumentParser(prog="triaged train ensemble", description=__doc__)
+    arguments(made)
+    made.add_argument(
+        "--member", type=Path, action="append", default=[], help="the folder of a trained member; may be repeated"
+    )
+    made.add_argument("--output", type=Path, required=True, help="the model store that the bundle is written to")
+    made.add_argument("--name", default="triaged")
+    made.add_argument("--version", required=True)
+    return made
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,158 @@
+"""Trained members beside a text bundle, as one bundle: its files stay byte for byte, its manifest tells of all members."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from connector.errors import ConfigError
+from connector.learn.corpora.source import Source as Upstream
+from connector.learn.training.members import TrainedMember
+from connector.learn.training.served import free
+from connector.models.ensemble import TEXT
+from connector.models.integrity import MANIFEST
+from connector.models.manifest import Calibration, Dataset, Manifest, Source, Thresholds, seal
+from connector.models.store import Store
+
+CARD: Final = "README.md"
+MOST_BYTES: Final = 40_000_000
+"""What a bundle may weigh: it ships inside the package."""
+
+
+class Bundled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new bundle says of itself beside what its base and its members say."""
+
+    name: str
+    version: str
+    calibration: Calibration
+    thresholds: Thresholds
+    metrics: Mapping[str, Any]
+
+
+def assemble(
+    store: Path,
+    base: str,
+    members: Sequence[TrainedMember],
+    bundled: Bundled,
+    *,
+    output: Path,
+    pins: Mapping[str, Upstream],
+) -> Path:
+    """Writes the bundle and returns its folder.
+
+    Raises ``ConfigError`` for a base without a text member or with others, a member named twice, a source that may not
+    train, a version that exists, and a bundle that would weigh too much.
+    """
+    origin = Store(store)
+    if problems := origin.verify(base):
+        raise ConfigError(f"bundle {base} is refused: {'; '.join(problems)}")
+    before = origin.manifest(base)
+    _check(before, members, pins)
+    folder = free(output, bundled.name, bundled.version)
+    try:
+        shutil.copytree(origin.directory(base), folder, ignore=shutil.ignore_patterns(MANIFEST, CARD))
+        for member in members:
+            for path in member.files():
+                place = folder / member.spec.directory / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(member.folder / path, place)
+        manifest = _manifest(before, members, bundled)
+        card = (origin.directory(base) / CARD).read_text("utf-8") + _card(before, members)
+        (folder / CARD).write_text(
+            card.replace(f"# {before.name} {before.version}", f"# {bundled.name} {bundled.version}", 1)
+        )
+        seal(folder, manifest)
+        _weigh(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def _weigh(folder: Path) -> None:
+    if (weight := sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())) > MOST_BYTES:
+        raise ConfigError(f"the bundle weighs {weight:,} bytes, more than {MOST_BYTES:,}")
+
+
+def _check(before: Manifest, members: Sequence[TrainedMember], pins: Mapping[str, Upstream]) -> None:
+    if [spec.name for spec in before.members] != [TEXT]:
+        raise ConfigError(f"bundle {before.ref} is no bundle of a text member alone")
+    names = [TEXT, *(member.spec.name for member in members)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"members are given twice: {', '.join(twice)}")
+    closed = sorted(
+        {
+            source.name
+            for member in members
+            for source in member.report.sources
+            if source.name not in pins or not pins[source.name].may_train
+        }
+    )
+    if closed:
+        raise ConfigError(f"a member was trained on {', '.join(closed)}, which may not train what ships")
+
+
+def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundled) -> Manifest:
+    labels = {label for member in members for label in member.spec.labels}
+    found = {source.name: source for member in members for source in member.report.sources}
+    sources = tuple(sorted((found | {one.name: one for one in before.dataset.sources}).values(), key=_name))
+    told = {
+        member.spec.name: {
+            "dataset": member.report.dataset,
+            "rows": dict(member.report.rows),
+            "sources": [source.name for source in member.report.sources],
+            "recipe": dict(member.report.recipe),
+            **member.report.metrics,
+        }
+        for member in members
+    }
+    return msgspec.structs.replace(
+        before,
+        name=bundled.name,
+        version=bundled.version,
+        created=datetime.now(UTC).replace(microsecond=0),
+        labels=(*before.labels, *sorted(labels - set(before.labels))),
+        members=(*before.members, *(member.spec for member in members)),
+        dataset=_dataset(before.dataset, sources),
+        calibration=bundled.calibration,
+        thresholds=bundled.thresholds,
+        metrics={
+            **before.metrics,
+            "members": told,
+            "ensemble": dict(bundled.metrics),
+            "text_thresholds": before.thresholds,
+        },
+        files={},
+        train_fingerprints=before.train_fingerprints,
+    )
+
+
+def _dataset(before: Dataset, sources: tuple[Source, ...]) -> Dataset:
+    """The text member's dataset, with every member's sources: a licence asks to be named whoever learnt from it."""
+    return msgspec.structs.replace(before, sources=sources)
+
+
+def _name(source: Source) -> str:
+    return source.name
+
+
+def _card(before: Manifest, members: Sequence[TrainedMember]) -> str:
+    lines = [
+        "\n## Members\n\n",
+        f"The text member is that of `{before.ref}`, byte for byte; all above is said of it. Beside it stand:\n\n",
+        "| member | kind | labels | trained on | licences |\n|---|---|---|---|---|\n",
+    ]
+    for member in members:
+        sources, spec = member.report.sources, member.spec
+        licences = ", ".join(sorted({source.licence for source in sources}))
+        names = ", ".join(f"{source.name} @{source.commit}" for source in sources)
+        lines.append(f"| {spec.name} | {spec.kind} | {len(spec.labels)} | {names} | {licences} |\n")
+    authors = {source.name: source.authors for member in members for source in member.report.sources if source.authors}
+    lines += ["\n", *(f"- {name}: {by}\n" for name, by in sorted(authors.items()))]
+    lines.append("\nHow they are measured together: `triaged evaluate ensemble`, and docs/ensemble.md.\n")
+    return "".join(lines)

@@ -1,0 +1,1 @@
+"""The flow member: trained, calibrated and measured."""
