@@ -1,10 +1,14 @@
 """``python -m tests.bench.shadow [--quick] [--corpora DIR] [--store DIR]``: what a challenger in shadow costs the daemon.
 
-The whole daemon (files in, SQLite ledger, files out) runs over the same distinct events without a challenger and with one,
-and between the two the challenger scores the same events in a process of its own. All are CPU seconds of a whole process
-from the first event on, and not time on the clock, so that what else runs on the machine does not count. The challenger is
-the bundle in production with levels of zero: as dear to ask, and of another opinion about every event, so that recording
-what differs is measured too. Nothing is cached, since no event comes twice.
+**CPU.** The daemon's pipeline (files in, SQLite ledger, files out) without a challenger and with one, and the challenger's
+scoring alone, take turns on the same distinct events, a batch at a time and in one process, so that all three see the same
+machine. What is counted are CPU seconds of the whole process, and not time on the clock.
+
+**Rate.** The daemon itself, without a challenger and with one, by turns over the same events: how many it judges a second.
+That is time on the clock, and depends on the cores that are free.
+
+The challenger is the bundle in production with levels of zero: as dear to ask, and of another opinion about every event, so
+that recording what differs is measured too. Nothing is found in a cache, since no event comes twice.
 """
 
 from __future__ import annotations
@@ -18,43 +22,51 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from connector import telemetry
+from connector.daemon import COLLECT_AFTER, drain
 from connector.learn.shadow import BATCH, WAITING
-from connector.models import Store, manifest as manifests
+from connector.models import Bundle, Store, manifest as manifests
 from connector.resources import shipped
 from connector.types import Event
-from connector.wiring import load_settings, open_bundle
+from connector.wiring import App, load_settings, open_bundle
 from tests import environment
 from tests.bench import ingest, streams
 from tests.bench.child import Report
 from tests.conftest import CORPORA
 
 CHALLENGER = "bench-challenger"
+Pairs = Sequence[tuple[bytes, Event]]
 
 
-class Round(NamedTuple):
-    """CPU seconds of the daemon without and with a challenger, and of the challenger alone; events a second of the daemon."""
+class Turn(NamedTuple):
+    """CPU seconds that one batch took: the pipeline without and with a challenger, and the challenger alone."""
 
     without: float
     beside: float
     alone: float
-    rate_without: float
-    rate_beside: float
-    compared: int
 
     @property
     def ratio(self) -> float:
-        """What the challenger costs the daemon, in its own scoring times."""
+        """What the challenger costs the pipeline, in its own scoring times."""
         return (self.beside - self.without) / self.alone
+
+
+class Rate(NamedTuple):
+    """Events a second that the daemon judges without and with a challenger, and the share of events that this one scored."""
+
+    without: float
+    beside: float
+    compared: float
 
 
 def main() -> None:
@@ -64,114 +76,142 @@ def main() -> None:
     parser.add_argument("--corpora", type=Path, default=CORPORA, help="the folder with the OTRF tar")
     parser.add_argument("--store", type=Path, help="a model store; default: the shipped one")
     arguments = parser.parse_args()
-    rounds, sample, most = (1, 500, 200) if arguments.quick else (5, 100_000, WAITING)
+    telemetry.configure("auto", "warning")
+    rounds, sample, most, batch = (1, 500, 200, 50) if arguments.quick else (3, 100_000, WAITING, BATCH)
     with tempfile.TemporaryDirectory(prefix="triaged-bench-") as name:
         directory = Path(name)
         store = doubled(arguments.store or shipped("model_store"), directory / "store")
         stream = streams.gather(arguments.corpora, directory)
         pairs = streams.distinct(stream, sample, most)
-        (directory / "stream.jsonl").write_bytes(b"".join(line for line, _ in pairs))
-        measured = [once(directory, number, store, [event for _, event in pairs]) for number in range(rounds)]
-    show(stream.name, len(pairs), measured)
+        turns = by_turns(directory, store, pairs, batch)
+        rates = [rate(directory, number, store, pairs) for number in range(rounds)]
+    show(stream.name, len(pairs), turns, rates)
 
 
 def doubled(source: Path, place: Path) -> Path:
     """A copy of the store, with the challenger beside the bundle in production."""
     store = Store(Path(shutil.copytree(source, place)))
-    ref = store.production()
-    assert ref is not None
-    name, version = ref.split("/")
-    copy = shutil.copytree(store.directory(ref), place / name / CHALLENGER)
+    copy = shutil.copytree(store.directory(_production(place)), store.directory(_challenger(place)))
     manifest = manifests.read(copy)
     zero = msgspec.structs.replace(manifest.thresholds, suspicious=0.0, malicious=0.0, trigger=0.0)
     manifests.seal(copy, msgspec.structs.replace(manifest, version=CHALLENGER, thresholds=zero))
-    assert version != CHALLENGER
     return place
 
 
-def once(directory: Path, number: int, store: Path, events: Sequence[Event]) -> Round:
-    """One turn of the three."""
-    without, rate_without, _ = daemon(directory, f"{number}-without", store, len(events), beside=False)
-    spent = alone(directory, store, events)
-    beside, rate_beside, compared = daemon(directory, f"{number}-beside", store, len(events), beside=True)
-    return Round(without, beside, spent, rate_without, rate_beside, compared)
+def by_turns(directory: Path, store: Path, pairs: Pairs, batch: int) -> list[Turn]:
+    """What each batch costs; the first one warms up and is left out."""
+    gc.set_threshold(COLLECT_AFTER)  # as the daemon does
+    with ExitStack() as opened:
+        without, beside = (
+            opened.enter_context(closing(App(load_settings(configured(directory / name, store, shadow=shadow)))))
+            for name, shadow in (("without", False), ("beside", True))
+        )
+        settings = beside.settings
+        alone = opened.enter_context(closing(open_bundle(settings, settings.model.shadow, threads=1, explains=False)))
+        return [
+            Turn(
+                passed(without, directory / "without", part),
+                passed(beside, directory / "beside", part),
+                scored(alone, part),
+            )
+            for part in (pairs[start : start + batch] for start in range(0, len(pairs), batch))
+        ][1:]
 
 
-def daemon(directory: Path, name: str, store: Path, events: int, *, beside: bool) -> tuple[float, float, int]:
-    """CPU seconds of the daemon, its events a second, and how many of them a challenger scored."""
-    place = directory / name
+def passed(app: App, place: Path, part: Pairs) -> float:
+    """CPU seconds of everything that the daemon does with these events."""
+    with (place / "stream.jsonl").open("ab") as file:
+        file.writelines(line for line, _ in part)
+    return _cpu(lambda: _drained(app))
+
+
+def scored(bundle: Bundle, part: Pairs) -> float:
+    """CPU seconds of the challenger's scoring alone."""
+    events = [event for _, event in part]
+    return _cpu(lambda: bundle.predict_without_state(events))
+
+
+def configured(place: Path, store: Path, *, shadow: bool) -> Path:
+    """Settings as for the bench of ingest, with a challenger or without, in a folder of their own."""
     place.mkdir()
-    (place / "stream.jsonl").hardlink_to(directory / "stream.jsonl")
+    (place / "stream.jsonl").touch()
+    model = f'store = "{store}"\n' + (f'shadow = "{_challenger(store)}"\n' if shadow else "")
     config = place / "triaged.toml"
-    config.write_text(configured(place, store, beside=beside), encoding="utf-8")
-    report = place / "report.json"
-    command = [sys.executable, "-m", "tests.bench.child", str(config), str(events), str(report)]
+    threads = len(os.sched_getaffinity(0))
+    config.write_text(ingest.CONFIG.format(dir=place, store=model, threads=threads, batch=ingest.BATCH), "utf-8")
+    return config
+
+
+def rate(directory: Path, number: int, store: Path, pairs: Pairs) -> Rate:
+    """One turn of the daemon without a challenger and with one."""
+    without, _ = judged(directory / f"daemon-{number}-without", store, pairs, shadow=False)
+    beside, compared = judged(directory / f"daemon-{number}-beside", store, pairs, shadow=True)
+    return Rate(without, beside, compared / len(pairs))
+
+
+def judged(place: Path, store: Path, pairs: Pairs, *, shadow: bool) -> tuple[float, int]:
+    """Events a second that the daemon judges, and how many a challenger scored."""
+    config, report = configured(place, store, shadow=shadow), place / "report.json"
+    (place / "stream.jsonl").write_bytes(b"".join(line for line, _ in pairs))
+    command = [sys.executable, "-m", "tests.bench.child", str(config), str(len(pairs)), str(report)]
     subprocess.run(command, cwd=ingest.ROOT, env=environment.clean(), check=True)
     found = msgspec.json.decode(report.read_bytes(), type=Report)
-    begun, ended = found.samples[0], found.samples[-1]
-    stored = next(seconds for seconds, count, _, _ in found.samples if count >= events)
-    return ended[3] - begun[3], events / (stored - begun[0]), found.compared
+    ended = next(seconds for seconds, count, _, _ in found.samples if count >= len(pairs))
+    return len(pairs) / (ended - found.samples[0][0]), found.compared
 
 
-def configured(place: Path, store: Path, *, beside: bool) -> str:
-    """The settings of the bench of ingest, with a challenger or without."""
-    where = f'store = "{store}"\n'
-    if beside:
-        ref = Store(store).production()
-        assert ref is not None
-        where += f'shadow = "{ref.partition("/")[0]}/{CHALLENGER}"\n'
-    return ingest.CONFIG.format(dir=place, store=where, threads=len(os.sched_getaffinity(0)), batch=ingest.BATCH)
-
-
-def alone(directory: Path, store: Path, events: Sequence[Event]) -> float:
-    """CPU seconds of the challenger by itself, opened as the daemon opens it, over the same events."""
-    config = directory / "alone.toml"
-    config.write_text(configured(directory, store, beside=True), encoding="utf-8")
-    settings = load_settings(config)
-    with closing(open_bundle(settings, settings.model.shadow, threads=1, explains=False)) as bundle:
-        gc.disable()
-        begun = time.process_time()
-        for start in range(0, len(events), BATCH):
-            bundle.predict_without_state(events[start : start + BATCH])
-        spent = time.process_time() - begun
-        gc.enable()
-    return spent
-
-
-def show(name: str, events: int, rounds: Sequence[Round]) -> None:
-    """Prints a table for people and a JSON line for programs: medians over the rounds, and the range of the ratio."""
-    middle = Round(*(median(column) for column in zip(*rounds, strict=True)))
-    ratios = sorted(one.ratio for one in rounds)
+def show(name: str, events: int, turns: Sequence[Turn], rates: Sequence[Rate]) -> None:
+    """Prints a table for people and a JSON line for programs."""
+    whole = Turn(*(sum(column) for column in zip(*turns, strict=True)))
+    low, _, high = quantiles([turn.ratio for turn in turns], n=4)
     facts = {
         "stream": name,
         "events": events,
-        "compared": round(middle.compared),
-        "cpu_without": round(middle.without, 2),
-        "cpu_beside": round(middle.beside, 2),
-        "cpu_alone": round(middle.alone, 2),
-        "cost_over_own_scoring": round(median(ratios), 3),
-        "cost_over_own_scoring_range": [round(ratios[0], 3), round(ratios[-1], 3)],
-        "rate_without": round(middle.rate_without, 1),
-        "rate_beside": round(middle.rate_beside, 1),
-        "rate_kept": round(median(one.rate_beside / one.rate_without for one in rounds), 3),
+        "cpu_without": round(whole.without, 2),
+        "cpu_beside": round(whole.beside, 2),
+        "cpu_alone": round(whole.alone, 2),
+        "cost_over_own_scoring": round(whole.ratio, 3),
+        "half_of_batches_within": [round(low, 3), round(high, 3)],
+        "rate_without": round(median(one.without for one in rates), 1),
+        "rate_beside": round(median(one.beside for one in rates), 1),
+        "rate_kept": round(median(one.beside / one.without for one in rates), 3),
+        "compared": round(median(one.compared for one in rates), 3),
     }
-    table = Table(
-        title=f"A challenger in shadow: {events} distinct events of {name}, {len(rounds)} rounds", show_header=False
-    )
+    table = Table(title=f"A challenger in shadow: {events} distinct events of {name}", show_header=False)
     for what, key in (
-        ("events that the challenger scored", "compared"),
-        ("CPU s of the daemon without", "cpu_without"),
-        ("CPU s of the daemon with the challenger", "cpu_beside"),
+        ("CPU s of the pipeline without", "cpu_without"),
+        ("CPU s of the pipeline with the challenger", "cpu_beside"),
         ("CPU s of the challenger's scoring alone", "cpu_alone"),
         ("(with - without) / own scoring", "cost_over_own_scoring"),
-        ("the same, least and most of the rounds", "cost_over_own_scoring_range"),
-        ("events/s that the champion judges, without", "rate_without"),
-        ("events/s that the champion judges, with", "rate_beside"),
+        (f"the same of single batches: half of {len(turns)} within", "half_of_batches_within"),
+        ("events/s that the daemon judges, without", "rate_without"),
+        ("events/s that the daemon judges, with", "rate_beside"),
         ("with / without", "rate_kept"),
+        ("share of events that the challenger had time for", "compared"),
     ):
         table.add_row(what, str(facts[key]))
     Console(width=110).print(table)
     print(json.dumps(facts))
+
+
+def _production(store: Path) -> str:
+    ref = Store(store).production()
+    assert ref is not None
+    return ref
+
+
+def _challenger(store: Path) -> str:
+    return f"{_production(store).partition('/')[0]}/{CHALLENGER}"
+
+
+def _drained(app: App) -> None:
+    assert drain(app) == []
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
 
 
 if __name__ == "__main__":
