@@ -27,6 +27,7 @@ from connector.learn.evaluation.gate.report import Report
 from connector.learn.evaluation.gate.said import said
 from connector.learn.evaluation.truth import group_of
 from connector.learn.export.training import SOURCE
+from connector.learn.training.provenance import CLOSED
 from connector.learn.training.retrain import quick, replay
 from connector.learn.training.retrain.closures import Closures
 from connector.learn.training.retrain.order import Order
@@ -156,8 +157,8 @@ def _incumbent(store: Store) -> str:
 
 def _closure(row: Row) -> Row:
     """The row as an export of closed alerts gives it."""
-    told = {"source": SOURCE, "basis": "analyst", "group": "/".join(group_of(row)), "split": "train"}
-    return msgspec.structs.replace(row, **told)
+    told = {"source": SOURCE, "basis": "analyst", "licence": CLOSED.licence, "split": "train"}
+    return msgspec.structs.replace(row, group="/".join(group_of(row)), **told)
 
 
 def _turned(row: Row) -> Row:
