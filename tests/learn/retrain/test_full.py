@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from mlflow import MlflowClient
 from connector.learn import dataset
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import Dataset, Row
+from connector.learn.evaluation.gate import poisoning
 from connector.learn.export.training import SOURCE
 from connector.learn.training import tracking
 from connector.learn.training.retrain.combined import combined
@@ -90,14 +92,23 @@ def exported(folder: Path, said: Sequence[tuple[dict, str]]) -> Path:
     return house.folder
 
 
+@pytest.fixture(scope="module")
+def house(tiny: Corpora, tiny_pins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a text bundle in ``store``, the only one, and its ``base``."""
+    folder = tmp_path_factory.mktemp("house")
+    encoder.write(folder / "base")
+    given = ("--corpora", tiny.folder, "--pins", tiny_pins, "--base", folder / "base")
+    brief = ("--wide-epochs", 3, "--letter-epochs", 0, "--epochs", 0, "--sub-groups", 3)
+    triaged("train", "text", *given, "--output", folder / "store", *brief)
+    return folder
+
+
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore:.*:sqlalchemy.exc.SADeprecationWarning")  # of mlflow's own store
-def test_a_text_bundle_is_trained_anew_with_the_closures(tiny: Corpora, tiny_pins: Path, tmp_path: Path) -> None:
-    encoder.write(tmp_path / "base")
-    given = ("--corpora", tiny.folder, "--pins", tiny_pins, "--base", tmp_path / "base")
-    store = tmp_path / "store"
-    brief = ("--wide-epochs", 3, "--letter-epochs", 0, "--epochs", 0, "--sub-groups", 3)
-    triaged("train", "text", *given, "--output", store, *brief)
+def test_a_text_bundle_is_trained_anew_with_the_closures(
+    house: Path, tiny: Corpora, tiny_pins: Path, tmp_path: Path
+) -> None:
+    store = Path(shutil.copytree(house / "store", tmp_path / "store"))
     words = [
         "alpha",
         "bravo",
@@ -114,6 +125,7 @@ def test_a_text_bundle_is_trained_anew_with_the_closures(tiny: Corpora, tiny_pin
     ]
     folder = exported(tmp_path / "site", [(process(1, f"mender {word} --now"), "false_positive") for word in words])
 
+    given = ("--corpora", tiny.folder, "--pins", tiny_pins, "--base", house / "base")
     module = ("connector.learn.training.retrain", "--store", store, "--export", folder, "--full", "--track", *given)
     done = subprocess.run(
         [sys.executable, "-m", *map(str, module)], cwd=ROOT, capture_output=True, text=True, timeout=900
@@ -133,6 +145,25 @@ def test_a_text_bundle_is_trained_anew_with_the_closures(tiny: Corpora, tiny_pin
     uri = tracking.beside(store)
     aliases = MlflowClient(tracking_uri=uri, registry_uri=uri).get_registered_model("triaged").aliases
     assert aliases == {"champion": "1", "challenger": "2"}
+
+
+@pytest.mark.full
+def test_the_full_path_can_be_tried_on_an_analyst_who_lies(house: Path, base: Dataset, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(house / "store", tmp_path / "store"))
+    told = [row for row in base.of("dev") if row.malicious is not None]
+    shown = [closure(row, malicious=not row.malicious, techniques=()) for row in told[:2]]
+    rest = [row for row in base.rows if row.split != "train" and row not in told[:2]]
+    found = poisoning.Parts(base=base.of("train"), shown=shown, newest=[], gate=rest, unseen=rest)
+
+    outcome = poisoning.attempted(
+        Store(folder), poisoning.Plan("lies", shown, 2), found, "lied-to", poisoning.fully(folder, found, base.facts)
+    )
+
+    manifest = Store(folder).manifest("triaged/lied-to")
+    assert manifest.metrics["retrained"]["path"] == "full"
+    assert {source.name: source.rows for source in manifest.dataset.sources}[SOURCE] == 2
+    assert outcome.report.challenger == "triaged/lied-to"
+    assert outcome.harm
 
 
 @pytest.mark.full
