@@ -29,10 +29,28 @@ def flow(context: typer.Context) -> None:
     raise typer.Exit(started("connector.learn.training.flow", *context.args))
 
 
+@app.command("payload", context_settings=OWN_OPTIONS, add_help_option=False)
+def payload(context: typer.Context) -> None:
+    """Train the payload member and measure it by groups of near-copies. `triaged train payload --help` lists the options."""
+    raise typer.Exit(started("connector.learn.training.payload", *context.args))
+
+
 @app.command("phishing", context_settings=OWN_OPTIONS, add_help_option=False)
 def phishing(context: typer.Context) -> None:
     """Fine-tune on labelled mail, and measure by groups of near-copies. `triaged train phishing --help` lists the options."""
     raise typer.Exit(started("connector.learn.training.phishing", *context.args))
+
+
+@app.command("sequence", context_settings=OWN_OPTIONS, add_help_option=False)
+def sequence(context: typer.Context) -> None:
+    """Train the sequence member on the attack recordings. `triaged train sequence --help` lists the options."""
+    raise typer.Exit(started("connector.learn.training.sequence", *context.args))
+
+
+@app.command("ensemble", context_settings=OWN_OPTIONS, add_help_option=False)
+def ensemble(context: typer.Context) -> None:
+    """Train the meta-classifier over members, and write a bundle of them all. `triaged train ensemble --help` lists the options."""
+    raise typer.Exit(started("connector.learn.training.ensemble", *context.args))
 
 
 def started(module: str, *arguments: str) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import pytest
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Corpora
 from connector.learn.streams import CAMPAIGNS, Label, Stream, streams
-from tests.learn import corpus
+from tests.learn import campaigns, corpus
 
 LINE = "C:\\Windows\\System32\\cmd.exe /c steal secrets number 1 quickly"
 
@@ -59,23 +57,7 @@ LABELS: tuple[Label, ...] = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Corpora:
     place = tmp_path_factory.mktemp("streams")
-    pins = corpus.build(place)
-    body = _zipped(EVENTS)
-    members = {
-        "datasets/compound/LSASS_campaign_02/rec1.zip": body,
-        "datasets/compound/LSASS_campaign_02/rec1_zeek_logs.zip": _zipped([{"uid": "C1"}]),
-        "datasets/compound/_metadata/LSASS_campaign_02.yaml": corpus.metadata(1).encode(),
-    }
-    path = place / "compound.tar"
-    with tarfile.open(path, "w") as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(f"{pins['otrf'].root}/{name}")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    pin = msgspec.structs.replace(
-        pins["otrf"], name=CAMPAIGNS, archive=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest()
-    )
-    return Corpora(place, {**pins, CAMPAIGNS: pin})
+    return campaigns.beside(place, corpus.build(place), EVENTS)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +90,7 @@ def test_single_recordings_come_first_each_its_own_group(folder: Corpora) -> Non
 
 
 def test_without_an_entry_every_event_is_unclear_and_the_reason_is_told(folder: Corpora, tmp_path: Path) -> None:
-    body = _zipped([corpus.flat_registry(1, "HKLM\\SOFTWARE\\Vendor", "{a}")])
+    body = campaigns.zipped([corpus.flat_registry(1, "HKLM\\SOFTWARE\\Vendor", "{a}")])
     _tarred(tmp_path / folder.sources["otrf"].archive, {"OTRF/Security-Datasets/datasets/atomic/host/lone.zip": body})
     _tarred(tmp_path / folder.sources[CAMPAIGNS].archive, {})
     pins = {
@@ -129,13 +111,6 @@ def test_without_an_entry_every_event_is_unclear_and_the_reason_is_told(folder: 
 def test_missing_campaigns_are_named(tiny: Corpora) -> None:
     with pytest.raises(ConfigError, match=CAMPAIGNS):
         list(streams(tiny))
-
-
-def _zipped(events: object) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("events.json", "not json\n" + "\n".join(map(json.dumps, events)))  # type: ignore[call-overload]
-    return buffer.getvalue()
 
 
 def _tarred(path: Path, members: Mapping[str, bytes]) -> None:

@@ -54,11 +54,15 @@ def logit_of(score: NDArray[np.floating]) -> NDArray[np.int64]:
 
 def arrays(windows: Sequence[Sequence[Token]], techniques: int) -> Arrays:
     """The windows of n events, each with the event's own token last, none longer than :data:`LENGTH`."""
-    count = len(windows)
-    padded = [token for window in windows for token in (*[_PAD] * (LENGTH - len(window)), *window)]
-    plain = np.array([(*t[2:6], *t.top, *t.weights, t.process, t.above) for t in padded], np.int64)
-    table = plain.reshape(count, LENGTH, 4 + 2 * TOP + 2)
-    at = np.array([token.at for token in padded], np.int64).reshape(count, LENGTH)
+    lengths = np.array([len(window) for window in windows], np.intp)
+    flat = [token for window in windows for token in window]
+    _, first, back = np.unique(np.fromiter(map(id, flat), np.int64, len(flat)), return_index=True, return_inverse=True)
+    # Windows of one host share most of their tokens, so each is read once; the first row stands for none.
+    tokens = [_PAD, *(flat[place] for place in first.tolist())]
+    plain = np.array([(*t[2:6], *t.top, *t.weights, t.process, t.above) for t in tokens], np.int64)
+    places = np.zeros((len(windows), LENGTH), np.intp)
+    places[np.arange(LENGTH) >= LENGTH - lengths[:, None]] = back + 1
+    table, at = plain[places], np.array([token.at for token in tokens], np.int64)[places]
     there = table[:, :, 0] > 0
     names = np.concatenate([table[:, :, :3], _gaps(at, there)[:, :, None]], axis=2)
     top, share = table[:, :, 4 : 4 + TOP], table[:, :, 4 + TOP : 4 + 2 * TOP]

@@ -113,6 +113,9 @@ def export(network: Network, sample: Arrays, path: Path) -> None:
     """Writes the graph; ``sample`` is any two windows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=DeprecationWarning)  # the TorchScript exporter needs nothing installed
+        warnings.simplefilter(
+            "ignore", category=torch.jit.TracerWarning
+        )  # of checks of shapes, which are the same for all
         warnings.filterwarnings("ignore", message="Exporting a model to ONNX with a batch_size other than 1")
         torch.onnx.export(
             network.eval(),

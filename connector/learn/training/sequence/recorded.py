@@ -59,6 +59,7 @@ class _Facts(msgspec.Struct, frozen=True):
     marks: list[Mark]
     parts: list[Part]
     unknown: dict[str, str]
+    sites: dict[str, str]
     verified: dict[str, str]
 
 
@@ -67,12 +68,13 @@ class Recorded(msgspec.Struct, frozen=True, eq=False):
 
     ``mark`` and ``window`` are numbers of the distinct event and of the host's window; ``at`` is in milliseconds, -1 where
     the event does not say; ``process`` and ``above`` are hashes as tokens have them. ``unknown`` are the recordings that
-    are left out, with the reason; ``verified`` the digests of the archives.
+    are left out, with the reason; ``sites`` says where each was made, these too; ``verified`` are the archives' digests.
     """
 
     marks: Sequence[Mark]
     parts: Sequence[Part]
     unknown: Mapping[str, str]
+    sites: Mapping[str, str]
     verified: Mapping[str, str]
     mark: NDArray[np.int32]
     window: NDArray[np.int32]
@@ -81,25 +83,24 @@ class Recorded(msgspec.Struct, frozen=True, eq=False):
     process: NDArray[np.uint32]
     above: NDArray[np.uint32]
 
-    @property
-    def sites(self) -> Mapping[str, str]:
-        """The site of each recording."""
-        return {part.name: part.site for part in self.parts}
-
 
 def kept(corpora: Corpora, place: Path) -> Recorded:
     """What an earlier run left in ``place``, else what is read now and left there."""
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         found = read(corpora)
-        facts = _Facts(list(found.marks), list(found.parts), dict(found.unknown), dict(found.verified))
+        facts = _Facts(
+            list(found.marks), list(found.parts), dict(found.unknown), dict(found.sites), dict(found.verified)
+        )
         fresh = place.with_suffix(".new.npz")
         told = np.frombuffer(msgspec.msgpack.encode(facts), np.uint8)
         np.savez(fresh, facts=told, **{name: getattr(found, name) for name in _COLUMNS})
         fresh.replace(place)
     with np.load(place, allow_pickle=False) as arrays:
         facts = msgspec.msgpack.decode(arrays["facts"].tobytes(), type=_Facts)
-        return Recorded(facts.marks, facts.parts, facts.unknown, facts.verified, *(arrays[name] for name in _COLUMNS))
+        return Recorded(
+            facts.marks, facts.parts, facts.unknown, facts.sites, facts.verified, *(arrays[name] for name in _COLUMNS)
+        )
 
 
 def read(corpora: Corpora) -> Recorded:
@@ -162,4 +163,4 @@ class _Reading:
         ]
         kinds = (np.int32, np.int32, np.uint8, np.int64, np.uint32, np.uint32)
         columns = (np.array(column, kind) for column, kind in zip(self._columns.values(), kinds, strict=True))
-        return Recorded(self._marks, parts, self._unknown, dict(verified), *columns)
+        return Recorded(self._marks, parts, self._unknown, sites, dict(verified), *columns)

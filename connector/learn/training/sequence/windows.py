@@ -37,8 +37,8 @@ Speak: TypeAlias = Callable[[Sequence[str]], Said]
 class Most(msgspec.Struct, frozen=True):
     """How many events of a recording become windows, spread evenly over it."""
 
-    attack: int = 200
-    background: int = 400
+    attack: int = 120
+    background: int = 240
 
 
 class Rows(msgspec.Struct, frozen=True, eq=False):
