@@ -8,6 +8,7 @@ every capture, and the metadata does not speak of it: it is left out.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ _LEFT_OUT: Final = frozenset({53, 80, 137, 138, 443, 5353, 5355, 8080, 8443})
 """Names are resolved in every session; the others are where the tools' own channels and HTTPS are."""
 
 _SHORTEST, _LONGEST = 24, 384
+_NO_LETTERS: Final = re.compile(rb"[^a-z]+")
 _MOST: Final = 60
 """Payloads of one connection."""
 
@@ -123,6 +125,4 @@ def _of_side(side: Side) -> Iterator[bytes]:
 
 def shape(data: bytes) -> bytes:
     """A payload by its letters alone, the rest in one sign: equal but for lengths, ids, keys and times."""
-    return bytes(
-        byte | 32 if 65 <= byte | 32 <= 122 and chr(byte | 32).isalpha() else 0 for byte in data[:_LONGEST]
-    ).replace(b"\0\0", b"\0")[:96]
+    return _NO_LETTERS.sub(b"\0", data[:_LONGEST].lower())[:96]

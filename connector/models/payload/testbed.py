@@ -44,8 +44,10 @@ def lay_payload_member(directory: Path) -> None:
     graph = helper.make_graph(
         [
             helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
-            helper.make_node("ReduceMax", ["rows"], ["most"], axes=[1], keepdims=0),
-            helper.make_node("ReduceMin", ["rows"], ["least"], axes=[1], keepdims=0),
+            helper.make_node("Relu", ["rows"], ["above"]),
+            helper.make_node("Sub", ["rows", "above"], ["below"]),
+            helper.make_node("ReduceMax", ["above"], ["most"], axes=[1], keepdims=0),
+            helper.make_node("ReduceMin", ["below"], ["least"], axes=[1], keepdims=0),
             helper.make_node("Add", ["most", "least"], ["sum"]),
             helper.make_node("Add", ["sum", "bias"], ["logits"]),
             helper.make_node("Split", ["logits", "sizes"], ["techniques", "last"], axis=1),
