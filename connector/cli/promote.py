@@ -36,6 +36,9 @@ def promote(
     ] = None,
     export: Annotated[Path | None, typer.Option(help="The export folder whose closures were learnt from.")] = None,
     excluded: Annotated[Path | None, typer.Option(help="The labels that retraining left out.")] = None,
+    corpora: Annotated[
+        Path | None, typer.Option(help="The corpora, whose recordings judge a bundle of several members.")
+    ] = None,
     override: Annotated[
         str | None, typer.Option(metavar="REASON", help="Promote against the gate, or without it, for this reason.")
     ] = None,
@@ -56,7 +59,10 @@ def promote(
     incumbent = opened.production()
     passed, against = None, False
     if incumbent not in {None, bundle}:
-        order = _order({"--store": folder, "--rows": rows, "--export": export, "--excluded": excluded}, mails or ())
+        order = _order(
+            {"--store": folder, "--rows": rows, "--export": export, "--excluded": excluded, "--corpora": corpora},
+            mails or (),
+        )
         passed = _gate(opened, bundle, str(incumbent), order if rows or mails else ())
         against = passed is None
         if against and override is None:

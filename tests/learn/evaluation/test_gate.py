@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,12 +15,15 @@ from connector.learn import dataset_file
 from connector.learn.dataset import Dataset, Facts, Row, digest_of
 from connector.learn.evaluation.gate import __main__ as gate, checks, report as reports
 from connector.learn.evaluation.gate.judge import Material, judge
+from connector.learn.evaluation.gate.recordings import Heard, Recording, Recordings, checked, heard, unjudged
 from connector.learn.evaluation.gate.report import Report
+from connector.learn.streams import Labelled
 from connector.learn.training.retrain import closures
 from connector.models import Store
-from connector.models.rules.testbed import rules_spec
+from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.testbed import WEIGHTS, Weights, lay_bundle
 from tests.learn.export.make import House, process, scored
+from tests.models.rules.made import sysmon
 
 GROUPS = 40
 """Groups of each side."""
@@ -304,14 +308,72 @@ def test_a_report_that_cannot_be_read_is_none_and_a_number_that_could_not_be_com
     assert reports.standing(store, "tiny/curious", "tiny/1") is None
 
 
-def test_a_bundle_of_which_rows_show_one_member_alone_is_not_judged_by_them(tmp_path: Path) -> None:
-    lay_bundle(tmp_path, members=[rules_spec()])
-    lay_bundle(tmp_path, version="2")
-    store = Store(tmp_path)
-    assert [check.passed for check in checks.labels(store.manifest("tiny/2"), store.manifest("tiny/1"))] == [
-        True,
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A bundle with rules, the same once more, one whose rules are worth something else, and one without rules."""
+    folder = tmp_path_factory.mktemp("several")
+    for version, level in (("1", "low"), ("same", "low"), ("deaf", "critical")):
+        lay_rules_member(folder / "tiny" / version / "rules")
+        lay_bundle(folder, version=version, members=[rules_spec(level=level)])
+    lay_bundle(folder, version="alone")
+    return Store(folder)
+
+
+def played(count: int = 24) -> Recordings:
+    """Recordings of two commands that only a rule tells apart; the second is the attack's."""
+
+    def read() -> Iterator[Recording]:
+        for number in range(count):
+            yield (
+                f"recording-{number}",
+                [
+                    Labelled(sysmon(CommandLine="tool.exe"), "background", "h"),
+                    Labelled(sysmon(CommandLine="tool.exe -enc aaaa powershell"), "attack", "h"),
+                ],
+            )
+
+    return Recordings("made", read)
+
+
+def test_without_recordings_members_that_texts_cannot_judge_must_be_the_incumbents(several: Store) -> None:
+    manifests = {name: several.manifest(f"tiny/{name}") for name in ("1", "same", "deaf", "alone")}
+    assert unjudged(manifests["same"], manifests["1"]).passed
+    deaf = unjudged(manifests["deaf"], manifests["1"])
+    assert (deaf.passed, deaf.name) == (
         False,
-    ]
-    for pair in (("tiny/2", "tiny/1"), ("tiny/1", "tiny/2")):
-        with pytest.raises(ConfigError, match="cannot judge tiny/1"):
-            judge(store, *pair, WHOLE)
+        "members that texts cannot judge (rules): name recordings with --corpora",
+    )
+    assert not unjudged(manifests["1"], manifests["alone"]).passed
+    gone = checks.labels(manifests["alone"], manifests["1"])
+    assert [check.passed for check in gone if check.name == "members that are gone"] == [False]
+
+
+def test_on_recordings_each_member_and_the_whole_must_be_no_worse(several: Store) -> None:
+    said = {name: _heard(several, name) for name in ("1", "same", "deaf")}
+    assert all(check.passed for check in checked(said["same"], said["1"]))
+    failed = {check.name for check in checked(said["deaf"], said["1"]) if not check.passed}
+    assert {"average precision on recordings, rules", "recall on recordings at suspicious"} == failed
+    assert said["1"].groups[:2] == ["recording-0", "recording-0"]
+
+
+def test_few_recordings_prove_nothing(several: Store) -> None:
+    said = _heard(several, "1", 3)
+    assert [check.name for check in checked(said, said) if not check.passed] == ["recordings of left-out attacks"]
+
+
+def test_the_gate_judges_a_bundle_of_several_members_by_texts_and_by_recordings(several: Store) -> None:
+    material = msgspec.structs.replace(WHOLE, recordings=played())
+    assert material.digest != WHOLE.digest
+    report = judge(several, "tiny/same", "tiny/1", material)
+    assert report.passed
+    assert {"AUC of malice", "average precision on recordings, the whole bundle"} <= {
+        check.name for check in report.checks
+    }
+
+
+def _heard(store: Store, version: str, count: int = 24) -> Heard:
+    bundle = store.open(f"tiny/{version}", threads=1)
+    try:
+        return heard(bundle, played(count).read())
+    finally:
+        bundle.close()

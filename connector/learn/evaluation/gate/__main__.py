@@ -11,9 +11,11 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn import dataset_file
+from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import Dataset, Row
 from connector.learn.evaluation.gate import report
 from connector.learn.evaluation.gate.judge import Material, judge
+from connector.learn.evaluation.gate.recordings import left_out
 from connector.learn.export import training
 from connector.learn.training.retrain import closures
 from connector.learn.training.retrain.combined import apart
@@ -68,6 +70,7 @@ def gathered(store: Store, options: argparse.Namespace) -> Material:
         left_out=[row for row in kept if row.source != training.SOURCE],
         newest=[row for row in kept if row.source == training.SOURCE],
         shown=[row for row in learnt if row.fingerprint in known[0]],
+        recordings=None if options.corpora is None else left_out(Corpora(options.corpora), base.facts.seed),
     )
 
 
@@ -115,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--challenger", required=True)
     made.add_argument("--incumbent", required=True)
     made.add_argument("--mails", type=Path, action="append", default=[])
-    for name in ("rows", "export", "excluded"):
+    for name in ("rows", "export", "excluded", "corpora"):
         made.add_argument(f"--{name}", type=Path)
     return made
 

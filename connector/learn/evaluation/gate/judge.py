@@ -12,6 +12,7 @@ import numpy as np
 from connector.errors import ConfigError
 from connector.learn.dataset import Row
 from connector.learn.evaluation.gate import checks, evade
+from connector.learn.evaluation.gate.recordings import Recordings, checked, heard, unjudged
 from connector.learn.evaluation.gate.report import Check, Report, bundle_digest
 from connector.learn.evaluation.gate.said import Said, said
 from connector.models.store import Store
@@ -22,11 +23,13 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
 
     ``left_out``: rows of the base dataset on which neither bundle's weights were fitted. ``newest``: closures, the newest
     in time, that the challenger was not shown. ``shown``: the closures that it was trained on, which are only counted.
+    ``recordings``: whole recordings that neither's weights were fitted on, for bundles of several members.
     """
 
     left_out: Sequence[Row]
     newest: Sequence[Row] = ()
     shown: Sequence[Row] = ()
+    recordings: Recordings | None = None
 
     @property
     def digest(self) -> str:
@@ -36,6 +39,8 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
             for row in part:
                 found.update(msgspec.json.encode(row))
             found.update(b"\0")
+        if self.recordings is not None:
+            found.update(self.recordings.digest.encode())
         return found.hexdigest()
 
 
@@ -50,6 +55,7 @@ def judge(store: Store, challenger: str, incumbent: str, material: Material) -> 
     found = [
         *checks.labels(store.manifest(challenger), store.manifest(incumbent)),
         *_checked(store, (challenger, incumbent), material, commands),
+        *_together(store, (challenger, incumbent), material.recordings),
     ]
     return Report(
         challenger=challenger,
@@ -88,6 +94,24 @@ def _checked(
     yield from checks.calibrated(material.left_out, *parts[0])
     yield from checks.newest(material.newest, *parts[1])
     yield from evade.checked(commands, *parts[2])
+
+
+def _together(store: Store, refs: tuple[str, str], recordings: Recordings | None) -> Iterator[Check]:
+    """Members that texts cannot judge, and the bundle whole; nothing where neither bundle has any."""
+    manifests = [store.manifest(ref) for ref in refs]
+    if all(len(manifest.members) == 1 for manifest in manifests):
+        return
+    if recordings is None:
+        yield unjudged(*manifests)
+        return
+    both = []
+    for ref in refs:
+        bundle = store.open(ref, threads=1)
+        try:
+            both.append(heard(bundle, recordings.read()))
+        finally:
+            bundle.close()
+    yield from checked(*both)
 
 
 def _part(both: tuple[Said, Said], start: int, stop: int) -> tuple[Said, Said]:

@@ -13,8 +13,12 @@ from connector.learn.evaluation.bootstrap import Floats
 from connector.learn.evaluation.calibration import at_half
 from connector.learn.training.served import reader
 from connector.models.calibration import prior_shift, scaled, sigmoid, technique_scale
+from connector.models.manifest import Manifest, Thresholds
 from connector.models.store import Store
 from connector.models.text import Options, TextMember
+
+OWN_LEVELS = "text_thresholds"
+"""Where the metrics of a bundle of several members keep the levels of its text member alone."""
 
 
 class Said(msgspec.Struct, frozen=True, eq=False):
@@ -34,15 +38,14 @@ class Said(msgspec.Struct, frozen=True, eq=False):
 def said(store: Store, ref: str, texts: Sequence[str]) -> Said:
     """What the bundle says.
 
-    Raises ``ConfigError`` for a bundle that does not verify, has no member that reads texts, or has others beside it:
-    rows have texts alone, so what the members say together cannot be known from them.
+    The member that reads texts speaks for itself, whatever stands beside it: rows have texts alone. Its levels are those of
+    its bundle, and where members stand beside it, those that it was trained with.
+    Raises ``ConfigError`` for a bundle that does not verify or has no member that reads texts.
     """
     manifest = store.manifest(ref)
     if problems := store.verify(ref):
         raise ConfigError(f"bundle {ref} is refused: {'; '.join(problems)}")
     spec = reader(manifest)
-    if others := [one.name for one in manifest.members if one.name != spec.name]:
-        raise ConfigError(f"the gate cannot judge {ref}: rows of a dataset have no events for {', '.join(others)}")
     member = TextMember(spec, store.directory(ref) / spec.directory, 1)
     try:
         techniques, malicious = member.logits(texts)
@@ -57,5 +60,11 @@ def said(store: Store, ref: str, texts: Sequence[str]) -> Said:
         names=tuple(spec.labels[column] for column in parents),
         techniques=sigmoid(techniques * slope + intercept)[:, parents].astype(np.float32),
         malicious=at_half(served, stated.reference_prevalence),
-        over={level: served >= cut for level, cut in manifest.thresholds.levels().items()},
+        over={level: served >= cut for level, cut in _levels(manifest).items()},
     )
+
+
+def _levels(manifest: Manifest) -> dict[str, float]:
+    """The reader's own levels: those of a bundle of several members are of what these say together."""
+    told = manifest.metrics.get(OWN_LEVELS)
+    return manifest.thresholds.levels() if told is None else msgspec.convert(told, Thresholds).levels()

@@ -12,6 +12,7 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Source as Upstream
+from connector.learn.evaluation.gate.said import OWN_LEVELS
 from connector.learn.training.members import TrainedMember
 from connector.learn.training.served import free
 from connector.models.ensemble import TEXT
@@ -125,7 +126,7 @@ def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundl
             **before.metrics,
             "members": told,
             "ensemble": dict(bundled.metrics),
-            "text_thresholds": before.thresholds,
+            OWN_LEVELS: before.thresholds,
         },
         files={},
         train_fingerprints=before.train_fingerprints,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from connector.learn.training.trees import INPUT, OUTPUT, to_onnx
 from connector.models.meta import PER_MEMBER
@@ -109,10 +110,12 @@ def trees(rows: Rows, members: int) -> Combiner:
     rising = np.zeros(rows.features.shape[1], int)
     rising[0 : PER_MEMBER * members : PER_MEMBER] = 1
     model = HistGradientBoostingClassifier(**TREE_OPTIONS, monotonic_cst=rising, random_state=SEED)
-    model.fit(rows.features, rows.truth, sample_weight=rows.weight)
+    with threadpool_limits(1, "openmp"):  # threads that wait for each other on shared cores cost more than they save
+        model.fit(rows.features, rows.truth, sample_weight=rows.weight)
 
     def scores(features: Floats) -> NDArray[np.float64]:
-        return np.asarray(model.decision_function(features), np.float64)
+        with threadpool_limits(1, "openmp"):
+            return np.asarray(model.decision_function(features), np.float64)
 
     return Combiner(TREES, scores, to_onnx(model))
 

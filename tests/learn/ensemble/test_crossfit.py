@@ -1,0 +1,105 @@
+"""Combining members out of fold: what is learnt, what a missing view means, and what the shipped graph says."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from connector.learn.training.ensemble import combiners
+from connector.learn.training.ensemble.combiners import LOGISTIC, TREES, Rows, balanced
+from connector.learn.training.ensemble.crossfit import (
+    asked,
+    average_precision,
+    fitted,
+    joined,
+    rows_of,
+    tried,
+    with_missing,
+)
+from connector.learn.training.ensemble.operate import Said, operating
+from connector.learn.training.ensemble.opinions import RULES, TEXT, Fold, truth
+from connector.learn.training.ensemble.recorded import Recorded
+from connector.models.calibration import logit
+from connector.models.meta import INPUT, PER_MEMBER
+from tests.learn.ensemble import made
+
+MEMBERS = (TEXT, RULES)
+
+
+@pytest.fixture(scope="module")
+def found() -> Recorded:
+    return made.recorded()
+
+
+@pytest.fixture(scope="module")
+def folds(found: Recorded) -> list[Fold]:
+    return made.folds(found, text=1.0, rules=0.8)
+
+
+@pytest.fixture(scope="module")
+def rows(found: Recorded, folds: list[Fold]) -> Rows:
+    return joined([rows_of(found, fold, MEMBERS) for fold in folds])
+
+
+def test_together_members_rank_better_than_the_best_of_them_alone(found: Recorded, folds: list[Fold]) -> None:
+    best = tried(found, folds, MEMBERS)[0]
+    alone = [
+        np.mean([average_precision(found, fold, logit(fold.p_malicious(member))) or 0.0 for fold in folds])
+        for member in MEMBERS
+    ]
+    assert best.score > max(alone)
+
+
+@pytest.mark.parametrize("name", [LOGISTIC, TREES])
+def test_the_graph_that_ships_says_what_was_fitted_views_missing_or_not(rows: Rows, name: str) -> None:
+    made_of = fitted(name, rows, len(MEMBERS))
+    features = with_missing(rows, len(MEMBERS)).features
+    assert made_of.graph is not None
+    session = onnxruntime.InferenceSession(made_of.graph, providers=["CPUExecutionProvider"])
+    said = session.run(None, {INPUT: features})[0].ravel()
+    assert said == pytest.approx(made_of.scores(features), abs=1e-4)
+
+
+def test_a_missing_view_is_not_what_a_benign_view_is(rows: Rows) -> None:
+    way = fitted(TREES, rows, len(MEMBERS))
+    row = rows.features[rows.truth > 0][:50].copy()
+    row[:, 0], row[:, PER_MEMBER] = 2.0, -3.0
+    benign = way.scores(row)
+    row[:, PER_MEMBER : 2 * PER_MEMBER] = np.nan
+    assert way.scores(row).mean() > benign.mean()
+
+
+def test_a_member_surer_of_malice_never_makes_it_less_likely(rows: Rows) -> None:
+    way = fitted(TREES, rows, len(MEMBERS))
+    higher = rows.features[:200].copy()
+    higher[:, 0] += 1.0
+    assert (way.scores(higher) >= way.scores(rows.features[:200]) - 1e-9).all()
+
+
+def test_an_event_that_nobody_has_a_view_of_gets_none(found: Recorded, folds: list[Fold]) -> None:
+    said = asked(combiners.mean_of(1), folds[0], (RULES,))
+    assert np.isnan(said.logits[::4]).all()
+    assert np.isfinite(said.logits[1::4]).all()
+    assert np.isnan(said.administration).all(), "rows of administration have a text alone"
+    assert len(said.logits) == len(truth(found, folds[0]))
+
+
+def test_every_recording_weighs_the_same_on_its_side_and_both_sides_do() -> None:
+    weight = balanced(np.array([1.0, 1.0, 1.0, 0.0, 0.0], np.float32), ["a", "a", "b", "a", "a"])
+    assert weight.sum() == pytest.approx(5.0)
+    assert weight[:2].sum() == pytest.approx(weight[2])
+    assert weight[:3].sum() == pytest.approx(weight[3:].sum())
+
+
+def test_levels_cost_the_false_alarms_that_they_are_set_by() -> None:
+    draw = np.random.default_rng(1)
+    benign, attack = draw.normal(-3, 1, 40_000), draw.normal(1, 1, 500)
+    said = Said(np.concatenate([benign, attack]), draw.normal(-1, 1, 400))
+    seen = np.concatenate([np.zeros(40_000), np.ones(500)]).astype(np.float32)
+    point = operating([said], [seen], [["r"] * 40_500])
+    stream = np.concatenate([benign, said.administration])
+    weight = np.concatenate([np.full(40_000, 0.95 / 40_000), np.full(400, 0.05 / 400)])
+    rate = weight[point.p_malicious(stream) >= point.levels["suspicious"]].sum()
+    assert rate == pytest.approx(0.01, rel=0.1)
+    assert point.levels["suspicious"] <= point.levels["malicious"] <= point.levels["trigger"]
