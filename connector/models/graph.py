@@ -177,7 +177,7 @@ _NOTHING = np.empty(0, np.float32)
 
 def _padded(names: tuple[str, str], rows: Sequence[Sequence[int] | NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
     """Ids (n, longest) and their mask, by the names of the graph's inputs."""
-    ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    ids = np.zeros((len(rows), max(1, *map(len, rows))), np.int64)
     mask = np.zeros_like(ids)
     for place, row in enumerate(rows):
         ids[place, : len(row)] = row

@@ -11,13 +11,16 @@ from connector.errors import ConfigError
 from connector.learn import dataset
 from connector.learn.corpora.source import Corpora
 from connector.learn.training import checkpoint, fit as fitting, tracking
+from connector.learn.training.export import MODEL, export
 from connector.learn.training.fit import Recipe, fit
 from connector.learn.training.labels import label_space, repeats, shares
 from connector.learn.training.model import LETTERS, PIECES, VOTES_WIDTH, Read, Shape, TextModel
 from connector.learn.training.optimizer import optimizer
 from connector.learn.training.vocabulary import fit_tokenizer
 from connector.learn.training.wide import Bag
+from connector.models.graph import Graph
 from connector.models.testbed import lay_bundle
+from connector.models.text import readings
 from tests.learn.test_targets import row
 
 SMALL = Recipe(
@@ -73,6 +76,7 @@ def test_letters_are_learnt_apart_and_then_heard_beside_the_word_pieces() -> Non
 def test_a_bag_for_malice_of_one_column_says_what_the_wide_one_said() -> None:
     half = TextModel(None, 2, torch.ones(2), SMALL.network).eval().halves[LETTERS]
     letters = torch.randint(1, 255, (5, 40))
+    half.finish(9)
     techniques, malicious, wide = half(letters, torch.ones_like(letters))
 
     half.narrow()
@@ -82,6 +86,65 @@ def test_a_bag_for_malice_of_one_column_says_what_the_wide_one_said() -> None:
     torch.testing.assert_close(bad, malicious)
     torch.testing.assert_close(features[:, :-1], wide[:, : features.shape[1] - 1])
     assert wide.shape[1] - features.shape[1] == VOTES_WIDTH - 1
+
+
+def test_words_beside_what_tells_do_not_dilute_it() -> None:
+    bag = Bag(4096, 4, 2).eval()
+    direction = torch.ones(1, 4)
+    telling, idle = torch.tensor([[7, 8, 9]]), torch.tensor([[3, 4, 5] * 20])
+    with torch.no_grad():
+        bag.table.weight[:] = -0.01
+        bag.table.weight[telling[0]] = 1.0
+
+    def said(ids: torch.Tensor, window: int) -> float:
+        return float((bag.strongest(ids, torch.ones_like(ids), direction, window) @ direction.T).item())
+
+    alone = said(telling, 3)
+    padded = (torch.cat([idle, telling], 1), torch.cat([telling, idle], 1), torch.cat([idle, telling, idle], 1))
+    assert all(said(ids, 3) == pytest.approx(alone, abs=0.05) for ids in padded)
+    assert all(said(ids, ids.shape[1]) < alone / 3 for ids in padded)
+
+
+@pytest.mark.parametrize("window", [1, 3, 4, 30])
+def test_a_stretch_is_never_weaker_than_the_whole_text_and_a_batchs_filling_is_no_part_of_it(window: int) -> None:
+    bag = Bag(64, 4, 5, least=3).eval()
+    direction = torch.randn(1, 4)
+    ids = torch.randint(0, 200, (6, 12))
+    mask = (torch.arange(12) < torch.tensor([[12], [9], [4], [2], [1], [0]])).long()
+
+    found = bag.strongest(ids, mask, direction, window)
+
+    assert ((found - bag(ids, mask)) @ direction.T > -1e-5).all()
+    for place, length in enumerate(mask.sum(1).tolist()[:-1]):
+        alone = bag.strongest(ids[place, None, :length], mask[place, None, :length], direction, window)
+        torch.testing.assert_close(found[place, None], alone)
+    assert not found[-1].any()
+
+
+def test_an_exported_network_reads_the_strongest_stretch_as_the_fitted_one_does(tmp_path: Path) -> None:
+    model = TextModel(None, 2, torch.ones(2), SMALL.network)
+    model.spell()
+    model.finish(4, 9)
+    tokenizer = fit_tokenizer(["rundll32 comsvcs.dll, MiniDump"] * 20, 300)
+    texts = [
+        "r",
+        "rundll32",
+        "rundll32 comsvcs.dll, MiniDump 812 full",
+        "echo words that do nothing & rundll32 comsvcs",
+    ]
+
+    export(model, tokenizer, tmp_path, quantise=False)
+    graph = Graph(tmp_path / MODEL, labels=2, threads=1, batch_size=2)
+    read = readings(tokenizer, texts, 64)
+    found = graph.run(read, embeds=True)
+
+    for place, one in enumerate(read):
+        ids, letters = torch.tensor([one.tokens]), torch.tensor(one.letters)[None]
+        with torch.inference_mode():
+            techniques, bad, features = model.read(Read(ids, torch.ones_like(ids), letters, torch.ones_like(letters)))
+        assert found.techniques[place] == pytest.approx(techniques[0].numpy(), abs=1e-4)
+        assert found.malicious[place] == pytest.approx(bad.item(), abs=1e-4)
+        assert len(found.embedding[place]) == features.shape[1] - VOTES_WIDTH + 1
 
 
 def test_a_long_file_weighs_no_more_than_its_power_says() -> None:

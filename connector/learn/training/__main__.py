@@ -36,6 +36,8 @@ WHOLE = (
     "train_length",
     "parent_groups",
     "sub_groups",
+    "window",
+    "letter_window",
     "seed",
 )
 

@@ -96,6 +96,7 @@ def _to_onnx(model: TextModel, path: Path) -> None:
         warnings.filterwarnings(
             "ignore", message="Exporting aten::index operator"
         )  # constant indices: the graph is right
+        warnings.filterwarnings("ignore", message="Constant folding")  # what is not folded is computed
         torch.onnx.export(
             _Graph(model).eval(),
             (ids,) * len(names),

@@ -45,7 +45,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     ``vocabulary``, by one of so many tokens that is fitted to the training texts. Each phase is evaluated as often as its ``…evaluations`` say, and stops after
     ``patience`` of them without a better score. ``group_power`` is that of :func:`labels.shares`. Rare techniques weigh
     more (``balance`` "weights", up to ``most_weight``) or occur more often ("oversampling", up to a share of
-    ``oversampled`` of the rows).
+    ``oversampled`` of the rows). Once learnt, malice is read from the ``window`` word pieces and the ``letter_window`` letters
+    in a row that say most, so that padding does not dilute them; 0 for the whole text.
     """
 
     vocabulary: int = 0
@@ -70,6 +71,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     balance: Literal["weights", "oversampling", "none"] = "weights"
     most_weight: float = 6.0
     oversampled: float = 0.005
+    window: int = 0
+    letter_window: int = 0
     seed: int = 1
 
     @property
@@ -249,7 +252,7 @@ def fit(
             else:
                 model.deep = False
     print(f"kept: {kept}, dev score {best(history[kept]):.4f}", flush=True)
-    return Fit(model.eval().cpu(), session.tokenizer, {**history, "kept": kept})
+    return Fit(model.cpu().finish(recipe.window, recipe.letter_window), session.tokenizer, {**history, "kept": kept})
 
 
 def _wide(recipe: Recipe) -> Phase:

@@ -41,27 +41,34 @@ PIECES, LETTERS = "pieces", "letters"
 
 
 class Half(nn.Module):  # type: ignore[misc]
-    """Two bags and a head over each.
+    """Two bags and a head over each. Malice is read from the whole text, or once it is learnt from a ``window`` of it.
 
     Techniques are learnt long and fast, malice slowly, or a few strange harmless rows outbid every attack.
     """
 
     def __init__(self, bag: Bag, votes: Bag, labels: int, dropout: float) -> None:
         super().__init__()
+        self.window, self.direction = 0, torch.zeros(1, votes.table.embedding_dim)
         self.bag, self.votes, self.dropout = bag, votes, nn.Dropout(dropout)
         self.techniques = nn.Linear(bag.table.embedding_dim, labels)
         self.malicious = nn.Linear(votes.table.embedding_dim, 1)
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of techniques (n, labels) and of malice (n, 1), and the features that they are read from."""
-        bag, votes = self.dropout(self.bag(ids, mask)), self.dropout(self.votes(ids, mask))
+        votes = self.votes.strongest(ids, mask, self.direction, self.window) if self.window else self.votes(ids, mask)
+        bag, votes = self.dropout(self.bag(ids, mask)), self.dropout(votes)
         return self.techniques(bag), self.malicious(votes), torch.cat([bag, votes], dim=1)
+
+    def finish(self, window: int) -> None:
+        """Ends learning: malice is read from the ``window`` tokens in a row that say most; 0 for the whole text."""
+        self.window, self.direction = window, nn.functional.normalize(self.malicious.weight.detach())
 
     def narrow(self) -> None:
         """Brings the bag for malice, once it is learnt, to the one column that its head reads. The logits stay the same."""
         weight, table = self.malicious.weight.detach(), self.votes.table.weight.detach()
         self.votes.table = nn.Embedding.from_pretrained(table @ nn.functional.normalize(weight).T)
         self.malicious.weight = nn.Parameter(weight.norm().reshape(1, 1))
+        self.direction = torch.ones(1, 1)
 
 
 class Read(NamedTuple):
@@ -110,6 +117,14 @@ class TextModel(nn.Module):  # type: ignore[misc]
         """Puts the deep half on and holds the bags fast: the encoder learns what they leave open."""
         self.deep = True
         self.halves.requires_grad_(False)
+
+    def finish(self, window: int, letter_window: int) -> TextModel:
+        """Ends learning. Malice is read from so many word pieces and letters in a row, or, where it is 0, from the whole text."""
+        for name, size in ((PIECES, window), (LETTERS, letter_window)):
+            if name in self.halves:
+                self.halves[name].finish(size)
+        self.eval()
+        return self
 
     def logits(self, batch: Read) -> tuple[Tensor, Tensor]:
         """The sum of the heads over the halves that are on, and over the mean of the tokens' last states where deep is on."""

@@ -128,7 +128,7 @@ def train_text(order: Order) -> Path:
     check_rows(found, pinned(order.pins))
     if not found.of("calibration"):
         raise ConfigError(f"too few rows to calibrate on: {found.facts.rows}")
-    trained = _fitted(order, found, base) if order.fitted is None else _again(found, order.fitted, order.base)
+    trained = _fitted(order, found, base) if order.fitted is None else _again(order, found, order.fitted)
     folder = assemble(trained, pinned(order.pins), order.output, order.name, order.version)
     if order.track is not None:
         tracking.record(order.track or tracking.beside(order.output), folder)
@@ -144,12 +144,16 @@ def _fitted(order: Order, found: dataset.Dataset, base: Path | None) -> Trained:
     return Trained(made.made, made.labels, base, found, order.recipe)
 
 
-def _again(found: dataset.Dataset, folder: Path, named: Path | None) -> Trained:
+def _again(order: Order, found: dataset.Dataset, folder: Path) -> Trained:
     fitted = checkpoint.facts(folder)
     if fitted.digest != found.facts.digest:
         raise ConfigError(f"{folder} was fitted on dataset {fitted.digest[:12]}, not on {found.facts.digest[:12]}")
-    base = base_of(fitted.recipe, named)
-    return Trained(checkpoint.load(folder, base), fitted.labels, base, found, fitted.recipe)
+    windows = {name: size for name in ("window", "letter_window") if (size := getattr(order.recipe, name))}
+    recipe = msgspec.structs.replace(fitted.recipe, **windows)
+    base = base_of(recipe, order.base)
+    made = checkpoint.load(folder, base)
+    made.model.finish(recipe.window, recipe.letter_window)
+    return Trained(made, fitted.labels, base, found, recipe)
 
 
 def _rows(order: Order) -> dataset.Dataset:
