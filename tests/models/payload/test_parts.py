@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,3 +179,14 @@ def test_what_is_read_is_bounded_and_the_piece_with_most_signs_is_kept() -> None
 @settings(max_examples=50)
 def test_no_document_raises(document: dict[str, Any]) -> None:
     assert all(piece.data for piece in pieces(document))
+
+
+def test_the_page_shows_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "payload.md").read_text("utf-8")
+    shown = [
+        line
+        for line in page.splitlines()
+        if line.endswith(("`query` |", "`path` |", "`target` |", "body` |", "`wire` |", "`bytes` |"))
+    ]
+
+    assert shown == [f"| `{part.paths[0]}` | {part.products} | `{part.form}` |" for part in table()]
