@@ -35,7 +35,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What the manifest may say of a payload member.
 
     ``kinds`` are the columns of the graph, each with the technique ids that it shows. ``raw`` are those of them that are
-    told of bytes that are no text. ``calibration`` is by kind. From ``explain_from`` on, the worst piece is shown.
+    told of bytes that are no text; without any the member has no view of such bytes. ``calibration`` is by kind. From ``explain_from`` on, the worst piece is shown.
     """
 
     kinds: Mapping[str, tuple[str, ...]]
@@ -74,10 +74,14 @@ class PayloadMember:
     def key(self, event: Event) -> str | None:
         """SHA-256 over the pieces that are read, unmasked; one for all events without a payload."""
         key = hashlib.sha256()
-        for piece in pieces(event.ecs):
+        for piece in self._pieces(event):
             where = piece.where.encode()
             key.update(b"%d:%b%d%d:%b" % (len(where), where, piece.raw, len(piece.data), piece.data))
         return key.hexdigest()
+
+    def _pieces(self, event: Event) -> list[Piece]:
+        """What it has a view of: bytes that are no text only where it was trained on such."""
+        return [piece for piece in pieces(event.ecs) if self._options.raw or not piece.raw]
 
     def state_keys(self, events: Sequence[Event]) -> frozenset[str]:
         """None: each event is scored by itself."""
@@ -90,7 +94,7 @@ class PayloadMember:
         techniques = np.full((len(events), len(self.labels)), np.nan, np.float32)
         p_malicious = np.full(len(events), np.nan, np.float32)
         notes: list[tuple[str, ...]] = [()] * len(events)
-        cut = [_cut(pieces(event.ecs)) for event in events]
+        cut = [_cut(self._pieces(event)) for event in events]
         read = self.read([window for found in cut for _, window in found], [p.raw for found in cut for p, _ in found])
         start = 0
         for row, found in enumerate(cut):

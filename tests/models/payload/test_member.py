@@ -66,6 +66,12 @@ def test_what_no_payload_stands_in_gets_no_view(member: PayloadMember) -> None:
     assert found.p_malicious[1] > 0.9
 
 
+def test_bytes_that_are_no_text_get_no_view_of_a_member_that_never_learnt_any(member: PayloadMember) -> None:
+    found = score(member, event(None, request="\x00\x01'\x02\x03<\x04"))
+
+    assert np.isnan(found.p_malicious[0])
+
+
 def test_the_key_is_of_the_unmasked_pieces_alone(member: PayloadMember) -> None:
     one = member.key(event("a=10.0.0.1", host={"name": "x"}))
 
