@@ -114,6 +114,7 @@ def findings(
                 event=report.summary(event.ecs),
                 at=document.get("@timestamp", ""),
                 playbook=playbooks.get(event.id),
+                votes=document["triaged"]["members"],
             )
 
 

@@ -55,7 +55,7 @@ class Finding(Noun, frozen=True):
     """One technique seen in one event.
 
     ``confidence`` is the verdict's, ``probability`` the technique's own, None where the verdict does not list it.
-    ``playbook`` is None where none ran.
+    ``playbook`` is None where none ran. ``votes`` are the members' own probabilities, None of one without a view.
     """
 
     host: str
@@ -66,6 +66,7 @@ class Finding(Noun, frozen=True):
     at: str = ""
     probability: float | None = None
     playbook: str | None = None
+    votes: Mapping[str, float | None] = {}
 
 
 class Found(Noun, frozen=True):
@@ -157,10 +158,18 @@ def _table(host: str, found: Sequence[Found]) -> Table:
             Text(_figure(best.probability)),
             Text(str(row.events)),
             Text.assemble(
-                (best.name, "bold"), f"\n{printable(best.event)}", *(f"\n→ {name}" for name in row.playbooks)
+                (best.name, "bold"),
+                f"\n{printable(best.event)}",
+                _votes(best.votes),
+                *(f"\n→ {name}" for name in row.playbooks),
             ),
         )
     return table
+
+
+def _votes(votes: Mapping[str, float | None]) -> str:
+    """What each member says by itself; nothing of one that is alone, since its vote is the verdict's."""
+    return f"\nvotes: {', '.join(f'{name} {_figure(vote)}' for name, vote in votes.items())}" if len(votes) > 1 else ""
 
 
 def _figure(value: float | None) -> str:

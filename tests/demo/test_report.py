@@ -49,6 +49,11 @@ def test_how_sure_the_verdict_is_stands_beside_how_likely_the_technique_is() -> 
     assert row.split("│")[3].strip() == "-"
 
 
+def test_each_members_vote_stands_with_the_verdict_and_a_lone_members_does_not() -> None:
+    assert "votes: text 0.4, rules -, meta 0.91" in render([finding(votes={"text": 0.4, "rules": None, "meta": 0.91})])
+    assert "votes" not in render([finding(votes={"text": 0.91})])
+
+
 def test_the_plain_form_has_no_escape_sequence_and_the_terminal_form_has_colour() -> None:
     assert "\x1b" not in render([finding()])
     assert "\x1b[" in render([finding()], color=True)

@@ -1,0 +1,46 @@
+"""The bench of whole bundles tells the text member's cost from that of all members."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from connector.models import Store
+from connector.models.bundle import Bundle
+from connector.models.testbed import lay_bundle
+from connector.ports import State
+from connector.types import Event, Scores, StateChange
+from tests.bench.ensemble import measure
+from tests.bench.streams import scenario_lines
+from tests.models.members import Fixed
+
+SPENT = 0.002
+"""CPU seconds an event."""
+
+
+class Busy(Fixed):
+    """Takes its time for every event, remembered or not."""
+
+    def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
+        until = time.process_time() + SPENT * len(events)
+        while time.process_time() < until:
+            pass
+        return super().score(events, views, state)
+
+
+def test_a_member_that_takes_its_time_lowers_the_ratio_by_it(tmp_path: Path) -> None:
+    lay_bundle(tmp_path)
+    bundle = Store(tmp_path).open("tiny/1", threads=1)
+    lines = list(scenario_lines())[:200]
+    try:
+        whole = Bundle(bundle.manifest, [*bundle.members.values(), Busy("slow", 0.1, cached=False)])
+        cost = measure(whole, lines, 1)
+    finally:
+        bundle.close()
+    assert cost.events == len(lines)
+    assert cost.whole >= SPENT * len(lines)
+    assert cost.ratio == pytest.approx(cost.text / cost.whole)
+    assert cost.ratio < 1

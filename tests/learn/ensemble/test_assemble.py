@@ -1,0 +1,97 @@
+"""A bundle of a text bundle and trained members: what stays, what is refused, and that it serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from connector.errors import ConfigError
+from connector.learn.corpora.source import Source as Pin
+from connector.learn.evaluation.gate.said import OWN_LEVELS
+from connector.learn.training.ensemble.assemble import Bundled, assemble
+from connector.learn.training.ensemble.operate import BUNDLE
+from connector.learn.training.members import Report, TrainedMember, write_member
+from connector.models import Store
+from connector.models.manifest import Source
+from connector.models.meta_testbed import lay_meta_member, meta_spec
+from connector.models.rules.testbed import LABELS as RULE_LABELS, lay_rules_member, rules_spec
+from connector.models.testbed import lay_bundle
+from tests.models.events import process_start
+
+PIN = {
+    "name": "otrf",
+    "upstream": "u",
+    "commit": "c",
+    "archive": "",
+    "sha256": "",
+    "root": "",
+    "licence": "MIT",
+    "credit": "R",
+}
+PINS = {"otrf": Pin(**PIN, may_train=True), "closed": Pin(**{**PIN, "name": "closed"}, may_train=False)}
+
+
+def report(source: str) -> Report:
+    sources = (Source(name=source, upstream="u", commit="c", licence="MIT", rows=3, sha256="", authors="R"),)
+    return Report(recipe={}, dataset="d" * 64, sources=sources, rows={"train": 3}, metrics={"f1": 0.5})
+
+
+def members(folder: Path, text: tuple[str, ...], source: str = "otrf") -> list[TrainedMember]:
+    lay_rules_member(folder / "rules")
+    lay_meta_member(folder / "meta", ("text", "rules"))
+    columns = {"text": text, "rules": RULE_LABELS}
+    return [
+        write_member(folder / "rules", rules_spec(), report(source)),
+        write_member(folder / "meta", meta_spec(columns), report(source)),
+    ]
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Store:
+    lay_bundle(tmp_path / "store")
+    return Store(tmp_path / "store")
+
+
+def made(base: Store, tmp_path: Path, given: list[TrainedMember]) -> Path:
+    limits = msgspec.structs.replace(base.manifest("tiny/1").thresholds, trigger=0.95)
+    bundled = Bundled(name="tiny", version="2", calibration=BUNDLE, thresholds=limits, metrics={"chosen": "made"})
+    return assemble(tmp_path / "store", "tiny/1", given, bundled, output=tmp_path / "store", pins=PINS)
+
+
+def test_the_text_member_stays_byte_for_byte_and_all_members_serve(base: Store, tmp_path: Path) -> None:
+    before = base.manifest("tiny/1")
+    folder = made(base, tmp_path, members(tmp_path / "members", before.members[0].labels))
+    after = base.manifest("tiny/2")
+    assert {name: digest for name, digest in after.files.items() if name.startswith("text/")} == {
+        name: digest for name, digest in before.files.items() if name.startswith("text/")
+    }
+    assert not list(folder.rglob("report.json"))
+    assert after.metrics[OWN_LEVELS]["trigger"] == 0.9
+    assert after.metrics["members"]["rules"]["f1"] == 0.5
+    assert [source.name for source in after.dataset.sources] == ["otrf"]
+    assert "| rules | rules |" in (folder / "README.md").read_text()
+    bundle = base.open("tiny/2", threads=1)
+    try:
+        (prediction,) = bundle.predict([process_start("powershell -enc aaaa")], {})[0]
+    finally:
+        bundle.close()
+    assert list(prediction.members) == ["text", "rules", "meta"]
+    assert None not in prediction.members.values()
+
+
+def test_a_source_that_may_not_train_never_ships(base: Store, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="closed, which may not train"):
+        made(base, tmp_path, members(tmp_path / "members", base.manifest("tiny/1").members[0].labels, "closed"))
+    assert base.list() == ["tiny/1"]
+
+
+def test_a_member_given_twice_and_a_base_of_several_are_refused(base: Store, tmp_path: Path) -> None:
+    given = members(tmp_path / "members", base.manifest("tiny/1").members[0].labels)
+    with pytest.raises(ConfigError, match="given twice: rules"):
+        made(base, tmp_path, [*given, given[0]])
+    lay_rules_member(tmp_path / "store" / "tiny" / "1" / "rules")
+    lay_bundle(tmp_path / "store", members=[rules_spec()])
+    with pytest.raises(ConfigError, match="no bundle of a text member alone"):
+        made(base, tmp_path, given)
