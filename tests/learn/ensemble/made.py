@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from connector.learn.streams import StreamSet
 from connector.learn.training.ensemble.opinions import RULES, TEXT, Fold, context
 from connector.learn.training.ensemble.recorded import ATTACK, BACKGROUND, Mark, Part, Recorded
 from connector.models.commons import table
@@ -16,10 +17,11 @@ HOUR = 3_600_000_000
 
 def recorded(folds: int = 3, each: int = 3) -> Recorded:
     """Recordings of :data:`EVENTS` distinct events each, of which the :data:`ATTACKS` in the middle are the attack's."""
-    parts, marks = [], []
+    parts: list[Part] = []
+    marks: list[Mark] = []
     for number in range(folds * each):
         start = number * EVENTS
-        kind = "campaign" if number % each == 0 else "single-technique"
+        kind: StreamSet = "campaign" if number % each == 0 else "single-technique"
         place = f"datasets/{kind}/r{number}/r{number}.zip"
         parts.append(Part(place, place, kind, f"site-{number // each}", (), "evil", "", start, start + EVENTS))
         marks += [Mark(f"{start + event:064x}", "sysmon-1", f"event {start + event}", ()) for event in range(EVENTS)]
@@ -43,7 +45,7 @@ def recorded(folds: int = 3, each: int = 3) -> Recorded:
 def folds(found: Recorded, *, text: float, rules: float, each: int = 3, seed: int = 1) -> list[Fold]:
     """One fold a site. A member's logit is its worth times the side, and noise; rules have no view of every fourth event."""
     draw = np.random.default_rng(seed)
-    made = []
+    made: list[Fold] = []
     for first in range(0, len(found.parts), each):
         parts = tuple(range(first, first + each))
         events = np.arange(found.parts[first].start, found.parts[first + each - 1].stop)
