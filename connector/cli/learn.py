@@ -35,7 +35,7 @@ def report_text(context: typer.Context) -> None:
 
 @app.command("study", context_settings=OWN_OPTIONS, add_help_option=False)
 def study(context: typer.Context) -> None:
-    """Measure what choosing labels is worth: `intrusion` or `new-site`. `triaged learn study --help` lists the options."""
+    """Measure what choosing labels is worth, or how flows are told apart. `triaged learn study --help` lists the studies."""
     raise typer.Exit(started("connector.learn.evaluation.studies", *context.args))
 
 

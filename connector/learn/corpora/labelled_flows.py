@@ -19,13 +19,17 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn.corpora import nsl_kdd
+from connector.learn.corpora.captures import packets
+from connector.learn.corpora.connections import Connection, connections
 from connector.learn.corpora.source import Corpora
 from connector.models.flow.classes import BENIGN
-from connector.models.flow.view import STATES, Flow, Outcome, Transport, payload
+from connector.models.flow.view import STATES, Flow, Outcome, Transport, outcome_of, payload
 
 CICIDS: Final = "cicids2017_sample"
 UNSW: Final = "caid2025"
 
+CAPTURES: Final = "otrf_network"
+UNKNOWN: Final = "unknown"
 ATTACK: Final = "attack"
 """The class of an attack whose kind the data set does not say."""
 
@@ -78,6 +82,39 @@ def nsl_flows(records: nsl_kdd.Connections) -> list[Labelled]:
         )
         found.append(Labelled(flow, kinds[attack], attack))
     return found
+
+
+def captured_flows(corpora: Corpora) -> Iterator[Labelled]:
+    """The flows of OTRF's packet captures: attacks and what went on beside them, with no label of single flows."""
+    for path, content in corpora.files(CAPTURES, ".zip", ".cap"):
+        for capture in _captures(path, content):
+            for connection in connections(packets(capture)):
+                yield Labelled(flow_of_connection(connection), UNKNOWN, UNKNOWN)
+
+
+def flow_of_connection(connection: Connection) -> Flow:
+    """A connection of a capture as an exporter of NetFlow would tell of it."""
+    ours, theirs, transport = connection.originator, connection.responder, connection.transport
+    return Flow(
+        transport=transport,
+        port=theirs.port if transport != "icmp" else None,
+        seconds=connection.duration,
+        sent=payload(transport, ours.ip_bytes, ours.packets),
+        received=payload(transport, theirs.ip_bytes, theirs.packets),
+        sent_packets=ours.packets,
+        received_packets=theirs.packets,
+        outcome=outcome_of(ours.flags, theirs.flags) if transport == "tcp" else Outcome(),
+    )
+
+
+def _captures(path: str, content: bytes) -> Iterator[bytes]:
+    if not path.endswith(".zip"):
+        yield content
+        return
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in sorted(archive.namelist()):
+            if name.endswith((".cap", ".pcap", ".pcapng")):
+                yield archive.read(name)
 
 
 def cicids_flows(corpora: Corpora) -> Iterator[Labelled]:

@@ -16,6 +16,7 @@ import pytest
 from connector.events import normalise
 from connector.learn.corpora.captures import ACK, RST, SYN, packets
 from connector.learn.corpora.connections import Connection, connections
+from connector.learn.corpora.labelled_flows import flow_of_connection
 from connector.learn.corpora.source import Corpora
 from connector.models.flow.features import NAMES, features
 from connector.models.flow.view import STATES, Flow, flow_of
@@ -79,6 +80,7 @@ def agree(found: list[Connection]) -> None:
         other = from_netflow(connection)
         assert flow is not None
         assert other is not None
+        assert features(other).tobytes() == features(flow_of_connection(connection)).tobytes()
         one, two = features(flow), features(other)
         apart = [NAMES[place] for place in np.flatnonzero(~((one == two) | (np.isnan(one) & np.isnan(two))))]
         assert not apart, (connection.state, connection.history, connection.duration)

@@ -19,16 +19,17 @@ QUICK_ROWS = 4
 
 ABOUT = {
     "intrusion": "How many labels an intrusion detector needs on NSL-KDD: chosen ones, and random ones.",
+    "flows": "Benchmarks of flow classification beside scikit-learn's baselines: NSL-KDD, UNSW-NB15, a CICIDS2017 sample.",
     "new-site": "False alarms on a site that no model has seen, before, while and after analysts answer.",
 }
-"""The studies. Each loads only what it needs: the first needs no torch."""
+"""The studies. Each loads only what it needs: only the last needs torch."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one study; 0 done, 2 something must be changed first."""
     options = _parser().parse_args(arguments)
     try:
-        return _intrusion(options) if options.study == "intrusion" else _new_site(options)
+        return {"intrusion": _intrusion, "flows": _flows, "new-site": _new_site}[options.study](options)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -39,6 +40,15 @@ def _intrusion(options: argparse.Namespace) -> int:
 
     fast = {"seeds": 2, "trees": 20} if options.quick else {}
     found = intrusion.study(intrusion.Plan(corpora=_corpora(options), **fast))
+    return _say(options, found, told.lines(found))
+
+
+def _flows(options: argparse.Namespace) -> int:
+    from connector.learn.evaluation.studies import flows, told_flows as told  # noqa: PLC0415
+
+    fast = {"trees": 5} if options.quick else {}
+    plan = flows.Plan(corpora=_corpora(options), data=tuple(options.data or flows.DATA), **fast)
+    found = flows.study(plan)
     return _say(options, found, told.lines(found))
 
 
@@ -75,16 +85,20 @@ def _say(options: argparse.Namespace, found: msgspec.Struct, lines: Iterable[str
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="triaged learn study", description="A study of active learning.")
+    parser = argparse.ArgumentParser(
+        prog="triaged learn study", description="A study: how labels are best chosen, or how flows are told apart."
+    )
     studies = parser.add_subparsers(dest="study", required=True)
-    for name, about in ABOUT.items():
-        added = studies.add_parser(name, description=about, help=about)
+    parsers = {name: studies.add_parser(name, description=about, help=about) for name, about in ABOUT.items()}
+    for added in parsers.values():
         added.add_argument("--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees")
         added.add_argument("--pins", type=Path, default=PINS, help="another table of sources than the shipped one")
         added.add_argument("--output", type=Path, default=Path("study"), help="folder for the results")
         added.add_argument(
             "--quick", action="store_true", help="fewer seeds, smaller forests, and one base row in four"
         )
+    parsers["flows"].add_argument("--data", action="append", choices=("cicids", "unsw", "nsl"), help="default: all")
+    added = parsers["new-site"]
     added.add_argument("--rows", type=Path, help="a dataset built before; else it is built from --corpora")
     added.add_argument("--store", type=Path, help="a model store; default: the shipped one")
     added.add_argument("--bundle", help="name/version; default: the one in production")

@@ -17,6 +17,9 @@ FOLDS: Final = 4
 FEWEST: Final = 5
 """Rows of either side without which a figure is not given."""
 
+LEVELS: Final = (0.5, 0.8, 0.9)
+"""Levels of p_malicious at a prevalence of one half."""
+
 ABSENT: Final = -30.0
 """The raw score of a class that no row of a fold's training part was of."""
 
@@ -116,4 +119,15 @@ def by_name(flows: Flows, scores: Floats, options: Options) -> Mapping[str, Any]
         }
         for name in np.unique(flows.attacks[~benign])
         if (own := flows.attacks == name).sum() >= FEWEST
+    }
+
+
+def alarms(flows: Flows, scores: Floats, options: Options) -> Mapping[str, Any]:
+    """Of flows without labels: the share above each level of p_malicious, and for how many each technique is likelier than not."""
+    labels = sorted({label for shown in options.techniques.values() for label in shown})
+    malicious, techniques = probabilities(scores, options, labels)
+    return {
+        "rows": len(flows),
+        "share above": {str(level): round(float((malicious >= level).mean()), 4) for level in LEVELS},
+        "techniques": {label: int((techniques[:, column] >= 0.5).sum()) for column, label in enumerate(labels)},
     }

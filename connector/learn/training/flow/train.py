@@ -3,7 +3,8 @@
 What ships is fitted to NSL-KDD's training file alone: it names its attacks. The CICIDS2017 sample, which says of a flow only
 whether it is an attack, calibrates p_malicious together with those attacks of NSL-KDD that were left out in turn: how
 much a score of trees that one testbed taught is worth elsewhere is told by what they did not see. ``KDDTest+`` and
-UNSW-NB15 are measured once at the end, and decide nothing.
+UNSW-NB15 are measured once at the end, and decide nothing. The flows of OTRF's captures have no labels of their own: of
+them it is told how many would be alarms.
 """
 
 from __future__ import annotations
@@ -49,16 +50,18 @@ class Data(msgspec.Struct, frozen=True, eq=False):
     other: Flows
     test: Flows
     foreign: Flows | None
+    captured: Flows | None
 
 
 def read(corpora: Corpora) -> Data:
     """The data sets. Raises ``ConfigError`` where one that training needs is missing."""
-    foreign = corpora.holds(labelled_flows.UNSW)
+    foreign, captured = (corpora.holds(name) for name in (labelled_flows.UNSW, labelled_flows.CAPTURES))
     return Data(
         train=flows_of(labelled_flows.nsl_flows(nsl_kdd.read(corpora, nsl_kdd.TRAIN))),
         other=flows_of(list(labelled_flows.cicids_flows(corpora))),
         test=flows_of(labelled_flows.nsl_flows(nsl_kdd.read(corpora, nsl_kdd.TEST))),
         foreign=flows_of(list(labelled_flows.unsw_flows(corpora))) if foreign else None,
+        captured=flows_of(list(labelled_flows.captured_flows(corpora))) if captured else None,
     )
 
 
@@ -128,7 +131,7 @@ def _slope_of_both(parts: list[tuple[Floats, Flows]]) -> Platt:
 
 
 def _of_techniques(held: Flows, scores: Floats, options: Options, labels: tuple[str, ...]) -> Platt:
-    """One scaling for all techniques, on the cells whose classes the fold's trees knew."""
+    """One scaling for all techniques at their own frequency, on the cells whose classes the fold's trees knew."""
     _, found = logits(scores, options, labels)
     values, truths, weights = [], [], []
     for column, label in enumerate(labels):
@@ -138,7 +141,7 @@ def _of_techniques(held: Flows, scores: Floats, options: Options, labels: tuple[
         if truth.any():
             values.append(np.clip(found[known, column], -MOST, MOST))
             truths.append(truth)
-            weights.append(_balanced(copies(held)[known], truth))
+            weights.append(copies(held)[known])
     weight = np.concatenate(weights)
     return platt(
         np.concatenate(values).astype(np.float32),
@@ -159,6 +162,8 @@ def measured(data: Data, model: HistGradientBoostingClassifier, options: Options
         scores = raw(model, data.foreign)
         found["UNSW-NB15"] = measure.told(data.foreign, scores, options)
         found["UNSW-NB15 by category"] = measure.by_name(data.foreign, scores, options)
+    if data.captured is not None:
+        found["OTRF captures"] = measure.alarms(data.captured, raw(model, data.captured), options)
     return found
 
 
