@@ -97,7 +97,7 @@ def test_levels_cost_the_false_alarms_that_they_are_set_by() -> None:
     benign, attack = draw.normal(-3, 1, 40_000), draw.normal(1, 1, 500)
     said = Said(np.concatenate([benign, attack]), draw.normal(-1, 1, 400))
     seen = np.concatenate([np.zeros(40_000), np.ones(500)]).astype(np.float32)
-    point = operating([said], [seen], [["r"] * 40_500])
+    point = operating([said], [seen], [np.zeros(40_500, np.int32)])
     stream = np.concatenate([benign, said.administration])
     weight = np.concatenate([np.full(40_000, 0.95 / 40_000), np.full(400, 0.05 / 400)])
     rate = weight[point.p_malicious(stream) >= point.levels["suspicious"]].sum()

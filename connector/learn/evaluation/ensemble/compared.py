@@ -164,7 +164,7 @@ def _points(recorded: Recorded, folds: Sequence[Fold], said: Mapping[str, Said])
 
 def point_of(recorded: Recorded, folds: Sequence[Fold], said: Mapping[str, Said]) -> Operating:
     """The operating point that some folds' own out-of-fold logits ask for."""
-    groups = [[recorded.parts[part].group for part in recorded.part[fold.events].tolist()] for fold in folds]
+    groups = [recorded.part[fold.events] for fold in folds]
     return operating([said[fold.name] for fold in folds], [truth(recorded, fold) for fold in folds], groups)
 
 

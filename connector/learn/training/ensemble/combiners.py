@@ -6,7 +6,6 @@ once, and attack and background count the same: the logits are stated for a prev
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -63,12 +62,13 @@ class Combiner(msgspec.Struct, frozen=True, eq=False):
     graph: bytes | None = None
 
 
-def balanced(truth: NDArray[np.floating], groups: Sequence[str]) -> NDArray[np.float64]:
+def balanced(truth: NDArray[np.floating], groups: Sequence[str] | NDArray[np.integer]) -> NDArray[np.float64]:
     """Weights (n,) with mean 1: within a side every group counts the same, and both sides do."""
-    sizes = Counter(zip(groups, truth.tolist(), strict=True))
-    weight = np.array([1.0 / sizes[pair] for pair in zip(groups, truth.tolist(), strict=True)])
-    for side in (0.0, 1.0):
-        weight[truth == side] /= max(weight[truth == side].sum(), 1e-12)
+    _, number = np.unique(np.asarray(groups), return_inverse=True)
+    _, pair, size = np.unique(2 * number + (truth > 0), return_inverse=True, return_counts=True)
+    weight = 1.0 / size[pair]
+    for side in (True, False):
+        weight[(truth > 0) == side] /= max(weight[(truth > 0) == side].sum(), 1e-12)
     found: NDArray[np.float64] = weight * len(weight) / max(weight.sum(), 1e-12)
     return found
 

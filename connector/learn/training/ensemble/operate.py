@@ -46,15 +46,20 @@ class Operating(msgspec.Struct, frozen=True):
         return sigmoid(scaled(logits, self.platt) + prior_shift(BUNDLE))
 
 
-def operating(said: Sequence[Said], truth: Sequence[NDArray[np.float32]], groups: Sequence[Sequence[str]]) -> Operating:
-    """The operating point that these folds' events ask for. Raises ``ConfigError`` where no benign event is among them."""
+def operating(
+    said: Sequence[Said], truth: Sequence[NDArray[np.float32]], groups: Sequence[NDArray[np.integer]]
+) -> Operating:
+    """The operating point that these folds' events ask for; ``groups`` number the recording of each event.
+
+    Raises ``ConfigError`` where no benign event is among them.
+    """
     logits = np.concatenate([one.logits for one in said])
-    seen, names = np.concatenate(list(truth)), np.array([name for one in groups for name in one])
+    seen, names = np.concatenate(list(truth)), np.concatenate(list(groups))
     known = ~np.isnan(logits) & ~np.isnan(seen)
     logits, seen, names = logits[known], seen[known], names[known]
     if not (seen == 0).any():
         raise ConfigError("no benign event is left to set levels by")
-    weight = balanced(seen, names.tolist()).astype(np.float32)
+    weight = balanced(seen, names).astype(np.float32)
     fitted = platt(logits.astype(np.float32), seen, weight)
     administration = np.concatenate([one.administration for one in said])
     administration = administration[~np.isnan(administration)]
