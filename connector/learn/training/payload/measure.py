@@ -32,11 +32,11 @@ NETWORK: Final = "network"
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What one model said of a row when its group was left out; ``score`` is of malice."""
+    """What one model said of a row when its group was left out; ``score`` is of malice, where it says how much."""
 
     row: Row
     predicted: str
-    score: float
+    score: float | None
     weight: float = 1.0
 
 
@@ -58,17 +58,19 @@ class Readers(msgspec.Struct, frozen=True):
 
 
 def _said(model: Pipeline, data: Sequence[bytes], *, decoded: bool) -> list[str]:
-    return list(model.predict([read_as(each, decoded=decoded) for each in data]))
+    return [str(each) for each in model.predict([read_as(each, decoded=decoded) for each in data])]
 
 
 def plainly(readers: Readers, rows: Sequence[Row]) -> dict[str, list[Said]]:
     """Every model's word on values as they are."""
     data = [row.data for row in rows]
-    unknown = np.full(len(rows), np.nan)
-    scores = {NETWORK: readers.network.read(data).malicious}
+    scores: dict[str, Sequence[float | None]] = {
+        NETWORK: [float(each) for each in readers.network.read(data).malicious]
+    }
+    unknown = [None] * len(rows)
     return {
         name: [
-            Said(row, predicted, float(score))
+            Said(row, predicted, score)
             for row, predicted, score in zip(rows, classes, scores.get(name, unknown), strict=True)
         ]
         for name, classes in readers.classes(data).items()
@@ -85,7 +87,7 @@ def encoded(readers: Readers, rows: Sequence[Row], seed: int) -> dict[str, dict[
         data = [encoding(row.data, draw) for row in kept]
         for model, classes in readers.classes(data).items():
             found.setdefault(model, {})[name] = [
-                Said(row, predicted, float("nan"), weight)
+                Said(row, predicted, None, weight)
                 for row, predicted, weight in zip(kept, classes, weights, strict=True)
             ]
     return found
@@ -120,7 +122,7 @@ def _one(f1: Callable[[Floats], Floats], place: int, weights: Floats) -> float:
 def by_length(said: Sequence[Said]) -> dict[str, Any]:
     """How far length alone tells attacks, and what the network says within bands of length."""
     truth = np.array([each.row.kind != NORMAL for each in said])
-    score = np.array([each.score for each in said])
+    score = np.array([each.score for each in said], np.float64)
     length = np.array([len(each.row.data) for each in said])
     told: dict[str, Any] = {
         "AUC of length alone": round(float(roc_auc_score(truth, length)), 4),

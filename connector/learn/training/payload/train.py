@@ -75,16 +75,21 @@ def train(order: Order) -> Path:
         raise ConfigError(f"{order.output} exists already: name a folder that does not")
     corpora = Corpora(order.corpora)
     material = read(corpora)
+    name = _name(material, order.recipe)
     with tempfile.TemporaryDirectory() as scratch:
-        metrics = _measured(material, order, Path(scratch))
-        raw = _worth_it(material, metrics)
+        work = Path(scratch)
+        study = partial(network_payloads.left_out_by_tool, material.raw, order.recipe, work)
+        metrics: dict[str, Any] = {"raw payloads": _kept(order.keep, f"{name}-raw", dict[str, Any], study)}
+        raw = _worth_it(material, metrics["raw payloads"])
         parts = [split(rows, None, order.recipe.seed) for rows in (material.parameters, material.ordinary, raw)]
         kept = {name: [row for part in parts for row in part[name]] for name in ("train", "calibration")}
-        folder = Path(scratch) / "member"
+        folder = work / "member"
         with fitted(folder, kept["train"], kept["calibration"], _techniques(raw, material), order.recipe) as made:
             metrics["alarms elsewhere"] = _elsewhere(made, corpora)
             spec = made.spec
-        metrics["published split"] = _published(material, order.recipe, Path(scratch) / "published")
+        print("fitted on all rows", flush=True)
+        metrics["published split"] = _published(material, order.recipe, work / "published")
+        metrics |= _measured(material, order, name, work)
         order.output.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(folder, order.output)
     rows = [*material.parameters, *material.ordinary, *raw]
@@ -110,17 +115,19 @@ def read(corpora: Corpora) -> Material:
     return Material(parameters, ordinary, raw, network_payloads.shared(raw))
 
 
-def _measured(material: Material, order: Order, work: Path) -> dict[str, Any]:
-    """Each fold's groups read by models that never saw them, then each tool's captures."""
+def _name(material: Material, recipe: Recipe) -> str:
+    """What is kept bears this name: other rows or another recipe find nothing."""
     rows = digest_of([*material.parameters, *material.ordinary, *material.raw])
-    name = hashlib.sha256(rows.encode() + msgspec.json.encode(order.recipe, order="sorted")).hexdigest()[:12]
+    return hashlib.sha256(rows.encode() + msgspec.json.encode(recipe, order="sorted")).hexdigest()[:12]
+
+
+def _measured(material: Material, order: Order, name: str, work: Path) -> dict[str, Any]:
+    """Each fold's groups read by models that never saw them."""
     folds = []
     for number in range(order.folds):
         folds.append(_kept(order.keep, f"{name}-{number}", Fold, partial(measured_fold, material, order, number, work)))
         print(f"fold {number + 1} of {order.folds} done", flush=True)
-    study = partial(network_payloads.left_out_by_tool, material.raw, order.recipe, work)
-    raw = _kept(order.keep, f"{name}-raw", dict[str, Any], study)
-    return {**_told(folds), "raw payloads": raw}
+    return _told(folds)
 
 
 def _kept(keep: Path | None, name: str, kind: type[T], make: Callable[[], T]) -> T:
@@ -167,7 +174,7 @@ def _told(folds: Sequence[Fold]) -> dict[str, Any]:
         },
         "length": measure.by_length(plain[measure.NETWORK]),
         "alarms on parameters": measure.alarms(
-            np.array([each.score for each in norm]), [each.row.group for each in norm]
+            np.array([each.score for each in norm], np.float64), [each.row.group for each in norm]
         ),
         "alarms on tldr pages": measure.alarms(
             np.array([score for score, _ in alarms]), [group for _, group in alarms]
@@ -175,9 +182,9 @@ def _told(folds: Sequence[Fold]) -> dict[str, Any]:
     }
 
 
-def _worth_it(material: Material, metrics: Mapping[str, Any]) -> list[Row]:
+def _worth_it(material: Material, told: Mapping[str, Any]) -> list[Row]:
     """The raw payloads, where techniques were told better than by chance of tools that were left out; else none."""
-    return material.raw if metrics["raw payloads"].get("margin", 0.0) > 0 else []
+    return material.raw if told.get("margin", 0.0) > 0 else []
 
 
 def _techniques(raw: Sequence[Row], material: Material) -> tuple[str, ...]:
@@ -196,7 +203,7 @@ def _published(material: Material, recipe: Recipe, folder: Path) -> dict[str, An
     with fitted(folder, [*learnt["train"], *material.ordinary], learnt["calibration"], (), recipe) as network:
         data = [row.data for row in parts[TEST]]
         classes = network.classes(network.read(data))
-    said = [Said(row, predicted, float("nan")) for row, predicted in zip(parts[TEST], classes, strict=True)]
+    said = [Said(row, predicted, None) for row, predicted in zip(parts[TEST], classes, strict=True)]
     return measure.by_class(said)
 
 
