@@ -30,12 +30,7 @@ def entity_of(ecs: Document) -> Entity:
     A collector that names itself otherwise than the event's host has received the event from elsewhere (Windows Event
     Forwarding, a relay): its identity says nothing of that host, and counts as unresolved.
     """
-    host = name_in(ecs, "host", "name") or name_in(ecs, "host", "hostname")
-    agent_id = name_in(ecs, "agent", "id")
-    if agent_id is not None:
-        collector = name_in(ecs, "agent", "hostname") or name_in(ecs, "agent", "name")
-        if collector is not None and _short(collector) != _short(host or ""):
-            agent_id = None
+    host, agent_id = collected(ecs)
     return Entity(
         host=host,
         user=name_in(ecs, "user", "name"),
@@ -43,6 +38,17 @@ def entity_of(ecs: Document) -> Entity:
         agent_id=agent_id,
         aliases=_aliases(ecs, host),
     )
+
+
+def collected(ecs: Document) -> tuple[str | None, str | None]:
+    """An event's host, and the identity of the collector that attests it, as :func:`entity_of` has them."""
+    host = name_in(ecs, "host", "name") or name_in(ecs, "host", "hostname")
+    agent_id = name_in(ecs, "agent", "id")
+    if agent_id is not None:
+        collector = name_in(ecs, "agent", "hostname") or name_in(ecs, "agent", "name")
+        if collector is not None and _short(collector) != _short(host or ""):
+            agent_id = None
+    return host, agent_id
 
 
 def entity_key(entity: Entity, source: SourceRef) -> str:

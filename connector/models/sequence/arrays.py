@@ -26,19 +26,17 @@ _PAD: Final = Token(0, 0, 0, 0, 0, UNSCORED, (0, 0, 0), (0, 0, 0), 0, 0)
 class Arrays(msgspec.Struct, frozen=True, eq=False):
     """n windows. ``names`` int64 (n, LENGTH, NAMES); ``flags`` float32 (n, LENGTH, FLAGS).
 
-    ``top`` int64 and ``weights`` float32 (n, LENGTH, TOP): techniques, 0 for none, and how likely they are; ``evidence``
-    float32 (n, techniques): the most that any token of the window gives each.
+    ``top`` int64 and ``weights`` float32 (n, LENGTH, TOP): techniques, 0 for none, and how likely they are.
     """
 
     names: NDArray[np.int64]
     flags: NDArray[np.float32]
     top: NDArray[np.int64]
     weights: NDArray[np.float32]
-    evidence: NDArray[np.float32]
 
     def part(self, rows: NDArray[np.integer] | slice) -> Arrays:
         """Some of the windows."""
-        return Arrays(self.names[rows], self.flags[rows], self.top[rows], self.weights[rows], self.evidence[rows])
+        return Arrays(self.names[rows], self.flags[rows], self.top[rows], self.weights[rows])
 
     def inputs(self) -> dict[str, NDArray[np.generic]]:
         """The arrays by the names of the graph's inputs."""
@@ -52,7 +50,7 @@ def logit_of(score: NDArray[np.floating]) -> NDArray[np.int64]:
     )
 
 
-def arrays(windows: Sequence[Sequence[Token]], techniques: int) -> Arrays:
+def arrays(windows: Sequence[Sequence[Token]]) -> Arrays:
     """The windows of n events, each with the event's own token last, none longer than :data:`LENGTH`."""
     lengths = np.array([len(window) for window in windows], np.intp)
     flat = [token for window in windows for token in window]
@@ -67,7 +65,7 @@ def arrays(windows: Sequence[Sequence[Token]], techniques: int) -> Arrays:
     names = np.concatenate([table[:, :, :3], _gaps(at, there)[:, :, None]], axis=2)
     top, share = table[:, :, 4 : 4 + TOP], table[:, :, 4 + TOP : 4 + 2 * TOP]
     weights = (share / _SHARE).astype(np.float32)
-    return Arrays(names, _flags(table, there), top, weights, _evidence(top, weights, techniques))
+    return Arrays(names, _flags(table, there), top, weights)
 
 
 def _gaps(at: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -90,10 +88,3 @@ def _flags(table: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.flo
         there,
     )
     return np.stack(columns, axis=2).astype(np.float32)
-
-
-def _evidence(top: NDArray[np.int64], weights: NDArray[np.float32], techniques: int) -> NDArray[np.float32]:
-    most = np.zeros((len(top), techniques + 1), np.float32)
-    rows = np.broadcast_to(np.arange(len(top))[:, None, None], top.shape)
-    np.maximum.at(most, (rows, top), weights)
-    return most[:, 1:]

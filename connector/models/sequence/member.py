@@ -112,7 +112,7 @@ class SequenceMember:
         p_malicious = np.full(count, np.nan, np.float32)
         for start in range(0, len(seen), BATCH):
             places, part = seen[start : start + BATCH], contexts[start : start + BATCH]
-            found, malicious = self.logits(arrays(part, len(self._vocabulary.techniques)))
+            found, malicious = self.logits(arrays(part))
             techniques[places] = sigmoid(found * self._slope + self._intercept)
             p_malicious[places] = sigmoid(scaled(malicious, self._options.calibration.malicious))
         for place, context in zip(seen, contexts, strict=True):
@@ -142,7 +142,7 @@ class SequenceMember:
         return (f"{self.name}: {len(context) - 1} before it, the worst {kind} of {image} {seconds:.0f} s before",)
 
     def _probe(self, path: Path) -> None:
-        blank = arrays([[Token(0, 0, 1, 0, 0, 0, (0, 0, 0), (0, 0, 0), 0, 0)]] * 2, len(self._vocabulary.techniques))
+        blank = arrays([[Token(0, 0, 1, 0, 0, 0, (0, 0, 0), (0, 0, 0), 0, 0)]] * 2)
         try:
             techniques, malicious = self._session.run(["techniques", "malicious"], blank.inputs())
         except GRAPH_ERRORS as error:
@@ -152,7 +152,7 @@ class SequenceMember:
 
 
 def _bytes(windows: Arrays) -> list[NDArray[np.generic]]:
-    """What a window's score depends on, as narrow as it goes: evidence follows from the rest."""
+    """What a window's score depends on, as narrow as it goes."""
     weights = np.rint(windows.weights * 255.0).astype(np.uint8)
     return [windows.names.astype(np.uint16), windows.flags, windows.top.astype(np.uint16), weights]
 

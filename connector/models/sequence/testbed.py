@@ -72,6 +72,8 @@ def _graph(labels: int) -> bytes:
         "little": np.array(0.01, np.float32),
         "slope": np.array(8.0, np.float32),
         "axis": np.array([1], np.int64),
+        "last": np.array([-1], np.int64),
+        "columns": np.arange(1, labels + 1, dtype=np.int64),
     }
     nodes = [
         helper.make_node("Gather", ["flags", "score"], ["scores"], axis=2),
@@ -84,14 +86,19 @@ def _graph(labels: int) -> bytes:
         helper.make_node("ReduceSum", ["tokens", "axis"], ["count"], keepdims=0),
         helper.make_node("Mul", ["count", "little"], ["more"]),
         helper.make_node("Add", ["worst", "more"], ["malicious"]),
-        helper.make_node("Mul", ["evidence", "slope"], ["techniques"]),
+        helper.make_node("Unsqueeze", ["top", "last"], ["named"]),
+        helper.make_node("Equal", ["named", "columns"], ["same"]),
+        helper.make_node("Cast", ["same"], ["is"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["weights", "last"], ["shares"]),
+        helper.make_node("Mul", ["is", "shares"], ["evidence"]),
+        helper.make_node("ReduceMax", ["evidence"], ["most"], axes=[1, 2], keepdims=0),
+        helper.make_node("Mul", ["most", "slope"], ["techniques"]),
     ]
     shapes = {
         "names": (TensorProto.INT64, [LENGTH, NAMES]),
         "flags": (TensorProto.FLOAT, [LENGTH, FLAGS]),
         "top": (TensorProto.INT64, [LENGTH, TOP]),
         "weights": (TensorProto.FLOAT, [LENGTH, TOP]),
-        "evidence": (TensorProto.FLOAT, [labels]),
     }
     graph = helper.make_graph(
         nodes,

@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,13 +17,13 @@ from connector.models.calibration import logit
 from connector.models.sequence.arrays import logit_of
 from connector.models.sequence.vocabulary import Places, Vocabulary
 from connector.models.sequence.window import TOP, Token, three
-from connector.policy.decide import timestamp_of
-from connector.policy.entity import as_address, entity_of
+from connector.policy.entity import as_address, collected
 from connector.types import Document, Event, Json
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _REMEMBERED: Final = 100_000
+_LONGEST_TIME: Final = 40
 
 
 class Told(NamedTuple):
@@ -72,20 +73,30 @@ def window_key(event: Event) -> str | None:
 
     The host is who its collector attests (``agent.id``), else its name without the domain.
     """
-    who = entity_of(event.ecs)
-    if who.agent_id:
-        host = f"agent:{who.agent_id}"
-    elif who.host:
-        host = f"host:{who.host if as_address(who.host) else who.host.partition('.')[0]}".lower()
+    host, agent_id = collected(event.ecs)
+    return _key(host, agent_id, event.ref.siem) if host or agent_id else None
+
+
+@lru_cache(_REMEMBERED)
+def _key(host: str | None, agent_id: str | None, deployment: str) -> str:
+    if agent_id:
+        name = f"agent:{agent_id}"
     else:
-        return None
-    return hashlib.sha256(f"{host}\t{event.ref.siem}".encode("utf-8", "surrogatepass")).hexdigest()
+        whole = host or ""
+        name = f"host:{whole if as_address(whole) else whole.partition('.')[0]}".lower()
+    return hashlib.sha256(f"{name}\t{deployment}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def moment(event: Event) -> int | None:
     """When an event took place, in milliseconds since the epoch; None where it does not say."""
-    told = timestamp_of(event.ecs.get("@timestamp"))
-    return None if told is None else (datetime.fromisoformat(told) - _EPOCH) // _MILLISECOND
+    told = event.ecs.get("@timestamp")
+    if not isinstance(told, str) or len(told) > _LONGEST_TIME:
+        return None
+    try:
+        at = datetime.fromisoformat(told)
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else (at - _EPOCH) // _MILLISECOND
 
 
 def processes(ecs: Document) -> tuple[int, int]:

@@ -72,7 +72,9 @@ def read() -> Recorded:
 
 def speak(texts: Sequence[str]) -> Said:
     bad = np.array(["evil" in text for text in texts])
-    return np.tile(np.float32([0.9, 0.8, 0.0]), (len(texts), 1)) * bad[:, None], np.where(bad, 0.97, 0.03).astype("f4")
+    return np.tile(np.array([0.9, 0.8, 0.0], np.float32), (len(texts), 1)) * bad[:, None], np.where(
+        bad, 0.97, 0.03
+    ).astype("f4")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,9 @@ def member(read: Recorded, asked: list[int], tmp_path_factory: pytest.TempPathFa
         return speak
 
     texts = Texts(TEXT, frozenset(TEXT), of, [frozenset({f"s{number}"}) for number in range(3)])
-    told = trained(read, texts, output, pins=pinned(), recipe=Recipe(epochs=6, batch_size=16, rate=0.01, hidden=8, seed=3))
+    told = trained(
+        read, texts, output, pins=pinned(), recipe=Recipe(epochs=6, batch_size=16, rate=0.01, hidden=8, seed=3)
+    )
     return read_member(output), told
 
 

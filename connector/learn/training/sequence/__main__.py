@@ -28,8 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _trained(options: argparse.Namespace) -> str:
+    import msgspec  # noqa: PLC0415
+
     from connector.learn import dataset, dataset_file, held_out  # noqa: PLC0415
     from connector.learn.corpora.source import PINS, Corpora, pinned  # noqa: PLC0415
+    from connector.learn.training.fit import Recipe as TextRecipe  # noqa: PLC0415
     from connector.learn.training.sequence import recorded, train  # noqa: PLC0415
     from connector.learn.training.sequence.fit import Recipe  # noqa: PLC0415
     from connector.learn.training.sequence.texts import Kept, texts  # noqa: PLC0415
@@ -42,7 +45,8 @@ def _trained(options: argparse.Namespace) -> str:
     bundle = options.bundle or store.production()
     if bundle is None:
         raise ConfigError("the store has no bundle in production: name one with --bundle")
-    labels = next((member.labels for member in store.manifest(bundle).members if member.name == TEXT), None)
+    manifest = store.manifest(bundle)
+    labels = next((member.labels for member in manifest.members if member.name == TEXT), None)
     if labels is None:
         raise ConfigError(f"bundle {bundle} has no text member, whose scores the sequence member reads")
     read = recorded.kept(corpora, options.keep / RECORDED)
@@ -50,7 +54,9 @@ def _trained(options: argparse.Namespace) -> str:
         rows = dataset.build(corpora, held_out=held_out.scenario())
     else:
         rows = dataset_file.read(options.rows)
-    spoken = texts(read, rows, Kept(options.keep, options.evaluated), labels=labels, count=options.folds)
+    quick = msgspec.convert(manifest.metrics.get("training", {}).get("recipe", {}), TextRecipe)
+    kept = Kept(quick, options.keep, options.evaluated)
+    spoken = texts(read, rows, kept, labels=labels, count=options.folds)
     return train.trained(
         read, spoken, options.output, pins=corpora.sources, recipe=Recipe(epochs=options.epochs, seed=options.seed)
     )

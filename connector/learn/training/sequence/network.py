@@ -17,7 +17,7 @@ Kind: TypeAlias = Literal["lstm", "gru", "transformer"]
 KINDS: tuple[Kind, ...] = ("lstm", "gru", "transformer")
 
 OPSET = 17
-INPUTS = ("names", "flags", "top", "weights", "evidence")
+INPUTS = ("names", "flags", "top", "weights")
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -37,7 +37,8 @@ class Shape(msgspec.Struct, frozen=True):
 class Network(nn.Module):  # type: ignore[misc]
     """Tokens to features, features to one summary of the window, and that to malice and techniques.
 
-    A technique's logit is what the summary says of it, and a share of the evidence that the text member gives it.
+    A technique's logit is what the summary says of it, and a share of the evidence: the most that the text member gives it
+    anywhere in the window.
     """
 
     def __init__(self, kind: Kind, shape: Shape) -> None:
@@ -57,7 +58,7 @@ class Network(nn.Module):  # type: ignore[misc]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of techniques (n, labels) and of malice (n,) of windows as :class:`Arrays` has them."""
-        names, flags, top, weights, evidence = inputs
+        names, flags, top, weights = inputs
         found = (self.technique_names(top) * weights.unsqueeze(-1)).sum(2)
         tokens = torch.cat(
             [
@@ -73,7 +74,9 @@ class Network(nn.Module):  # type: ignore[misc]
         tokens = self.drop(tokens)
         summary = self.reader(tokens)
         malicious = self.malicious(self.drop(torch.cat([summary, tokens[:, -1]], dim=1))).squeeze(1)
-        return self.techniques(summary) + self.trust * evidence[:, self.columns], malicious
+        named = (top.unsqueeze(-1) == self.columns + 1).to(weights.dtype) * weights.unsqueeze(-1)
+        evidence = named.flatten(1, 2).amax(1)
+        return self.techniques(summary) + self.trust * evidence, malicious
 
 
 class _Recurrent(nn.Module):  # type: ignore[misc]

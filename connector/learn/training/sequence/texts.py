@@ -21,8 +21,9 @@ from connector.learn.training.sequence.windows import Said, Speak
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """Where networks are kept, and the folder of an evaluation of the same rows and folds, whose networks are not fitted again."""
+    """By which recipe networks are fitted, where they are kept, and an evaluation's of the same rows that are not fitted again."""
 
+    recipe: Recipe
     folder: Path
     evaluated: Path | None = None
 
@@ -41,7 +42,7 @@ def texts(read: Recorded, dataset: Dataset, kept: Kept, *, labels: Sequence[str]
 
 
 def _says(fit: Fit, kept: Kept) -> Says:
-    network = partial(fold_text, fit, msgspec.structs.replace(Recipe(), **QUICK), kept.folder)
+    network = partial(fold_text, fit, msgspec.structs.replace(kept.recipe, **QUICK), kept.folder)
     if kept.evaluated is not None:
         for place in sorted(kept.evaluated.glob("recordings-*.msgpack"))[-1:]:
             known = msgspec.msgpack.decode(place.read_bytes(), type=recordings.Streams)

@@ -37,8 +37,8 @@ Speak: TypeAlias = Callable[[Sequence[str]], Said]
 class Most(msgspec.Struct, frozen=True):
     """How many events of a recording become windows, spread evenly over it."""
 
-    attack: int = 120
-    background: int = 240
+    attack: int = 80
+    background: int = 160
 
 
 class Rows(msgspec.Struct, frozen=True, eq=False):
@@ -138,7 +138,7 @@ class Maker:
         attack = label[places] == ATTACK
         shown = np.array([name in parents_of(part) for name in self._labels], np.float32)
         return Rows(
-            windows=_narrow(arrays(chosen, self._techniques)),
+            windows=_narrow(arrays(chosen)),
             attack=attack,
             techniques=attack[:, None] * shown,
             part=np.full(len(places), number, np.int32),
@@ -188,7 +188,6 @@ def _narrow(windows: Arrays) -> Arrays:
         windows.flags.astype(np.float16),
         windows.top.astype(np.int16),
         windows.weights.astype(np.float16),
-        windows.evidence.astype(np.float16),
     )
 
 
@@ -199,7 +198,6 @@ def wide(windows: Arrays) -> Arrays:
         windows.flags.astype(np.float32),
         windows.top.astype(np.int64),
         windows.weights.astype(np.float32),
-        windows.evidence.astype(np.float32),
     )
 
 
