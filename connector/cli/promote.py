@@ -24,6 +24,8 @@ At = Annotated[Path | None, typer.Option("--store", help="Model store. Default: 
 Why = Annotated[str, typer.Option(help="The reason, for the history.")]
 Who = Annotated[str | None, typer.Option(help="Who does it. Default: the user of this process.")]
 
+Track = Annotated[str | None, typer.Option(metavar="URI", help="Mirror champion and challenger to this MLflow store.")]
+
 
 def promote(
     bundle: Bundle,
@@ -44,9 +46,7 @@ def promote(
     ] = None,
     why: Why = "",
     who: Who = None,
-    track: Annotated[
-        str | None, typer.Option(metavar="URI", help="Mirror champion and challenger to this MLflow store.")
-    ] = None,
+    track: Track = None,
     store: At = None,
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
@@ -78,9 +78,7 @@ def rollback(
     *,
     why: Why = "",
     who: Who = None,
-    track: Annotated[
-        str | None, typer.Option(metavar="URI", help="Mirror champion and challenger to this MLflow store.")
-    ] = None,
+    track: Track = None,
     store: At = None,
     config: options.Config = None,
     secrets_dir: options.Secrets = None,

@@ -122,15 +122,20 @@ def verdict(number: int, *, revision: int = 1) -> Verdict:
 def records() -> Mapping[type[Record], Record]:
     """One record of each kind, all caused by the first verdict."""
     cause = verdict(0)
-    entity = cause.entity
+    made: Sequence[Record] = (cause, *_followed(cause), *_risks(cause), *_told(cause))
+    marked = (msgspec.structs.replace(r, origin=identity.origin_mark(_KEY, r.record_id)) for r in made)
+    return {type(record): record for record in marked}
 
-    def named(kind: str) -> str:
-        return identity.follow_up_id(cause.record_id, kind, "example")
 
-    made: Sequence[Record] = (
-        cause,
+def _named(cause: Verdict, kind: str) -> str:
+    return identity.follow_up_id(cause.record_id, kind, "example")
+
+
+def _followed(cause: Verdict) -> tuple[Record, ...]:
+    """What became of the verdict."""
+    return (
         RunStatus(
-            record_id=named("run_status"),
+            record_id=_named(cause, "run_status"),
             cause=cause.record_id,
             action_key=identity.action_key(cause.event_id, "example"),
             playbook="notify-on-call",
@@ -138,19 +143,25 @@ def records() -> Mapping[type[Record], Record]:
             detail="",
             at=START,
         ),
-        Note(record_id=named("note"), cause=cause.record_id, text="a note", at=START),
+        Note(record_id=_named(cause, "note"), cause=cause.record_id, text="a note", at=START),
+    )
+
+
+def _risks(cause: Verdict) -> tuple[Record, ...]:
+    """What the verdict says of its host and user."""
+    return (
         RiskEvent(
-            record_id=named("risk_event"),
+            record_id=_named(cause, "risk_event"),
             cause=cause.record_id,
-            entity=entity,
+            entity=cause.entity,
             score=40.0,
             techniques=("T1059",),
             message="a contribution",
             at=START,
         ),
         EntityRisk(
-            record_id=named("entity_risk"),
-            entity=entity,
+            record_id=_named(cause, "entity_risk"),
+            entity=cause.entity,
             risk=80.0,
             tactics=("TA0002",),
             at=START,
@@ -158,9 +169,9 @@ def records() -> Mapping[type[Record], Record]:
             as_of=START,
         ),
         Incident(
-            record_id=named("incident"),
+            record_id=_named(cause, "incident"),
             cause=cause.record_id,
-            incident=named("the incident"),
+            incident=_named(cause, "the incident"),
             entities=(Entity(host="host-1"), Entity(user="user1")),
             tactics=("TA0002",),
             steps=(
@@ -172,16 +183,22 @@ def records() -> Mapping[type[Record], Record]:
             newest=START,
             at=START,
         ),
+    )
+
+
+def _told(cause: Verdict) -> tuple[Record, ...]:
+    """What is written elsewhere, asked and looked up of the verdict."""
+    return (
         AlertUpdate(
-            record_id=named("alert_update"),
+            record_id=_named(cause, "alert_update"),
             cause=cause.record_id,
             alert=SourceRef(siem="example", index="alerts", id="alert-1"),
             tags=("triaged",),
             note="a note",
         ),
-        ReviewRequest(record_id=named("review_request"), cause=cause.record_id, reason="uncertain", at=START),
+        ReviewRequest(record_id=_named(cause, "review_request"), cause=cause.record_id, reason="uncertain", at=START),
         LookupEntry(
-            record_id=named("lookup_entry"),
+            record_id=_named(cause, "lookup_entry"),
             fingerprint=cause.fingerprint,
             canonical_version="1",
             model=MODEL,
@@ -190,8 +207,6 @@ def records() -> Mapping[type[Record], Record]:
             expires_at=START + timedelta(days=1),
         ),
     )
-    marked = (msgspec.structs.replace(r, origin=identity.origin_mark(_KEY, r.record_id)) for r in made)
-    return {type(record): record for record in marked}
 
 
 def action(number: int, *, playbook: str = "notify-on-call", tier: Tier = "note") -> Action:

@@ -74,46 +74,22 @@ class House:
         client = memory_soar_plugin.soar("soar", soars["soar"], self.clock)
         self.routes = Routes(self.ledger, writers=writers, targets=targets, soars=soars, sources=sources)
         shared = {"ledger": self.ledger, "owner": f"worker-{next(_numbers)}", "lease_ttl": timedelta(seconds=60)}
-        marks = {"origin_key": b"key"}
+        shared |= {"clock": self.clock, "steps": self._step}
+        decides = {"policy": lambda: self.policy, "routes": self.routes, "enrichment": enrichment, "origin_key": b"key"}
         self.ingest = Ingest(
             "lab",
             self.source,
             sources["lab"],
             bundle=lambda: self.bundle,
-            policy=lambda: self.policy,
-            routes=self.routes,
-            enrichment=enrichment,
             retention=RetentionSettings(),
-            clock=self.clock,
             stopping=self.stopping,
-            steps=self._step,
             seen=seen,
             **shared,
-            **marks,
+            **decides,
         )
-        self.deliver = Deliver(
-            "siem",
-            writers["siem"],
-            targets["siem"],
-            clock=self.clock,
-            stopping=self.stopping.is_set,
-            steps=self._step,
-            **shared,
-        )
-        self.act = Act(
-            "soar",
-            client,
-            soars["soar"],
-            policy=lambda: self.policy,
-            bundle_ready=lambda: True,
-            routes=self.routes,
-            enrichment=enrichment,
-            clock=self.clock,
-            stopping=self.stopping.is_set,
-            steps=self._step,
-            **shared,
-            **marks,
-        )
+        stops = self.stopping.is_set
+        self.deliver = Deliver("siem", writers["siem"], targets["siem"], stopping=stops, **shared)
+        self.act = Act("soar", client, soars["soar"], bundle_ready=lambda: True, stopping=stops, **shared, **decides)
 
     def _step(self, step: str) -> None:
         self.steps.append(step)

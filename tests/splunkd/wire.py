@@ -203,81 +203,86 @@ class _Server(ThreadingHTTPServer):
     drop: Callable[[socket.socket], None]
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """One connection. What it answers from, its clock and where mistakes are noted are the server's own."""
+
+    answer: Callable[[Request], Answer]
+    clock: Callable[[], float]
+    mistakes: list[str]
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "Splunkd", ""
+    timeout = _IDLE_S
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+
+    def one(self) -> None:
+        try:
+            self._send(self.answer(self._request()))
+        except CutOffError as cut:
+            self.close_connection = True
+            with suppress(OSError):
+                self.wfile.flush()
+                if "reset" in cut.args:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    socket.close(self.connection.detach())
+                else:
+                    self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            raise
+        except Exception:  # noqa: BLE001 - a mistake of the stand-in is noted, and raised where it ends
+            self.mistakes.append(f"{self.command} {self.path}\n{traceback.format_exc()}")
+            self.close_connection = True
+            with suppress(OSError):
+                self._send(Answer(self.mistakes[-1].encode(), 500, "text/plain; charset=UTF-8"))
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = one  # noqa: N815 - http.server's names
+
+    def _request(self) -> Request:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        if self.headers.get("content-encoding", "").lower() == "gzip":
+            with suppress(OSError, EOFError, zlib.error):  # what is not packed is invalid data, as the collector says
+                body = gzip.decompress(body)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, body, self.clock())
+        place = urlsplit(self.path)
+        request.query = parse_qs(place.query, keep_blank_values=True)
+        if headers.get("content-type", _FORM).startswith(_FORM) and body[:1] not in (b"{", b"["):
+            request.form = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
+        request.path, request.owner, request.app = _without_namespace(place.path)
+        return request
+
+    def _send(self, reply: Answer) -> None:
+        whole = isinstance(reply.body, bytes)
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.kind)
+        self.send_header("Connection", "Keep-Alive")
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if whole:
+            self.send_header("Content-Length", str(len(reply.body)))
+        else:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if whole:
+            self.wfile.write(reply.body)
+        else:
+            for piece in reply.body:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return formatdate(self.clock() if timestamp is None else timestamp, usegmt=True)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
 def _handler(
     answer: Callable[[Request], Answer], clock: Callable[[], float], mistakes: list[str]
 ) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        server_version, sys_version = "Splunkd", ""
-        timeout = _IDLE_S
-        disable_nagle_algorithm = True
-        wbufsize = 1 << 16
-
-        def one(self) -> None:
-            try:
-                self._send(answer(self._request()))
-            except CutOffError as cut:
-                self.close_connection = True
-                with suppress(OSError):
-                    self.wfile.flush()
-                    if "reset" in cut.args:
-                        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                        socket.close(self.connection.detach())
-                    else:
-                        self.connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                raise
-            except Exception:  # noqa: BLE001 - a mistake of the stand-in is noted, and raised where it ends
-                mistakes.append(f"{self.command} {self.path}\n{traceback.format_exc()}")
-                self.close_connection = True
-                with suppress(OSError):
-                    self._send(Answer(mistakes[-1].encode(), 500, "text/plain; charset=UTF-8"))
-
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = one  # noqa: N815 - http.server's names
-
-        def _request(self) -> Request:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            if self.headers.get("content-encoding", "").lower() == "gzip":
-                with suppress(
-                    OSError, EOFError, zlib.error
-                ):  # what is not packed is invalid data, as the collector says
-                    body = gzip.decompress(body)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.command, self.path, headers, body, clock())
-            place = urlsplit(self.path)
-            request.query = parse_qs(place.query, keep_blank_values=True)
-            if headers.get("content-type", _FORM).startswith(_FORM) and body[:1] not in (b"{", b"["):
-                request.form = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
-            request.path, request.owner, request.app = _without_namespace(place.path)
-            return request
-
-        def _send(self, reply: Answer) -> None:
-            whole = isinstance(reply.body, bytes)
-            self.send_response(reply.status)
-            self.send_header("Content-Type", reply.kind)
-            self.send_header("Connection", "Keep-Alive")
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            if whole:
-                self.send_header("Content-Length", str(len(reply.body)))
-            else:
-                self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            if whole:
-                self.wfile.write(reply.body)
-            else:
-                for piece in reply.body:
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-                self.wfile.write(b"0\r\n\r\n")
-            self.wfile.flush()
-
-        def date_time_string(self, timestamp: float | None = None) -> str:
-            return formatdate(clock() if timestamp is None else timestamp, usegmt=True)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    return Handler
+    own = {"answer": staticmethod(answer), "clock": staticmethod(clock), "mistakes": mistakes}
+    return type("Handler", (_Handler,), own)
 
 
 def _without_namespace(path: str) -> tuple[str, str, str]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from connector.attack import catalogue
 from connector.errors import ConfigError
 from connector.events import CANONICAL_VERSIONS
-from connector.learn.corpora.source import Source, pinned
+from connector.learn.corpora.source import pinned
 from connector.learn.dataset import Dataset, Facts, Row, digest_of, split_of
 from connector.learn.evaluation.bootstrap import Interval, ratio
 from connector.learn.phishing.groups import grouped
@@ -31,7 +31,7 @@ from connector.learn.training.calibrate import platt
 from connector.learn.training.fit import Recipe
 from connector.learn.training.labels import Floats
 from connector.learn.training.phishing_card import card
-from connector.learn.training.provenance import CLOSED, default_base
+from connector.learn.training.provenance import CLOSED, default_base, own
 from connector.learn.training.served import free
 from connector.learn.training.text import FittedRows, fit_rows
 from connector.models import manifest as manifests
@@ -41,17 +41,7 @@ from connector.models.mail import LABELS, PHISHING
 EXIT_CONFIG = 2
 SOURCE = "mail"
 KIND = "generic"
-MAILS = Source(
-    name=SOURCE,
-    upstream="the user's own files",
-    commit="",
-    archive="",
-    sha256="",
-    root="",
-    licence="the mails' own",
-    credit="",
-    may_train=True,
-)
+MAILS = own(SOURCE, upstream="the user's own files", licence="the mails' own")
 """How the user's mails are listed among a bundle's sources."""
 TEST_SHARE = 0.2
 WIDE_EPOCHS = 1.0

