@@ -20,6 +20,7 @@ QUICK_ROWS = 4
 ABOUT = {
     "intrusion": "How many labels an intrusion detector needs on NSL-KDD: chosen ones, and random ones.",
     "flows": "Benchmarks of flow classification beside scikit-learn's baselines: NSL-KDD, UNSW-NB15, a CICIDS2017 sample.",
+    "lanl": "The red team's logons in LANL's auth, proc, flows and redteam files, which --corpora holds.",
     "new-site": "False alarms on a site that no model has seen, before, while and after analysts answer.",
 }
 """The studies. Each loads only what it needs: only the last needs torch."""
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one study; 0 done, 2 something must be changed first."""
     options = _parser().parse_args(arguments)
     try:
-        return {"intrusion": _intrusion, "flows": _flows, "new-site": _new_site}[options.study](options)
+        return {"intrusion": _intrusion, "flows": _flows, "lanl": _lanl, "new-site": _new_site}[options.study](options)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -50,6 +51,13 @@ def _flows(options: argparse.Namespace) -> int:
     plan = flows.Plan(corpora=_corpora(options), data=tuple(options.data or flows.DATA), **fast)
     found = flows.study(plan)
     return _say(options, found, told.lines(found))
+
+
+def _lanl(options: argparse.Namespace) -> int:
+    from connector.learn.evaluation.studies import lanl  # noqa: PLC0415
+
+    found = lanl.study(options.corpora, every=options.every, **({"trees": 5} if options.quick else {}))
+    return _say(options, found, lanl.lines(found))
 
 
 def _new_site(options: argparse.Namespace) -> int:
@@ -98,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
             "--quick", action="store_true", help="fewer seeds, smaller forests, and one base row in four"
         )
     parsers["flows"].add_argument("--data", action="append", choices=("cicids", "unsw", "nsl"), help="default: all")
+    parsers["lanl"].add_argument("--every", type=int, default=100, help="keep one ordinary logon in so many")
     added = parsers["new-site"]
     added.add_argument("--rows", type=Path, help="a dataset built before; else it is built from --corpora")
     added.add_argument("--store", type=Path, help="a model store; default: the shipped one")
