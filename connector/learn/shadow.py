@@ -35,8 +35,8 @@ BATCH: Final = 256
 FLAGGED: Final = frozenset({"malicious", "suspicious"})
 """Verdicts that write techniques."""
 
-SAMPLES: Final = 20
-"""Disagreements of one sort that one run keeps at most."""
+SAMPLES: Final = 5
+"""Disagreements of one sort that one run keeps at most: a run begins every second, and each sample costs a row."""
 
 
 class _Said(NamedTuple):
@@ -79,6 +79,7 @@ class Shadow:
         self._waiting: deque[_Judged] = deque()
         self._counts: dict[str, Counter[Compared]] = {}
         self._samples: dict[str, list[Disagreement]] = {}
+        self._kept: Counter[tuple[str, Compared]] = Counter()
 
     def take(self, events: Sequence[Event], predictions: Sequence[Prediction], champion: Bundle) -> None:
         """Remembers what the champion said of events that are in the ledger now."""
@@ -103,6 +104,7 @@ class Shadow:
         counted stays for the next run.
         """
         self._record()
+        self._kept.clear()
         left, compared = len(self._waiting), 0
         while compared < left and not self._stopping():
             batch = self._next()
@@ -145,9 +147,9 @@ class Shadow:
             said=one.said.name, instead=instead.name, same_techniques=_written(one.said) == _written(instead)
         )
         with self._lock:
-            counts = self._counts.setdefault(one.champion, Counter())
-            counts[found] += 1
-            if not found.agree and counts[found] <= SAMPLES:
+            self._counts.setdefault(one.champion, Counter())[found] += 1
+            if not found.agree and self._kept[one.champion, found] < SAMPLES:
+                self._kept[one.champion, found] += 1
                 self._samples.setdefault(one.champion, []).append(self._sample(one, instead, found, self._clock()))
 
     def _sample(self, one: _Judged, instead: _Said, found: Compared, now: datetime) -> Disagreement:

@@ -13,7 +13,7 @@ from connector import events as door, wiring
 from connector.cli import app as triaged
 from connector.daemon import drain
 from connector.errors import TransientError
-from connector.learn.shadow import Shadow
+from connector.learn.shadow import SAMPLES, Shadow
 from connector.ledger.shadow import Compared
 from connector.models import Bundle, Store
 from connector.models.testbed import WEIGHTS, lay_bundle
@@ -53,14 +53,15 @@ def counted(app):
     return {one.compared: one.events for one in app.ledger.shadow_counts()}
 
 
-def test_disagreements_are_counted_and_kept_and_the_verdicts_are_the_champions(site, app):
+def test_disagreements_are_counted_and_kept_and_the_verdicts_are_the_champions(site, app, monkeypatch):
+    monkeypatch.setattr("connector.learn.shadow.BATCH", 8)
     fill(site, "a.jsonl", *["calc.exe"] * 30, *["whoami.exe"] * 25)
     assert drain(app) == []
     assert {document["triaged"]["verdict"] for document in site.verdicts()} == {"benign"}
     assert site.model_versions() == {"1"}
     assert counted(app) == {AGREED: 30, DIFFER: 25}
     samples = app.ledger.shadow_samples(100)
-    assert len(samples) == 20  # of one sort and one run
+    assert len(samples) == SAMPLES  # of one sort and one run, whatever its batches
     assert {one.compared for one in samples} == {DIFFER}
     assert samples[0].instead_passed == ("T1033",)
     assert {one.event_id for one in samples} <= site.verdict_ids().keys()
