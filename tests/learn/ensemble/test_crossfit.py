@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from connector.learn.training.ensemble import combiners
-from connector.learn.training.ensemble.combiners import LOGISTIC, TREES, Rows, balanced
+from connector.learn.training.ensemble.combiners import LOGISTIC, TREES, WEIGHTED, Rows, balanced
 from connector.learn.training.ensemble.crossfit import (
     asked,
     average_precision,
@@ -51,7 +51,7 @@ def test_together_members_rank_better_than_the_best_of_them_alone(found: Recorde
     assert best.score > max(alone)
 
 
-@pytest.mark.parametrize("name", [LOGISTIC, TREES])
+@pytest.mark.parametrize("name", [WEIGHTED, LOGISTIC, TREES])
 def test_the_graph_that_ships_says_what_was_fitted_views_missing_or_not(rows: Rows, name: str) -> None:
     made_of = fitted(name, rows, len(MEMBERS))
     features = with_missing(rows, len(MEMBERS)).features

@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 from connector.learn.training.trees import INPUT, OUTPUT, to_onnx
 from connector.models.meta import PER_MEMBER
 
-MEAN, LOGISTIC, TREES = "mean of logits", "logistic regression", "gradient-boosted trees"
+MEAN, WEIGHTED = "mean of logits", "logistic regression of logits alone"
+LOGISTIC, TREES = "logistic regression", "gradient-boosted trees"
 
 TREE_OPTIONS: Final[Mapping[str, Any]] = {
     "learning_rate": 0.06,
@@ -84,14 +85,25 @@ def mean_of(members: int) -> Combiner:
     return Combiner(MEAN, scores)
 
 
-def logistic(rows: Rows) -> Combiner:
-    """Logistic regression; a missing value is its feature's mean, and a column of its own says that it is missing."""
+def weighted(rows: Rows, members: int) -> Combiner:
+    """Logistic regression of the members' logits of malice alone: what else there is to read says less at another site."""
+    read = np.zeros(rows.features.shape[1], bool)
+    read[0 : PER_MEMBER * members : PER_MEMBER] = True
+    return logistic(rows, read)
+
+
+def logistic(rows: Rows, read: NDArray[np.bool_] | None = None) -> Combiner:
+    """Logistic regression; a missing value is its feature's mean, and a column of its own says that it is missing.
+
+    ``read`` (width,) are the features that count; all where it is not given.
+    """
+    counts = np.ones(rows.features.shape[1], bool) if read is None else read
     centre, spread = np.nan_to_num(np.nanmean(rows.features, axis=0)), np.nanstd(rows.features, axis=0)
     spread = np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
 
     def whole(features: Floats) -> NDArray[np.float64]:
         missing = np.isnan(features)
-        return np.hstack([np.where(missing, 0.0, (features - centre) / spread), missing])
+        return np.hstack([np.where(missing, 0.0, (features - centre) / spread) * counts, missing * counts])
 
     model = LogisticRegression(C=SLOPE, max_iter=2000).fit(whole(rows.features), rows.truth, sample_weight=rows.weight)
     slopes, bias = model.coef_[0], float(model.intercept_[0])
@@ -102,7 +114,7 @@ def logistic(rows: Rows) -> Combiner:
 
     wide = len(centre)
     flat = slopes[:wide] / spread
-    return Combiner(LOGISTIC, scores, _linear(flat, slopes[wide:], bias, centre))
+    return Combiner(LOGISTIC if read is None else WEIGHTED, scores, _linear(flat, slopes[wide:], bias, centre))
 
 
 def trees(rows: Rows, members: int) -> Combiner:
