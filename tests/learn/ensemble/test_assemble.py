@@ -8,16 +8,20 @@ import msgspec
 import pytest
 
 from connector.errors import ConfigError
-from connector.learn.corpora.source import Source as Pin
+from connector.learn.corpora.source import Corpora, Source as Pin
 from connector.learn.evaluation.gate.said import OWN_LEVELS
 from connector.learn.training.ensemble.assemble import Bundled, assemble
+from connector.learn.training.ensemble.combiners import MEAN
+from connector.learn.training.ensemble.material import Material
 from connector.learn.training.ensemble.operate import BUNDLE
+from connector.learn.training.ensemble.train import Base, Output, bundle_of
 from connector.learn.training.members import Report, TrainedMember, write_member
 from connector.models import Store
 from connector.models.manifest import Source
 from connector.models.meta_testbed import lay_meta_member, meta_spec
 from connector.models.rules.testbed import LABELS as RULE_LABELS, lay_rules_member, rules_spec
 from connector.models.testbed import lay_bundle
+from tests.learn.ensemble import made as recordings
 from tests.models.events import process_start
 
 PIN = {
@@ -95,3 +99,26 @@ def test_a_member_given_twice_and_a_base_of_several_are_refused(base: Store, tmp
     lay_bundle(tmp_path / "store", members=[rules_spec()])
     with pytest.raises(ConfigError, match="no bundle of a text member alone"):
         made(base, tmp_path, given)
+
+
+@pytest.mark.parametrize("text", [1.0, 0.0])
+def test_the_best_way_of_combining_ships_and_serves(base: Store, tmp_path: Path, text: float) -> None:
+    """Where the text member says nothing, the mean is the worst way, and a meta-classifier ships."""
+    found = recordings.recorded()
+    material = Material(
+        found, recordings.folds(found, text=text, rules=1.0), ("text", "rules"), base.manifest("tiny/1")
+    )
+    output = Output(store=tmp_path / "store", name="tiny", version="2")
+    bundle_of(material, Corpora(tmp_path), [], Base(tmp_path / "store", "tiny/1"), output)
+    manifest = base.manifest("tiny/2")
+    told = manifest.metrics["ensemble"]
+    assert told["chosen"] == max(told["combiners"], key=told["combiners"].get)
+    assert ("meta" in [spec.name for spec in manifest.members]) == (told["chosen"] != MEAN)
+    assert (told["chosen"] != MEAN) or text > 0
+    bundle = base.open("tiny/2", threads=1)
+    try:
+        (prediction,) = bundle.predict([process_start("mimikatz")], {})[0]
+    finally:
+        bundle.close()
+    assert prediction.members["rules"] is None, "a bundle ships what rules are worth, and no rules"
+    assert prediction.p_malicious > 0

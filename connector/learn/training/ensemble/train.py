@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -34,6 +35,13 @@ from connector.models.rules.weights import FILE as WEIGHTS
 from connector.ports import MemberSpec
 
 
+class Base(NamedTuple):
+    """A bundle of a text member alone, in a store."""
+
+    store: Path
+    ref: str
+
+
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """Where the bundle goes, what it is called, and the folders of the members that stand in it beside text and rules."""
 
@@ -50,11 +58,16 @@ def train(order: Order, output: Output) -> Path:
     lacking = set(material.members) - {TEXT, RULES} - {member.spec.name for member in given}
     if lacking:
         raise ConfigError(f"the meta-classifier reads {', '.join(sorted(lacking))}: name its folder with --member")
+    return bundle_of(material, Corpora(order.corpora), given, Base(order.store, order.base), output)
+
+
+def bundle_of(material: Material, corpora: Corpora, given: Sequence[TrainedMember], base: Base, output: Output) -> Path:
+    """Chooses how members are combined, and writes the bundle of the base, the rules' weights and the members given."""
     found = tried(material.recorded, material.folds, material.members)
     best = found[0]
     print("; ".join(f"{one.name}: average precision {one.score:.3f}" for one in found), flush=True)
     point = point_of(material.recorded, material.folds, best.said)
-    corpora, chosen = Corpora(order.corpora), best.name != combiners.MEAN
+    chosen = best.name != combiners.MEAN
     bundled = Bundled(
         name=output.name,
         version=output.version,
@@ -73,7 +86,7 @@ def train(order: Order, output: Output) -> Path:
             text = {spec.name: spec.labels for spec in material.before.members}
             labels = {**text, **{member.spec.name: member.spec.labels for member in members}}
             members.append(write_meta(material, best, point, labels, sources, Path(place) / META))
-        return assemble(order.store, order.base, members, bundled, output=output.store, pins=corpora.sources)
+        return assemble(base.store, base.ref, members, bundled, output=output.store, pins=corpora.sources)
 
 
 def write_rules(recorded: Recorded, corpora: Corpora, sources: Sequence[Source], folder: Path) -> TrainedMember:
