@@ -174,8 +174,8 @@ class _Pool:
             data = draw.choice((b" ", b", ", b"; ", b" - ")).join(
                 [data, *draw.choices(self._words, k=draw.randint(1, 8))]
             )
-        elif row.kind != NORMAL and draw.random() < 0.2:
-            data = draw.choice(self._words) + draw.choice((b"", b" ", b" ")) + data
+        elif row.kind != NORMAL and not data[:1].isalnum() and draw.random() < 0.2:
+            data = draw.choice(self._words) + data  # a command that began with a letter would become part of the word
         if draw.random() < recipe.distorted:
             data = draw.choice(DISTORTIONS)(data, draw)
         return data
