@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from connector.learn.training.ensemble import combiners
-from connector.learn.training.ensemble.combiners import LOGISTIC, TREES, WEIGHTED, Rows, balanced
+from connector.learn.training.ensemble.combiners import LOGISTIC, TREES, WEIGHTED, Combiner, Rows, balanced
 from connector.learn.training.ensemble.crossfit import (
     asked,
     average_precision,
@@ -42,6 +42,11 @@ def rows(found: Recorded, folds: list[Fold]) -> Rows:
     return joined([rows_of(found, fold, MEMBERS) for fold in folds])
 
 
+@pytest.fixture(scope="module")
+def ways(rows: Rows) -> dict[str, Combiner]:
+    return {name: fitted(name, rows, len(MEMBERS)) for name in (WEIGHTED, LOGISTIC, TREES)}
+
+
 def test_together_members_rank_better_than_the_best_of_them_alone(found: Recorded, folds: list[Fold]) -> None:
     best = tried(found, folds, MEMBERS)[0]
     alone = [
@@ -52,8 +57,10 @@ def test_together_members_rank_better_than_the_best_of_them_alone(found: Recorde
 
 
 @pytest.mark.parametrize("name", [WEIGHTED, LOGISTIC, TREES])
-def test_the_graph_that_ships_says_what_was_fitted_views_missing_or_not(rows: Rows, name: str) -> None:
-    made_of = fitted(name, rows, len(MEMBERS))
+def test_the_graph_that_ships_says_what_was_fitted_views_missing_or_not(
+    rows: Rows, ways: dict[str, Combiner], name: str
+) -> None:
+    made_of = ways[name]
     features = with_missing(rows, len(MEMBERS)).features
     assert made_of.graph is not None
     session = onnxruntime.InferenceSession(made_of.graph, providers=["CPUExecutionProvider"])
@@ -61,8 +68,8 @@ def test_the_graph_that_ships_says_what_was_fitted_views_missing_or_not(rows: Ro
     assert said == pytest.approx(made_of.scores(features), abs=1e-4)
 
 
-def test_a_missing_view_is_not_what_a_benign_view_is(rows: Rows) -> None:
-    way = fitted(TREES, rows, len(MEMBERS))
+def test_a_missing_view_is_not_what_a_benign_view_is(rows: Rows, ways: dict[str, Combiner]) -> None:
+    way = ways[TREES]
     row = rows.features[rows.truth > 0][:50].copy()
     row[:, 0], row[:, PER_MEMBER] = 2.0, -3.0
     benign = way.scores(row)
@@ -70,8 +77,8 @@ def test_a_missing_view_is_not_what_a_benign_view_is(rows: Rows) -> None:
     assert way.scores(row).mean() > benign.mean()
 
 
-def test_a_member_surer_of_malice_never_makes_it_less_likely(rows: Rows) -> None:
-    way = fitted(TREES, rows, len(MEMBERS))
+def test_a_member_surer_of_malice_never_makes_it_less_likely(rows: Rows, ways: dict[str, Combiner]) -> None:
+    way = ways[TREES]
     higher = rows.features[:200].copy()
     higher[:, 0] += 1.0
     assert (way.scores(higher) >= way.scores(rows.features[:200]) - 1e-9).all()
