@@ -19,7 +19,7 @@ from connector.types import Json
 Flavour = Literal["elasticsearch", "opensearch"]
 LookupMode = Literal["table", "enrich"]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised with every change of an asset's meaning; a server keeps it beside each."""
 
 LOOKUP_INDEX: Final = "triaged-lookup"

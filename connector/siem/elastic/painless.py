@@ -34,9 +34,12 @@ WORK: Final = 262_144
 NOT_AT_INGEST: Final = frozenset({"elastic-alert"})
 """Kinds whose canonical form ``normalise`` does not take from the document as it stands; tests hold the list."""
 
-_STRANGE: Final = (
-    *("_raw", "_source", "result", "sourcetype", "body"),
-    *("Event", "EventID", "EventCode", "log_name"),
+STRANGE: Final = frozenset(
+    {
+        *("_raw", "_source", "result", "sourcetype", "body"),
+        *("Event", "EventID", "EventCode", "log_name"),
+        *(key for family in FAMILIES for key in family.keys),
+    }
 )
 """Root keys of documents that ``normalise`` unwraps or reads by another layout, though they may look like ECS."""
 
@@ -63,49 +66,50 @@ def source(files: Iterable[str], folder: Path | None = None) -> str:
 
 
 def fingerprint_params(*, enabled: bool = True) -> dict[str, Any]:
-    """The canonical table as the script reads it. ``enabled`` false is the kill switch: no event is touched."""
+    """The canonical table as the script reads it. ``enabled`` false is the kill switch: no event is touched.
+
+    Fields, masks and the objects in which fields stand are told by number: a list is read faster than a map, and this is
+    read for every event.
+    """
     table = tables()
+    objects: dict[tuple[str, ...], int] = {}
+    fields, masks = list(table["fields"]), list(table["masks"])
     return {
         "enabled": enabled,
         "work": WORK,
-        "selectors": {name: [_path(path) for path in paths] for name, paths in table["selectors"].items()},
+        "selectors": {name: [_path(path, objects) for path in paths] for name, paths in table["selectors"].items()},
         "channels": {key: log for log, row in table["logs"].items() for key in row["channels"]},
         "providers": {key: log for log, row in table["logs"].items() for key in row["providers"]},
         "datasets": table["datasets"],
         "kinds": {
-            name: {"fields": row["fields"], "version": CANONICAL_VERSIONS[name]} for name, row in table["kinds"].items()
+            name: [CANONICAL_VERSIONS[name], [fields.index(field) for field in row["fields"]]]
+            for name, row in table["kinds"].items()
         },
-        "masks": {name: _mask(row) for name, row in table["masks"].items()},
-        "fields": {name: _field(name, row) for name, row in table["fields"].items()},
+        "masks": [_mask(table["masks"][name]) for name in masks],
+        "fields": [_field(name, table["fields"][name], masks, objects) for name in fields],
+        "objects": [list(keys) for keys in objects],
         "words": {"users": dict(ACCOUNTS), "services": list(SERVICE_STARTS), "private": list(LOCAL_ENDS)},
-        "ecs": dict.fromkeys(sorted(ECS_ALONE), True),
-        "strange": dict.fromkeys(sorted({*_STRANGE, *(key for family in FAMILIES for key in family.keys)}), True),
+        "roots": dict.fromkeys(sorted(ECS_ALONE), True) | dict.fromkeys(sorted(STRANGE), False),
         "untold": dict.fromkeys(sorted(NOT_AT_INGEST), True),
     }
 
 
-def _mask(row: Mapping[str, Any]) -> dict[str, Any]:
-    mask = {"verb": _VERBS[row["verb"]], "cut": row["cut"]}
-    return mask | {"map": row["map"]} if "map" in row else mask
+def _mask(row: Mapping[str, Any]) -> list[Any]:
+    """The verb, the cut, and the map where there is one."""
+    mask = [_VERBS[row["verb"]], row["cut"]]
+    return [*mask, row["map"]] if "map" in row else mask
 
 
-def _field(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    field = {
-        "name": f"{len(name)}:{name}",
-        "mask": row["mask"],
-        "paths": [_path(path) for path in row["paths"]],
-    }
-    return field | {"other": [_path(path) for path in row["other"]]} if "other" in row else field
+def _field(name: str, row: Mapping[str, Any], masks: list[str], objects: dict[tuple[str, ...], int]) -> list[Any]:
+    """The name as the form has it, the mask's number, the paths, and those of what it is compared with."""
+    field = [f"{len(name)}:{name}", masks.index(row["mask"]), [_path(path, objects) for path in row["paths"]]]
+    return [*field, [_path(path, objects) for path in row["other"]]] if "other" in row else field
 
 
-def _path(path: str) -> dict[str, Any]:
-    """Nested keys, the same as one dotted key, and the marks between which a part stands."""
+def _path(path: str, objects: dict[tuple[str, ...], int]) -> list[Any]:
+    """The number of the object, the key in it, and the marks between which a part stands."""
     where, _, marks = path.partition("|")
     start, _, stop = marks.partition("|")
     keys = [*_DATA[:-1].split("."), where.removeprefix(_DATA)] if where.startswith(_DATA) else where.split(".")
-    found: dict[str, Any] = {"keys": keys, "whole": where}
-    if marks:
-        found["start"] = start
-        if stop:
-            found["stop"] = stop
-    return found
+    number = objects.setdefault(tuple(keys[:-1]), len(objects))
+    return [number, keys[-1], *([start, stop] if stop else [start] if marks else [])]

@@ -17,7 +17,7 @@ Table = dict[str, dict[str, dict[str, Json]]]
 """Canonical version → fingerprint → what is stamped."""
 
 STAMPED: Final = ("verdict", "confidence", "techniques", "threat", "expires_at")
-"""What an entry of the table holds."""
+"""What an entry of the table brings onto an event."""
 
 MARGIN: Final = timedelta(days=1)
 """An entry that ends within this time counts as gone: a newer one is worth publishing."""
@@ -44,7 +44,7 @@ def chosen(
         entry = found.get(fingerprint)
         if entry is None or not _counts(entry, model, now):
             continue
-        row = {key: entry[key] for key in STAMPED if key in entry}
+        row = row_of(entry)
         group = table.get(entry["canonical_version"])
         room += len(json.dumps({fingerprint: row})) + (0 if group is not None else len(entry["canonical_version"]) + 8)
         if entries == most or room > size:
@@ -52,6 +52,15 @@ def chosen(
         entries += 1
         table.setdefault(entry["canonical_version"], {})[fingerprint] = row
     return table
+
+
+def row_of(entry: Known) -> dict[str, Json]:
+    """An entry as the table has it. ``until`` is its end in milliseconds: a script compares it without reading a date.
+
+    A benign stamp tells no techniques, and nine in ten entries are benign: without them twice as many fit into the table.
+    """
+    told = [key for key in STAMPED if key in entry and (key != "techniques" or entry["verdict"] != "benign")]
+    return {key: entry[key] for key in told} | {"until": round(_until(entry).timestamp() * 1000)}
 
 
 def gained(
@@ -75,8 +84,8 @@ def _counts(entry: Known, model: Mapping[str, str], now: datetime) -> bool:
 
 def _same(before: Known | None, after: Known, now: datetime) -> bool:
     """Whether the old entry says the same, and will for a while."""
-    if before is None or _until(before) <= now + MARGIN < _until(after):
-        return False
+    if before is None or "until" not in before or _until(before) <= now + MARGIN < _until(after):
+        return False  # without ``until`` it is of an older version of the assets, and answers for nothing
     return all(before.get(key) == after.get(key) for key in STAMPED if key != "expires_at")
 
 

@@ -19,6 +19,7 @@ from connector.siem.elastic import attach, painless
 from connector.siem.elastic.assets import pipeline
 from connector.siem.elastic.lookup import Lookup, LookupSettings, known
 from connector.siem.elastic.server import ClusterServer
+from connector.siem.elastic.table import row_of
 from connector.types import LookupEntry, ModelRef, TechniqueScore
 from tests.daemon.site import process_start
 from tests.models.tiny import tiny_store
@@ -72,7 +73,7 @@ def lookup(server: ClusterServer, **settings: Any) -> Lookup:
 def stamped_by_table(server: OpenSearch, row: Mapping[str, Any], event: Mapping[str, Any], **params: Any) -> Any:
     """What becomes of an event where the table holds one entry."""
     made = json.loads(json.dumps(pipeline("opensearch", "x", "triaged-lookup-table").body))
-    table = {row["canonical_version"]: {row["fingerprint"]: {k: v for k, v in row.items() if k != "model"}}}
+    table = {row["canonical_version"]: {row["fingerprint"]: row_of(row)}}
     made["processors"][0]["script"]["params"].update({"model": row["model"], "entries": table, **params})
     return _through(server, made, event)
 
@@ -152,23 +153,27 @@ def test_an_entry_of_another_model_leaves_the_event_pending(connection: ClusterS
 
 
 @BOTH
-def test_threat_that_an_event_brings_stays_and_a_benign_entry_brings_none(
+def test_threat_that_an_event_brings_stays_and_a_benign_entry_brings_neither_threat_nor_techniques(
     connection: ClusterServer, opensearch: OpenSearch, stamped: Any
 ) -> None:
     mine = {"indicator": {"ip": "192.0.2.1"}}
     after = stamped(opensearch, known(entry("a.exe")), document("a.exe", threat=mine))
     assert (after["threat"], after["triaged"]["status"]) == (mine, "enriched")
     after = stamped(opensearch, known(entry("a.exe", verdict="benign")), document("a.exe"))
-    assert (after["triaged"]["verdict"], "threat" in after) == ("benign", False)
+    assert (after["triaged"]["verdict"], "threat" in after, "techniques" in after["triaged"]) == (
+        "benign",
+        False,
+        False,
+    )
 
 
 @pytest.mark.parametrize("broken", ["not a date", "", 5, None, [], {}])
 def test_an_entry_that_makes_a_script_fail_never_fails_the_event(
     connection: ClusterServer, opensearch: OpenSearch, broken: Any
 ) -> None:
-    row = {**known(entry("a.exe")), "expires_at": broken}
+    row = known(entry("a.exe"))
     made = json.loads(json.dumps(pipeline("opensearch", "x", "triaged-lookup-table").body))
-    params = {"model": row["model"], "entries": {VERSION: {row["fingerprint"]: row}}}
+    params = {"model": row["model"], "entries": {VERSION: {row["fingerprint"]: {**row_of(row), "until": broken}}}}
     made["processors"][0]["script"]["params"].update(params)
     before = ask(opensearch, "GET", "/_ingest/pipeline/triaged-lookup")["triaged-lookup"]
     ask(opensearch, "PUT", "/_ingest/pipeline/triaged-lookup", made)
@@ -228,7 +233,8 @@ def test_the_daemon_publishes_and_events_of_known_kinds_then_arrive_enriched_wit
         stamp, verdict = found[f"again-{image}"], verdicts[fingerprint(image)]
         assert stamp["status"] == "enriched"
         assert stamp["scope"] == "fingerprint"
-        assert (stamp["verdict"], stamp["techniques"]) == (verdict["verdict"], verdict["techniques"])
+        assert stamp["verdict"] == verdict["verdict"]
+        assert stamp.get("techniques") == (None if stamp["verdict"] == "benign" else verdict["techniques"])
         assert stamp["confidence"] == pytest.approx(verdict["confidence"])
         assert stamp["model"] == verdict["model"]
         assert "policy" not in stamp

@@ -74,6 +74,19 @@ def test_a_table_that_answers_for_too_few_more_events_is_not_published() -> None
     assert gained(counts, before, {}, NOW, 0.9)
 
 
+def test_a_table_of_an_older_version_of_the_assets_answers_for_nothing() -> None:
+    counts = [("a", 1)]
+    wanted = table(counts, {"a": entry()})
+    old = {VERSION: {"a": {key: value for key, value in wanted[VERSION]["a"].items() if key != "until"}}}
+    assert gained(counts, wanted, old, NOW, 0.5)
+
+
+def test_only_entries_that_are_not_benign_hold_techniques() -> None:
+    found = {"a": entry(), "b": entry(verdict="suspicious")}
+    rows = table([("a", 2), ("b", 1)], found)[VERSION]
+    assert ["techniques" in row for row in rows.values()] == [False, True]
+
+
 def test_an_entry_that_says_something_else_or_soon_ends_counts_as_gained() -> None:
     counts = [("a", 1)]
     before, other = table(counts, {"a": entry()}), table(counts, {"a": entry(verdict="malicious")})

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from connector.events import CANONICAL_VERSIONS
 from connector.events.families import FAMILIES
-from connector.events.normalise import to_ecs
+from connector.events.normalise import ECS_ALONE, to_ecs
 from connector.resources import shipped
 from connector.siem.elastic import painless
 from connector.siem.elastic.assets import assets
@@ -89,8 +89,10 @@ def test_random_texts_are_masked_as_python_masks_them(server: OpenSearch, size: 
 def test_random_documents_with_strange_root_keys_never_get_a_fingerprint_that_python_does_not_give(
     server: OpenSearch, size: int
 ) -> None:
-    keys = sorted({*painless.fingerprint_params()["strange"], "Channel", "event_id", "result", "message", "winlog"})
-    values = st.sampled_from(["", "text", '{"a": 1}', {"a": {"b": "c"}}, {"event_data": {"Image": "a"}}, 1, None, []])
+    keys = sorted({*painless.STRANGE, "Channel", "event_id", "result", "message", "winlog"})
+    values: st.SearchStrategy[Any] = st.sampled_from(
+        ["", "text", '{"a": 1}', {"a": {"b": "c"}}, {"event_data": {"Image": "a"}}, 1, None, []]
+    )
     extra = st.dictionaries(st.sampled_from(keys), values, max_size=3)
     compared(server, _drawn(st.builds(lambda document, more: {**document, **more}, strategies.DOCUMENTS, extra), size))
 
@@ -203,12 +205,13 @@ def test_every_script_file_is_used_and_every_verb_has_a_number() -> None:
     assert used == {path.stem for path in (shipped("elastic_ingest") / "painless").glob("*.painless")}
     text = (shipped("elastic_ingest") / "painless" / "masks.painless").read_text("utf-8")
     numbers = {int(number) for number in re.findall(r"verb == (\d)", text)} | {7}  # the last needs no question
-    assert numbers == {row["verb"] for row in painless.fingerprint_params()["masks"].values()}
+    assert numbers == {mask[0] for mask in painless.fingerprint_params()["masks"]}
 
 
 def test_every_key_by_which_a_family_reads_a_document_in_ecs_is_strange_to_the_script() -> None:
-    strange = painless.fingerprint_params()["strange"]
-    assert {key for family in FAMILIES for key in family.keys} <= set(strange)
+    roots = painless.fingerprint_params()["roots"]
+    assert all(roots[key] is False for family in FAMILIES for key in family.keys)
+    assert all(roots[key] is True for key in ECS_ALONE)
 
 
 def _masked(mask: str, text: str) -> list[dict[str, Any]]:
