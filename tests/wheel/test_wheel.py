@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,12 +29,19 @@ def bare(tmp_path_factory) -> Path:
     """A fresh environment with the wheel and the locked runtime packages, and nothing else."""
     home = tmp_path_factory.mktemp("bare")
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", home / "dist", ROOT, cwd=home)
-    run(sys.executable, "-m", "venv", home / "venv", cwd=home)
-    pip = (home / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*pip, "--require-hashes", "-r", ROOT / "requirements" / "runtime.txt", cwd=home)
+    run(sys.executable, "-m", "venv", "--without-pip", home / "venv", cwd=home)
     (wheel,) = (home / "dist").glob("*.whl")
-    run(*pip, "--no-deps", wheel, cwd=home)
+    for what in (["--require-hashes", "-r", ROOT / "requirements" / "runtime.txt"], ["--no-deps", wheel]):
+        run(*installer(home / "venv" / "bin" / "python"), *what, cwd=home)
     return home
+
+
+def installer(python: Path) -> list[str | Path]:
+    """The command that the Makefile installs with too; what it leaves uncompiled is compiled as it is imported."""
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--quiet", "--python", python]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
+    return [*pip, "--no-compile"]
 
 
 def test_the_runtime_install_carries_no_training_package(bare):
