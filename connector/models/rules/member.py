@@ -19,10 +19,15 @@ from connector.ports import MemberPlugin, MemberSpec, State
 from connector.types import Event, Scores, StateChange
 
 if TYPE_CHECKING:
+    from connector.models.rules.ruleset import RuleSet
     from connector.models.rules.watched import Current
 
 MOST_NOTES: Final = 8
 """Rules that an explanation names; the most severe come first."""
+
+
+KEPT_KEYS: Final = 2048
+"""Events of which the key is kept: a bundle asks for it more than once while it has a batch in hand."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,9 +58,11 @@ class RulesMember:
         self.name = spec.name
         self.labels = spec.labels
         options = _options(spec)
+        self._column = {label: place for place, label in enumerate(spec.labels)}
         self._least = LEVELS.index(options.level)
         self._weights = Weights() if options.weights is None else read(directory / options.weights)
         self._prevalence = options.prevalence
+        self._keys: dict[int, tuple[Event, str, str]] = {}
         self._watched: Watched | None = None
         if options.packs or options.folders:
             needs_extra()
@@ -68,15 +75,15 @@ class RulesMember:
         """SHA-256 of what the rules of the event's log read, unmasked, and of the rules; one key where there are no rules."""
         if self._watched is None:
             return ""
-        from connector.models.rules.views import view_of  # noqa: PLC0415 - see above
-
         rules, digest = self._watched.current()
-        key = hashlib.sha256(digest.encode())
-        for told in rules.reads(view_of(event)):
-            for text in (str(len(told)), *told):
-                data = text.encode("utf-8", "surrogatepass")
-                key.update(b"%d:%b" % (len(data), data))
-        return key.hexdigest()
+        known = self._keys.get(id(event))
+        if known is not None and known[0] is event and known[1] == digest:
+            return known[2]
+        key = _key(rules, digest, event)
+        if len(self._keys) >= KEPT_KEYS:
+            self._keys.clear()
+        self._keys[id(event)] = (event, digest, key)  # the event is held, so that no other one can have its address
+        return key
 
     def state_keys(self, events: Sequence[Event]) -> frozenset[str]:
         """None: each event is matched by itself."""
@@ -94,7 +101,10 @@ class RulesMember:
             found = None if current is None else self._matches(current, event)
             notes.append(() if found is None else self._notes(found))
             if found is not None:
-                techniques[row] = self._techniques(found)
+                techniques[row] = 0.0
+                for label, worth in self._weights.shown(found).items():
+                    if label in self._column:
+                        techniques[row, self._column[label]] = worth
                 p_malicious[row] = self._weights.malice(found, self._prevalence)
         return Scores(techniques=techniques, p_malicious=p_malicious, notes=tuple(notes)), StateChange()
 
@@ -108,10 +118,6 @@ class RulesMember:
         found = [current.rules.rules[place].match for place in current.rules.matching(view)]
         counted = [match for match in found if LEVELS.index(match.level) >= self._least]
         return sorted(counted, key=lambda match: (-LEVELS.index(match.level), match.id))
-
-    def _techniques(self, found: Sequence[Match]) -> list[float]:
-        shown = self._weights.shown(found)
-        return [shown.get(label, 0.0) for label in self.labels]
 
     def _notes(self, found: Sequence[Match]) -> tuple[str, ...]:
         """``rules: Title (level, by Author) [id]``: the rules' licence asks for the author."""
@@ -131,6 +137,16 @@ def _options(spec: MemberSpec) -> Options:
     if options.prevalence is not None and not 0.0 < options.prevalence < 1.0:
         raise ConfigError(f"member {spec.name!r}: a prevalence lies strictly between 0 and 1")
     return options
+
+
+def _key(rules: RuleSet, digest: str, event: Event) -> str:
+    from connector.models.rules.views import view_of  # noqa: PLC0415 - the extra may be missing
+
+    parts = [digest]
+    for told in rules.reads(view_of(event)):
+        parts.append(f"{len(told)};")
+        parts += [f"{len(text)}:{text}" for text in told]
+    return hashlib.sha256("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 plugin = MemberPlugin(member=RulesMember, testbed="connector.models.rules.testbed:RulesTestbed")
