@@ -58,8 +58,9 @@ bench: $(VENV)/.dev  ## Speed as ratios against transformers.pipeline, in one ru
 bench-elastic: $(VENV)/.dev  ## What the pipeline costs a server, and what a server costs the daemon; needs mvn and a JDK 21
 	$(BIN)/python -m tests.bench.elastic
 
-bench-models: $(VENV)/.dev  ## Complexity, latency and accuracy of models by size; ROWS=DIR, a built dataset
+bench-models: $(VENV)/.dev  ## Models by size (ROWS=DIR, a built dataset), and what a challenger in shadow costs
 	$(BIN)/triaged evaluate --variants --rows $(ROWS)
+	$(BIN)/python -m tests.bench.shadow
 
 bench-splunk: $(VENV)/.dev  ## What the API costs beside the scorer, and the search command beside the API and the interpreter
 	$(BIN)/python -m tests.bench.api

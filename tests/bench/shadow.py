@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median, quantiles
@@ -34,7 +34,7 @@ from rich.table import Table
 
 from connector import telemetry
 from connector.daemon import COLLECT_AFTER, drain
-from connector.learn.shadow import BATCH, WAITING
+from connector.learn.shadow import BATCH
 from connector.models import Bundle, Store, manifest as manifests
 from connector.resources import shipped
 from connector.types import Event
@@ -70,22 +70,24 @@ class Rate(NamedTuple):
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints: a table for each part, and one JSON line for programs."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.shadow", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few events, to see that it works")
     parser.add_argument("--corpora", type=Path, default=CORPORA, help="the folder with the OTRF tar")
     parser.add_argument("--store", type=Path, help="a model store; default: the shipped one")
     arguments = parser.parse_args()
     telemetry.configure("auto", "warning")
-    rounds, sample, most, batch = (1, 500, 200, 50) if arguments.quick else (3, 100_000, WAITING, BATCH)
+    rounds, sample, most, batch = (1, 500, 200, 50) if arguments.quick else (3, 30_000, 10 * BATCH, BATCH)
     with tempfile.TemporaryDirectory(prefix="triaged-bench-") as name:
         directory = Path(name)
         store = doubled(arguments.store or shipped("model_store"), directory / "store")
         stream = streams.gather(arguments.corpora, directory)
         pairs = streams.distinct(stream, sample, most)
-        turns = by_turns(directory, store, pairs, batch)
-        rates = [rate(directory, number, store, pairs) for number in range(rounds)]
-    show(stream.name, len(pairs), turns, rates)
+        costs = cost(by_turns(directory, store, pairs, batch))
+        show(f"{len(pairs)} distinct events of {stream.name}", costs)
+        rates = kept([rate(directory, number, store, pairs) for number in range(rounds)])
+        show(f"{rounds} runs of the daemon", rates)
+    print(json.dumps({"stream": stream.name, "events": len(pairs), **costs, **rates}))
 
 
 def doubled(source: Path, place: Path) -> Path:
@@ -160,38 +162,49 @@ def judged(place: Path, store: Path, pairs: Pairs, *, shadow: bool) -> tuple[flo
     return len(pairs) / (ended - found.samples[0][0]), found.compared
 
 
-def show(name: str, events: int, turns: Sequence[Turn], rates: Sequence[Rate]) -> None:
-    """Prints a table for people and a JSON line for programs."""
+def cost(turns: Sequence[Turn]) -> dict[str, object]:
+    """CPU seconds, and the challenger's cost in its own scoring times: of all batches, and between which half of them lie."""
     whole = Turn(*(sum(column) for column in zip(*turns, strict=True)))
     low, _, high = quantiles([turn.ratio for turn in turns], n=4)
-    facts = {
-        "stream": name,
-        "events": events,
+    return {
         "cpu_without": round(whole.without, 2),
         "cpu_beside": round(whole.beside, 2),
         "cpu_alone": round(whole.alone, 2),
         "cost_over_own_scoring": round(whole.ratio, 3),
         "half_of_batches_within": [round(low, 3), round(high, 3)],
+    }
+
+
+def kept(rates: Sequence[Rate]) -> dict[str, object]:
+    """Medians of the runs: events a second, what of the rate is left, and the share of events that were compared."""
+    return {
         "rate_without": round(median(one.without for one in rates), 1),
         "rate_beside": round(median(one.beside for one in rates), 1),
         "rate_kept": round(median(one.beside / one.without for one in rates), 3),
         "compared": round(median(one.compared for one in rates), 3),
     }
-    table = Table(title=f"A challenger in shadow: {events} distinct events of {name}", show_header=False)
-    for what, key in (
-        ("CPU s of the pipeline without", "cpu_without"),
-        ("CPU s of the pipeline with the challenger", "cpu_beside"),
-        ("CPU s of the challenger's scoring alone", "cpu_alone"),
-        ("(with - without) / own scoring", "cost_over_own_scoring"),
-        (f"the same of single batches: half of {len(turns)} within", "half_of_batches_within"),
-        ("events/s that the daemon judges, without", "rate_without"),
-        ("events/s that the daemon judges, with", "rate_beside"),
-        ("with / without", "rate_kept"),
-        ("share of events that the challenger had time for", "compared"),
-    ):
-        table.add_row(what, str(facts[key]))
+
+
+_WORDS = {
+    "cpu_without": "CPU s of the pipeline without a challenger",
+    "cpu_beside": "CPU s of the pipeline with one",
+    "cpu_alone": "CPU s of the challenger's scoring alone",
+    "cost_over_own_scoring": "(with - without) / own scoring",
+    "half_of_batches_within": "the same of single batches: half of them within",
+    "rate_without": "events/s that the daemon judges, without",
+    "rate_beside": "events/s that the daemon judges, with",
+    "rate_kept": "with / without",
+    "compared": "share of events that the challenger had time for",
+}
+
+
+def show(title: str, facts: Mapping[str, object]) -> None:
+    """Prints a table for people."""
+    table = Table(title=title, show_header=False)
+    for name, value in facts.items():
+        table.add_row(_WORDS[name], str(value))
     Console(width=110).print(table)
-    print(json.dumps(facts))
+    sys.stdout.flush()
 
 
 def _production(store: Path) -> str:
