@@ -220,7 +220,9 @@ def remote(site):
     with pytest.MonkeyPatch.context() as patch:
         known = wiring.plugins
         added = plugins | {"memory": memory_siem_plugin}
-        patch.setattr("connector.wiring.registered.plugins", lambda group: added if group == "triaged.siem" else known(group))
+        patch.setattr(
+            "connector.wiring.registered.plugins", lambda group: added if group == "triaged.siem" else known(group)
+        )
         site.config.write_text(text[:start] + table + text[end:])
         yield siem
     MemorySiem.forget("remote")
