@@ -25,12 +25,12 @@ from tests.learn.test_streams import EVENTS, LABELS
 from tests.models.sequence.streams import event, said
 
 TEXT = ("T1003", "T1003.001", "T1059")
-EACH, PARTS = 24, 6
+EACH, PARTS = 24, 4
 
 
 @pytest.fixture(scope="module")
 def read() -> Recorded:
-    """Six recordings of three sites: an attack's process loads what every process loads, after a start that looks bad."""
+    """Four recordings of two sites: an attack's process loads what every process loads, after a start that looks bad."""
     marks = [
         Mark("f0", "sysmon-1", "c:\\users\\<user>\\evil.exe", "c:\\windows\\explorer.exe", "start evil"),
         Mark("f1", "sysmon-7", "c:\\windows\\system32\\cmd.exe", "", "load library"),
@@ -43,7 +43,7 @@ def read() -> Recorded:
                 f"r{number}",
                 f"r{number}",
                 "single-technique",
-                f"s{number % 3}",
+                f"s{number % 2}",
                 ("T1003.001",),
                 number * EACH,
                 (number + 1) * EACH,
@@ -90,9 +90,9 @@ def member(read: Recorded, asked: list[int], tmp_path_factory: pytest.TempPathFa
         asked.append(number)
         return speak
 
-    texts = Texts(TEXT, frozenset(TEXT), of, [frozenset({f"s{number}"}) for number in range(3)])
+    texts = Texts(TEXT, frozenset(TEXT), of, [frozenset({f"s{number}"}) for number in range(2)])
     told = trained(
-        read, texts, output, pins=pinned(), recipe=Recipe(epochs=6, batch_size=16, rate=0.01, hidden=8, seed=3)
+        read, texts, output, pins=pinned(), recipe=Recipe(epochs=8, batch_size=24, rate=0.02, hidden=8, seed=3)
     )
     return read_member(output), told
 
@@ -119,7 +119,7 @@ def test_the_folder_serves_what_was_trained(member: tuple[TrainedMember, str]) -
 def test_every_fold_is_asked_by_the_text_network_that_left_its_site_out(
     member: tuple[TrainedMember, str], asked: list[int]
 ) -> None:
-    assert asked == [0, 1, 2]
+    assert asked == [0, 1]
 
 
 def test_the_report_compares_each_network_with_the_text_member_on_the_same_events(
@@ -133,13 +133,13 @@ def test_the_report_compares_each_network_with_the_text_member_on_the_same_event
     assert {(row.attack, row.background) for row in every.values()} == {(PARTS * (EACH // 2 - 1), PARTS * EACH // 2)}
     assert every["lstm"].average_precision.value > every["text alone"].average_precision.value
     assert made.report.metrics["unknown"] == {"lost": "no entry"}
-    assert "| everything | lstm | 6 |" in told
+    assert f"| everything | lstm | {PARTS} |" in told
 
 
 def test_a_site_that_no_fold_names_is_left_out_by_the_first(read: Recorded) -> None:
     sites = [frozenset({"s1"}), frozenset({"s2"})]
 
-    assert dealt(read.parts, sites) == [[0, 1, 3, 4], [2, 5]]
+    assert dealt(read.parts, sites) == [[0, 1, 2, 3], []]
 
 
 def test_the_vocabulary_names_what_is_ordinary_in_several_recordings_and_no_tool_of_an_attack(read: Recorded) -> None:
