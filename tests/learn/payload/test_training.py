@@ -75,15 +75,19 @@ def test_the_report_tells_every_promised_number(trained: TrainedMember) -> None:
         assert wanted in told
 
 
+def made_anew() -> training.Fold:
+    raise LookupError("nothing is kept")
+
+
 def test_what_was_measured_is_kept_and_not_measured_again(trained: TrainedMember) -> None:
     keep = trained.folder.parent / "keep"
     (raw,) = keep.glob("*-raw.json")
     (fold,) = keep.glob("*-0.json")
 
     assert msgspec.json.decode(raw.read_bytes()) == trained.report.metrics["raw payloads"]
-    assert training._kept(keep, fold.stem, training.Fold, training.Fold).plain["network"]
-    with pytest.raises(TypeError, match="plain"):
-        training._kept(keep, "other", training.Fold, training.Fold)
+    assert training._kept(keep, fold.stem, training.Fold, made_anew).plain["network"]
+    with pytest.raises(LookupError, match="nothing is kept"):
+        training._kept(keep, "other", training.Fold, made_anew)
 
 
 def test_a_folder_that_exists_is_not_written_over(
