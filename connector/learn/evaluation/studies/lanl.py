@@ -124,7 +124,9 @@ def study(folder: Path, *, every: int = 100, trees: int = 100, seed: int = 1) ->
     rated = tuple(
         _rated(name, model, (features, truth, weight), rest, held) for name, model in _models(trees, seed).items()
     )
-    return Found(read, len(truth), int(truth[rest].sum()), int(truth[held].sum()), max(len(red) - int(truth.sum()), 0), rated)
+    return Found(
+        read, len(truth), int(truth[rest].sum()), int(truth[held].sum()), max(len(red) - int(truth.sum()), 0), rated
+    )
 
 
 def _kept(folder: Path, red: frozenset[RedTeam], every: int) -> tuple[NDArray[np.float32], NDArray[np.bool_], Any, int]:
