@@ -23,6 +23,7 @@ from connector.errors import ConfigError, PermanentError
 from connector.events import normalise
 from connector.learn.corpora import otrf, process_tree
 from connector.learn.corpora.source import Corpora
+from connector.learn.dataset import split_of
 from connector.policy.entity import entity_of
 from connector.types import Document, Event, RawEvent, SourceRef
 
@@ -37,6 +38,11 @@ _GUIDS: Final = ("ProcessGuid", "SourceProcessGUID", "SourceProcessGuid")
 _PROCESS_IDS: Final = ("ProcessId", "ProcessID", "NewProcessId", "SourceProcessId")
 _NXLOG_PROCESS_ID: Final = "ExecutionProcessID"
 _TIMES: Final = ("@timestamp", "TimeCreated", "EventTime")
+
+
+def trains(name: str, of: StreamSet, seed: int) -> bool:
+    """Whether what ships may be fitted on a stream: the promotion gate judges by all recordings of the other splits."""
+    return of == "campaign" or split_of(otrf.NAME, name, seed) == "train"
 
 
 class Labelled(NamedTuple):

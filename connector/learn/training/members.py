@@ -20,6 +20,9 @@ from connector.ports import MemberSpec
 
 MEMBER, REPORT = "member.json", "report.json"
 
+RECORDINGS = "recordings"
+"""The metric that names the recordings that a member was fitted on: the promotion gate judges by none of them."""
+
 T = TypeVar("T")
 
 

@@ -70,7 +70,9 @@ def gathered(store: Store, options: argparse.Namespace) -> Material:
         left_out=[row for row in kept if row.source != training.SOURCE],
         newest=[row for row in kept if row.source == training.SOURCE],
         shown=[row for row in learnt if row.fingerprint in known[0]],
-        recordings=None if options.corpora is None else left_out(Corpora(options.corpora), base.facts.seed),
+        recordings=None
+        if options.corpora is None
+        else left_out(Corpora(options.corpora), base.facts.seed, [store.manifest(ref) for ref in both]),
     )
 
 

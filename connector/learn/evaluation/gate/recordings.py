@@ -6,6 +6,7 @@ needs the events as they came: each recording is played through each bundle in o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -16,13 +17,13 @@ from numpy.typing import NDArray
 
 from connector.learn.corpora import otrf
 from connector.learn.corpora.source import Corpora
-from connector.learn.dataset import split_of
 from connector.learn.evaluation.curves import Ranked
 from connector.learn.evaluation.gate.checks import ALARMS, LEAST_GROUPS, MARGIN, PER
 from connector.learn.evaluation.gate.compared import Demand, Weighed, bound, mean, statistic
 from connector.learn.evaluation.gate.report import Check
-from connector.learn.streams import Labelled, streams
+from connector.learn.streams import Labelled, streams, trains
 from connector.learn.training.calibrate import FALSE_ALARMS
+from connector.learn.training.members import RECORDINGS
 from connector.models.bundle import Bundle
 from connector.models.manifest import Manifest
 
@@ -51,15 +52,20 @@ class Recordings(msgspec.Struct, frozen=True):
     read: Callable[[], Iterable[Recording]]
 
 
-def left_out(corpora: Corpora, seed: int) -> Recordings:
-    """The recordings of the splits that set no weights, each with its name, where the attack is known."""
+def left_out(corpora: Corpora, seed: int, judged: Sequence[Manifest]) -> Recordings:
+    """The recordings of the splits that set no weights, each with its name, where the attack is known.
+
+    Those that a bundle says it was fitted on all the same are left out of both.
+    """
+    fitted = {name for manifest in judged for name in _fitted(manifest)}
 
     def read() -> Iterator[Recording]:
         for stream in streams(corpora):
-            if stream.set != "campaign" and not stream.reason and split_of(otrf.NAME, stream.name, seed) != "train":
+            if not stream.reason and not trains(stream.name, stream.set, seed) and stream.name not in fitted:
                 yield stream.name, stream
 
-    return Recordings(f"{corpora.sources[otrf.NAME].sha256} {seed}", read)
+    kept = hashlib.sha256("\n".join(sorted(fitted)).encode()).hexdigest()[:16]
+    return Recordings(f"{corpora.sources[otrf.NAME].sha256} {seed} {kept}", read)
 
 
 def heard(bundle: Bundle, recordings: Iterable[Recording]) -> Heard:
@@ -124,6 +130,12 @@ def checked(challenger: Heard, incumbent: Heard) -> Iterator[Check]:
             yield mean(
                 f"{what} on recordings at {level}", (over[0][places] * scale, over[1][places] * scale), part, demand
             )
+
+
+def _fitted(manifest: Manifest) -> set[str]:
+    """The recordings that a bundle's members, or what combines them, say that they were fitted on."""
+    told = [*manifest.metrics.get("members", {}).values(), manifest.metrics.get("ensemble", {})]
+    return {name for one in told for name in one.get(RECORDINGS, ())}
 
 
 def _members(manifest: Manifest) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from connector.events import CANONICAL_VERSIONS, render
@@ -27,7 +28,7 @@ from connector.learn.evaluation import sigma
 from connector.learn.evaluation.recordings import host_of, sites_of
 from connector.learn.rule_weights import Witnesses
 from connector.learn.scrub import scrub
-from connector.learn.streams import CAMPAIGNS, Labelled, Stream, StreamSet, streams
+from connector.learn.streams import CAMPAIGNS, Labelled, Stream, StreamSet, streams, trains
 from connector.models.rules.nouns import Match
 from connector.models.rules.ruleset import RuleSet
 from connector.models.rules.views import view_of
@@ -43,6 +44,8 @@ _NOW: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
 TOLD: Final = 500
 """Events by which the site of a recording is told that is not read further."""
+
+FOR_GATE: Final = "left out for the promotion gate"
 
 Whose = tuple[tuple[str, Entity], ...]
 
@@ -156,7 +159,7 @@ class _Reading:
             if not stream.reason:
                 self._add(one)
         self._hosts[stream.name] = hosts
-        light = msgspec.structs.replace(stream, content=b"", order=())
+        light = replace(stream, content=b"", order=())
         self._found.append((light, start, len(self.mark)))
 
     def _add(self, one: Labelled) -> None:
@@ -221,6 +224,12 @@ def _read(place: Path) -> Recorded:
     return Recorded(facts.marks, facts.parts, facts.rules, facts.whose, facts.verified, *columns)
 
 
+def taught(found: Recorded, seed: int) -> Recorded:
+    """The same without the attacks of the recordings that the promotion gate judges by: whatever ships is fitted on this."""
+    parts = [part if trains(part.name, part.set, seed) else replace(part, reason=FOR_GATE) for part in found.parts]
+    return replace(found, parts=parts)
+
+
 def ambiguous(found: Recorded) -> Iterator[tuple[str, str]]:
     """The recordings whose attack no rule finds, each with the reason."""
     yield from ((part.name, part.reason) for part in found.parts if not part.known)
@@ -229,7 +238,7 @@ def ambiguous(found: Recorded) -> Iterator[tuple[str, str]]:
 def witnesses(found: Recorded) -> Witnesses:
     """What the recordings' events say of each rule, as their process trees label them."""
     told = Witnesses()
-    for part in found.parts:
+    for part in (part for part in found.parts if part.known):
         marks, labels = found.mark[part.start : part.stop], found.label[part.start : part.stop]
         for side, malicious in ((ATTACK, True), (BACKGROUND, False)):
             for mark in np.unique(marks[labels == side]).tolist():

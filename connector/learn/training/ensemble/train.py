@@ -23,9 +23,9 @@ from connector.learn.training.ensemble.assemble import Bundled, assemble
 from connector.learn.training.ensemble.crossfit import SEED, Tried, fitted, joined, rows_of, tried
 from connector.learn.training.ensemble.material import Material, Order, gathered
 from connector.learn.training.ensemble.operate import BUNDLE, Operating
-from connector.learn.training.ensemble.opinions import PREVALENCE, RULES, TEXT, rule_labels
-from connector.learn.training.ensemble.recorded import Recorded, witnesses
-from connector.learn.training.members import Report, TrainedMember, read_member, write_member
+from connector.learn.training.ensemble.opinions import PREVALENCE, RULES, SEQUENCE, TEXT, rule_labels
+from connector.learn.training.ensemble.recorded import Recorded, taught, witnesses
+from connector.learn.training.members import RECORDINGS, Report, TrainedMember, read_member, write_member
 from connector.learn.training.provenance import source_of
 from connector.models import commons
 from connector.models.ensemble import META
@@ -54,6 +54,10 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 def train(order: Order, output: Output) -> Path:
     """The bundle's folder. Raises ``ConfigError`` for a member that is missing, or is none, and as ``assemble`` does."""
     given = [read_member(folder) for folder in output.members]
+    for member in given:
+        if member.spec.name == SEQUENCE and order.sequence and member.report.recipe.get("network") != order.network:
+            found = member.report.recipe.get("network")
+            raise ConfigError(f"the sequence member is a {found}: what it says out of fold needs --network {found}")
     material = gathered(order)
     lacking = set(material.members) - {TEXT, RULES} - {member.spec.name for member in given}
     if lacking:
@@ -62,7 +66,11 @@ def train(order: Order, output: Output) -> Path:
 
 
 def bundle_of(material: Material, corpora: Corpora, given: Sequence[TrainedMember], base: Base, output: Output) -> Path:
-    """Chooses how members are combined, and writes the bundle of the base, the rules' weights and the members given."""
+    """Chooses how members are combined, and writes the bundle of the base, the rules' weights and the members given.
+
+    Nothing of it is fitted on a recording that the promotion gate judges by.
+    """
+    material = msgspec.structs.replace(material, recorded=taught(material.recorded, material.before.dataset.seed))
     found = tried(material.recorded, material.folds, material.members)
     best = found[0]
     print("; ".join(f"{one.name}: average precision {one.score:.3f}" for one in found), flush=True)
@@ -77,6 +85,7 @@ def bundle_of(material: Material, corpora: Corpora, given: Sequence[TrainedMembe
             "combiners": {one.name: round(one.score, 4) for one in found},
             "chosen": best.name,
             "folds": [fold.name for fold in material.folds],
+            RECORDINGS: fitted_on(material.recorded),
         },
     )
     with TemporaryDirectory() as place:
@@ -106,8 +115,8 @@ def write_rules(recorded: Recorded, corpora: Corpora, sources: Sequence[Source],
         recipe={"rules": len(rules), "rules_digest": hashlib.sha256(msgspec.json.encode(rules)).hexdigest()},
         dataset=digest_of(recorded),
         sources=(*sources, source_of(corpora.sources[SIGMA], len(rules), recorded.verified)),
-        rows={"recordings": sum(part.known for part in recorded.parts)},
-        metrics={"matched": len(weights.malicious), "labels": list(weights.labels)},
+        rows={"recordings": len(fitted_on(recorded))},
+        metrics={"matched": len(weights.malicious), "labels": list(weights.labels), RECORDINGS: fitted_on(recorded)},
     )
     return write_member(folder, spec, report)
 
@@ -128,7 +137,9 @@ def write_meta(  # noqa: PLR0917 (one caller, above)
         raise ConfigError(f"{best.name} has no graph")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL).write_bytes(made.graph)
-    commons.write(folder / commons.FILE, recorded.groups_of(range(len(recorded.parts))))
+    commons.write(
+        folder / commons.FILE, recorded.groups_of([number for number, part in enumerate(recorded.parts) if part.known])
+    )
     options = {
         "trained": list(trained),
         "beside": [name for name in labels if name not in trained],
@@ -147,15 +158,20 @@ def write_meta(  # noqa: PLR0917 (one caller, above)
         dataset=digest_of(recorded),
         sources=sources,
         rows={"events": len(rows.truth), "attack": int((rows.truth > 0).sum())},
-        metrics={"average_precision": round(best.score, 4)},
+        metrics={"average_precision": round(best.score, 4), RECORDINGS: fitted_on(recorded)},
     )
     return write_member(folder, spec, report)
 
 
+def fitted_on(recorded: Recorded) -> list[str]:
+    """The recordings whose attack is known and not left out."""
+    return sorted(part.name for part in recorded.parts if part.known)
+
+
 def digest_of(recorded: Recorded) -> str:
-    """SHA-256 of every event's fingerprint, stream and label."""
+    """SHA-256 of every event's fingerprint, stream and label, and of which streams are fitted on."""
     digest = hashlib.sha256(msgspec.json.encode([mark.fingerprint for mark in recorded.marks]))
-    digest.update(msgspec.json.encode([(part.name, part.start, part.stop) for part in recorded.parts]))
+    digest.update(msgspec.json.encode([(part.name, part.start, part.stop, part.known) for part in recorded.parts]))
     for column in (recorded.mark, recorded.label):
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()
@@ -163,7 +179,11 @@ def digest_of(recorded: Recorded) -> str:
 
 def _sources(recorded: Recorded, corpora: Corpora) -> tuple[Source, ...]:
     counts = {
-        name: sum(part.stop - part.start for part in recorded.parts if (part.set == "campaign") is (name == CAMPAIGNS))
+        name: sum(
+            part.stop - part.start
+            for part in recorded.parts
+            if part.known and (part.set == "campaign") is (name == CAMPAIGNS)
+        )
         for name in (otrf.NAME, CAMPAIGNS)
     }
     return tuple(source_of(corpora.sources[name], count, recorded.verified) for name, count in counts.items())
