@@ -1,12 +1,13 @@
 """The payload of an event, taken apart: each value that a client chose by itself, and what went over the wire raw.
 
-Where a payload stands is a table, ``parts.toml``. Everything is bounded: bytes of a field, pieces of an event.
+Where a payload stands is a table, ``parts.toml``. Everything is bounded: bytes of a field, pieces of a field and of an event.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,15 +24,17 @@ MOST_READ: Final = 1 << 16
 MOST_PIECES: Final = 24
 """Pieces of one event: those with most signs first, since words and numbers alone attack nothing."""
 
-_MOST_LEAVES: Final = 128
+_MOST_BASE64: Final = MOST_READ // 3 * 4
+"""Characters of base64 that give no more than :data:`MOST_READ` bytes, in whole groups of four."""
+
 _PRINTABLE: Final = 0.85
 """A payload of which a smaller share is printable is no text."""
 
 _URL: Final = re.compile(rb"[a-z][a-z0-9+.\-]{0,20}://[^/?#]{0,300}", re.IGNORECASE)
 _REQUEST: Final = re.compile(rb"[A-Z]{3,10} +(\S{1,32768}) +HTTP/[0-9.]{1,4}", re.DOTALL)
-_PAIR: Final = re.compile(rb"[^&;=]{0,256}=")
+_NAME: Final = re.compile(rb"(?<![^&])[^&;=]{0,256}=")
 _FORM: Final = re.compile(rb"[\w.\[\]%+\-]{1,128}=")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/=\s]{8,}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/=]{8,}")
 _SIGNS: Final = bytes(range(33, 48)) + b":;<=>?@[\\]^`{|}~" + bytes(range(1, 32)) + bytes(range(127, 256))
 _TEXT: Final = bytes(range(32, 127)) + b"\t\r\n"
 _JSON: Final = msgspec.json.Decoder()
@@ -110,9 +113,13 @@ def _query(path: str, text: str) -> Iterator[Piece]:
 
 def _pairs(path: str, data: bytes) -> Iterator[Piece]:
     """The values of ``name=value&…``; a plus stands for a space, as forms are sent. Names are the application's own."""
-    for pair in data.split(b"&"):
-        name = _PAIR.match(pair)
-        yield Piece(path, (pair[name.end() :] if name else pair).replace(b"+", b" "))
+    return _telling(path, _NAME.sub(b"", data).replace(b"+", b" ").split(b"&"))
+
+
+def _telling(path: str, values: Iterable[bytes]) -> Iterator[Piece]:
+    """The values of one field that an event may keep: one field can hold tens of thousands, all of another's making."""
+    told = dict.fromkeys(value for value in values if value.strip())
+    return (Piece(path, value) for value in heapq.nlargest(MOST_PIECES, told, key=_signs))
 
 
 def _path(path: str, text: str) -> Iterator[Piece]:
@@ -146,7 +153,7 @@ def _of_body(path: str, data: bytes) -> Iterator[Piece]:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             pass
         else:
-            yield from (Piece(path, _bytes(leaf)) for leaf in _leaves(told))
+            yield from _telling(path, map(_bytes, _leaves(told)))
             return
     if _FORM.match(data):
         yield from _pairs(path, data)
@@ -155,17 +162,16 @@ def _of_body(path: str, data: bytes) -> Iterator[Piece]:
 
 
 def _leaves(told: Json) -> Iterator[str]:
-    """The texts of a JSON document, at most so many."""
+    """The texts of a JSON document, in its order; the bytes that were decoded bound how many there are."""
     waiting: list[Json] = [told]
-    for _ in range(_MOST_LEAVES):
-        if not waiting:
-            return
+    while waiting:
         node = waiting.pop()
         if isinstance(node, str):
             yield node
-        elif isinstance(node, dict | list):
-            inner: Iterable[Json] = node.values() if isinstance(node, dict) else node
-            waiting.extend(inner)
+        elif isinstance(node, dict):
+            waiting.extend(reversed(node.values()))
+        elif isinstance(node, list):
+            waiting.extend(reversed(node))
 
 
 def _whole(path: str, data: bytes) -> Piece:
@@ -189,11 +195,14 @@ def _wire(path: str, text: str) -> Iterator[Piece]:
 
 
 def _decoded(text: str) -> bytes:
-    """Base64; what is none counts as the text that it is."""
-    if not _BASE64.fullmatch(text[: MOST_READ * 4 // 3]):
+    """Base64, whatever white space stands in it; what is none counts as the text that it is."""
+    read = "".join(text[: 2 * MOST_READ].split())
+    if not _BASE64.fullmatch(read):
         return _bytes(text)
+    if len(text) > 2 * MOST_READ or len(read) > _MOST_BASE64:
+        read = read[: min(len(read), _MOST_BASE64) // 4 * 4]
     try:
-        return base64.b64decode(text[: MOST_READ * 4 // 3])
+        return base64.b64decode(read)
     except binascii.Error:
         return _bytes(text)
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from connector.events.normalise import to_ecs
+from connector.models.payload import parts
 from connector.models.payload.parts import MOST_PIECES, MOST_READ, Piece, pieces, table
 
 SQL = "1' or '1'='1"
@@ -160,6 +161,67 @@ def test_what_is_read_is_bounded_and_the_piece_with_most_signs_is_kept() -> None
     assert len(found) == MOST_PIECES
     assert found[0].data == SQL.encode()
     assert sum(len(piece.data) for piece in pieces({"url": {"query": "a" * (2 * MOST_READ)}})) == MOST_READ
+
+
+@given(st.text(alphabet="aB1'<&&&==;+% \n", max_size=400))
+@settings(max_examples=100)
+def test_the_pieces_of_a_query_are_those_with_most_signs_of_all_its_values(query: str) -> None:
+    values = []
+    for pair in query.encode().split(b"&"):
+        name, mark, value = pair.partition(b"=")
+        values.append((value if mark and b";" not in name else pair).replace(b"+", b" "))
+    every = sorted(dict.fromkeys(filter(bytes.strip, values)), key=lambda value: -sum(b in b"'<=;%\n" for b in value))
+
+    assert [piece.data for piece in pieces({"url": {"query": query}})] == every[:MOST_PIECES]
+
+
+def test_no_more_pieces_are_made_of_a_field_than_an_event_may_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def counted(where: str, data: bytes) -> Piece:
+        made.append(data)
+        return Piece(where, data)
+
+    monkeypatch.setattr(parts, "Piece", counted)
+    many = [f"{number:x}" for number in range(6_000)]
+    pieces({"url": {"query": "&".join(many)}, "http": {"request": {"body": {"content": json.dumps(many)}}}})
+
+    assert len(made) == 2 * MOST_PIECES
+
+
+def test_junk_around_the_attack_in_a_json_body_does_not_hide_it() -> None:
+    junk = [{"word": f"word{number}", "inner": [number, None]} for number in range(400)]
+    attack = [[[[{"deep": {"er": SQL}}]]]]
+    for body in ([*junk, attack], [attack, *junk], [*junk, attack, *junk]):
+        text = json.dumps(body)
+        assert len(text) < MOST_READ
+
+        found = pieces({"http": {"request": {"body": {"content": text}}}})
+        assert (len(found), found[0].data) == (MOST_PIECES, SQL.encode())
+
+
+def test_a_json_body_nested_beyond_reason_is_read_as_it_stands() -> None:
+    nested = "[" * 20_000 + "]" * 20_000
+
+    assert pieces({"http": {"request": {"body": {"content": nested}}}})[0].data == nested.encode()
+
+
+@pytest.mark.parametrize("length", [MOST_READ - 2, MOST_READ - 1, MOST_READ, MOST_READ + 1, 3 * MOST_READ])
+@pytest.mark.parametrize("line", [0, 76])
+def test_base64_is_decoded_up_to_the_limit_and_beyond_it_as_far_as_is_read(length: int, line: int) -> None:
+    sent = (b"some text; and more\n" * length)[:length]
+    packed = base64.b64encode(sent).decode()
+    packed = "\r\n".join(packed[at : at + line] for at in range(0, len(packed), line)) if line else packed
+    (found,) = pieces({"suricata": {"eve": {"payload": packed}}})
+
+    assert found.data == sent[: MOST_READ - 1]
+    assert not found.raw
+
+
+def test_white_space_of_any_script_in_base64_raises_nothing() -> None:
+    (found,) = pieces({"suricata": {"eve": {"payload": "dGV4dDsg\u2003dGV4dDsg"}}})
+
+    assert found.data == b"text; text; "
 
 
 @given(
