@@ -163,6 +163,8 @@ def _datagram(link: int, frame: bytes) -> tuple[int, bytes]:
 
 
 def _ipv4(time: float, data: bytes) -> Packet | None:
+    if len(data) < 20:
+        return None
     header, total, fragment = (data[0] & 0x0F) * 4, *struct.unpack_from("!2xH2xH", data)
     if data[0] >> 4 != 4 or header < 20 or fragment & 0x1FFF:
         return None
@@ -172,7 +174,7 @@ def _ipv4(time: float, data: bytes) -> Packet | None:
 
 
 def _ipv6(time: float, data: bytes) -> Packet | None:
-    if data[0] >> 4 != 6:
+    if len(data) < 40 or data[0] >> 4 != 6:
         return None
     length, following = struct.unpack_from("!4xHB", data)
     total = 40 + (length or len(data) - 40)

@@ -47,6 +47,22 @@ def test_a_packet_that_the_capture_cut_keeps_the_length_that_its_header_states()
     assert (packet.length, len(packet.payload)) == (100, 18)
 
 
+@pytest.mark.parametrize(
+    ("link", "frame", "headers"),
+    [
+        (1, ethernet(ipv4("tcp", tcp(50_000, 80, SYN, 7, b"text"))), 14 + 20 + 14),
+        (1, ethernet(ipv4("udp", udp(50_001, 53, b"question")), vlan=True), 18 + 20 + 8),
+        (101, ipv6(0, bytes([17, 0, 1, 4, 0, 0, 0, 0]) + udp(5353, 5353, b"x")), 40 + 8 + 8),
+    ],
+)
+def test_a_frame_cut_anywhere_raises_nothing_and_is_a_packet_once_its_headers_are_there(
+    link: int, frame: bytes, headers: int
+) -> None:
+    found = [len(list(packets(pcap([(1.0, frame[:length])], link=link)))) for length in range(len(frame) + 1)]
+
+    assert found == [int(length >= headers) for length in range(len(frame) + 1)]
+
+
 def test_what_is_no_capture_is_refused_and_a_file_that_ends_early_gives_what_came_before() -> None:
     with pytest.raises(ConfigError, match="neither a pcap nor a pcapng"):
         packets(b"{}").__next__()
