@@ -11,7 +11,8 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Corpora, pinned
-from connector.learn.training.members import TrainedMember, read_member
+from connector.learn.streams import trains
+from connector.learn.training.members import RECORDINGS, TrainedMember, read_member
 from connector.learn.training.sequence import fit, measure, recorded, windows
 from connector.learn.training.sequence.fit import Recipe
 from connector.learn.training.sequence.recorded import ATTACK, BACKGROUND, UNCLEAR, Mark, Part, Recorded
@@ -26,6 +27,8 @@ from tests.models.sequence.streams import event, said
 
 TEXT = ("T1003", "T1003.001", "T1059")
 EACH, PARTS = 24, 4
+SPLIT_SEED = 5
+"""With it the last recording is left to judge promotions by."""
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,12 @@ def member(read: Recorded, asked: list[int], tmp_path_factory: pytest.TempPathFa
 
     texts = Texts(TEXT, frozenset(TEXT), of, [frozenset({f"s{number}"}) for number in range(2)])
     told = trained(
-        read, texts, output, pins=pinned(), recipe=Recipe(epochs=8, batch_size=24, rate=0.02, hidden=8, seed=3)
+        read,
+        texts,
+        output,
+        pins=pinned(),
+        recipe=Recipe(epochs=8, batch_size=24, rate=0.02, hidden=8, seed=3),
+        split_seed=SPLIT_SEED,
     )
     return read_member(output), told
 
@@ -143,11 +151,44 @@ def test_a_site_that_no_fold_names_is_left_out_by_the_first(read: Recorded) -> N
 
 
 def test_the_vocabulary_names_what_is_ordinary_in_several_recordings_and_no_tool_of_an_attack(read: Recorded) -> None:
-    found = windows.vocabulary(read, TEXT, TEXT)
+    found = windows.vocabulary(read, TEXT, TEXT, range(PARTS))
 
     assert found.images == ("cmd.exe", "explorer.exe")
     assert found.techniques == ("T1003", "T1059")
     assert not set(CLASSES) & set(found.images)
+
+
+def test_a_fold_is_read_by_a_vocabulary_that_says_nothing_of_its_own_recordings(read: Recorded) -> None:
+    first, second = windows.vocabularies(read, TEXT, TEXT, [[0], [1, 2, 3]])
+
+    assert first.images == ("cmd.exe", "explorer.exe")
+    assert second.images == ()
+    assert second.kinds == ()
+    assert first.techniques == second.techniques
+
+
+def test_the_same_texts_are_asked_once() -> None:
+    asked: list[Sequence[str]] = []
+
+    def told(texts: Sequence[str]) -> Said:
+        asked.append(texts)
+        return speak(texts)
+
+    again = windows.once(told)
+    first, second = again(["evil"]), again(["evil"])
+
+    assert len(asked) == 1
+    assert np.array_equal(first[1], second[1])
+
+
+def test_what_ships_is_fitted_without_the_recordings_by_which_a_promotion_is_judged(
+    read: Recorded, member: tuple[TrainedMember, str]
+) -> None:
+    made, _ = member
+    told = [name for name, part in ((part.name, part) for part in read.parts) if trains(name, part.set, SPLIT_SEED)]
+
+    assert made.report.metrics[RECORDINGS] == told == ["r0", "r1", "r2"]
+    assert made.report.rows["windows"] == 3 * (EACH - 1)
 
 
 def test_either_side_weighs_the_same_and_long_recordings_less() -> None:
@@ -162,8 +203,9 @@ def test_either_side_weighs_the_same_and_long_recordings_less() -> None:
 
 
 def test_sampled_windows_stand_for_all_events_of_their_side(read: Recorded) -> None:
-    words = windows.vocabulary(read, TEXT, TEXT)
-    maker = windows.Maker(read, words, windows.labels(read, words.techniques), windows.Most(attack=7, background=5))
+    words = windows.vocabulary(read, TEXT, TEXT, range(PARTS))
+    labels = windows.labels(read, words.techniques, range(PARTS))
+    maker = windows.Maker(read, words, labels, windows.Most(attack=7, background=5))
 
     found = maker.rows([0], speak)
 
@@ -178,7 +220,7 @@ def test_one_site_alone_cannot_be_left_out(read: Recorded, tmp_path: Path) -> No
     texts = Texts(TEXT, frozenset(TEXT), lambda _: speak, [frozenset({"s0"}), frozenset({"s1"})])
 
     with pytest.raises(ConfigError, match="one site"):
-        trained(lone, texts, tmp_path, pins=pinned(), recipe=Recipe())
+        trained(lone, texts, tmp_path, pins=pinned(), recipe=Recipe(), split_seed=SPLIT_SEED)
 
 
 def test_recordings_are_read_once_and_kept(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from connector.learn.training.sequence.network import Kind, Network
 from connector.learn.training.sequence.windows import Maker, Most, Rows, Said, Speak
 from connector.models.calibration import scaled, sigmoid
 from connector.models.manifest import Platt
-from connector.models.sequence.vocabulary import images_of
 from connector.types import Scores
 
 READ: Final = "recorded.npz"
@@ -37,28 +36,31 @@ def remembered(recorded: Recorded, folds: Sequence[Fold], corpora: Corpora, fold
     read = sequences.kept(corpora, folder / READ)
     text = folds[0].labels[TEXT]
     shared = frozenset(text).intersection(*(_known(fold) for fold in folds))
-    vocabulary = windows.vocabulary(read, text, shared)
-    labels = windows.labels(read, vocabulary.techniques)
     recipe = Recipe()
-    shape = fit.shape_of(len(vocabulary.kinds) + 2, images_of(vocabulary), vocabulary.techniques, labels, recipe.hidden)
-    sampled, whole = (Maker(read, vocabulary, labels, most) for most in (Most(), EVERY))
     place = {part.name: number for number, part in enumerate(read.parts)}
     streams = [
         [place[recorded.parts[part].name] for part in fold.parts if recorded.parts[part].known] for fold in folds
     ]
     speaks = [_speak(recorded, fold) for fold in folds]
-    rows = [sampled.rows(chosen, speak) for chosen, speak in zip(streams, speaks, strict=True)]
-    networks = []
-    for number in range(len(folds)):
-        others = windows.joined([part for other, part in enumerate(rows) if other != number])
-        networks.append(fit.fitted(kind, others, shape, recipe))
+    vocabularies = windows.vocabularies(read, text, shared, streams)
+    labels = windows.labels(read, vocabularies[0].techniques, [one for chosen in streams for one in chosen])
+    networks, left_out = [], []
+    for number, vocabulary in enumerate(vocabularies):
+        sampled = Maker(read, vocabulary, labels, Most())
+        rows = [sampled.rows(chosen, speak) for chosen, speak in zip(streams, speaks, strict=True)]
+        left_out.append(rows.pop(number))
+        shape = fit.shape_of(vocabulary, labels, recipe.hidden)
+        networks.append(fit.fitted(kind, windows.joined(rows), shape, recipe))
         print(f"sequence: network {number + 1} of {len(folds)}", flush=True)
-    scales = _scales(networks, rows)
+    scales = _scales(networks, left_out)
+    wholes = [Maker(read, vocabulary, labels, EVERY) for vocabulary in vocabularies]
     return [
         _with(
             recorded, fold, labels, [(read.parts[one].name, whole.rows([one], speak)) for one in chosen], network, scale
         )
-        for fold, chosen, speak, network, scale in zip(folds, streams, speaks, networks, scales, strict=True)
+        for fold, chosen, speak, whole, network, scale in zip(
+            folds, streams, speaks, wholes, networks, scales, strict=True
+        )
     ]
 
 

@@ -12,6 +12,8 @@ from connector.errors import ConfigError
 
 EXIT_CONFIG = 2
 RECORDED = "recorded.npz"
+NETWORKS = ("lstm", "gru", "transformer")
+"""As ``network.KINDS`` has them, which imports torch; the first is the one that is written."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,8 +59,15 @@ def _trained(options: argparse.Namespace) -> str:
     quick = msgspec.convert(manifest.metrics.get("training", {}).get("recipe", {}), TextRecipe)
     kept = Kept(quick, options.keep, options.evaluated)
     spoken = texts(read, rows, kept, labels=labels, count=options.folds)
+    recipe = Recipe(epochs=options.epochs, seed=options.seed)
     return train.trained(
-        read, spoken, options.output, pins=corpora.sources, recipe=Recipe(epochs=options.epochs, seed=options.seed)
+        read,
+        spoken,
+        options.output,
+        pins=corpora.sources,
+        recipe=recipe,
+        split_seed=rows.facts.seed,
+        ship=options.network,
     )
 
 
@@ -78,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="the folder `fitted` of an evaluation of the same rows, whose text networks serve",
     )
+    parser.add_argument("--network", choices=NETWORKS, default=NETWORKS[0], help="which of those compared is written")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)

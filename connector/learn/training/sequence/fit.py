@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from connector.learn.training.sequence.network import Kind, Network, Shape, tensors
 from connector.learn.training.sequence.windows import Rows, wide
+from connector.models.sequence.vocabulary import Vocabulary, images_of
 
 AT_ONCE = 2048
 """Windows that a network reads at a time when it is asked."""
@@ -78,7 +79,8 @@ def logits(network: Network, rows: Rows) -> tuple[NDArray[np.float32], NDArray[n
     return np.concatenate(techniques), np.concatenate(malicious)
 
 
-def shape_of(kinds: int, images: int, techniques: Sequence[str], labels: Sequence[str], hidden: int) -> Shape:
+def shape_of(vocabulary: Vocabulary, labels: Sequence[str], hidden: int) -> Shape:
     """The shape of a network: how many places, and which technique each label is."""
-    place = {name: number for number, name in enumerate(techniques)}
-    return Shape(kinds, images, len(techniques), tuple(place[label] for label in labels), hidden=hidden)
+    place = {name: number for number, name in enumerate(vocabulary.techniques)}
+    kinds, images = len(vocabulary.kinds) + 2, images_of(vocabulary)
+    return Shape(kinds, images, len(place), tuple(place[label] for label in labels), hidden=hidden)

@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 from connector.errors import ConfigError
 from connector.learn.corpora import otrf
 from connector.learn.corpora.source import Source
-from connector.learn.streams import CAMPAIGNS
+from connector.learn.streams import CAMPAIGNS, trains
 from connector.learn.training.calibrate import platt
 from connector.learn.training.labels import Floats
-from connector.learn.training.members import Report, write_member
+from connector.learn.training.members import RECORDINGS, Report, write_member
 from connector.learn.training.provenance import source_of
 from connector.learn.training.sequence import fit, measure, network, windows
 from connector.learn.training.sequence.fit import Recipe
 from connector.learn.training.sequence.measure import Measured, Named
-from connector.learn.training.sequence.network import KINDS, Kind, Network, Shape
+from connector.learn.training.sequence.network import KINDS, Kind, Network
 from connector.learn.training.sequence.recorded import Part, Recorded
 from connector.learn.training.sequence.windows import Most, Rows, Speak
 from connector.models.manifest import HeadCalibration, Platt
 from connector.models.sequence.member import MODEL
-from connector.models.sequence.vocabulary import FILE, Vocabulary, images_of
+from connector.models.sequence.vocabulary import FILE, Vocabulary
 from connector.ports import MemberSpec
 
 NAME = KIND = "sequence"
@@ -57,23 +57,37 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 def trained(
-    read: Recorded, texts: Texts, output: Path, *, pins: Mapping[str, Source], recipe: Recipe, ship: Kind = "lstm"
+    read: Recorded,
+    texts: Texts,
+    output: Path,
+    *,
+    pins: Mapping[str, Source],
+    recipe: Recipe,
+    split_seed: int,
+    ship: Kind = "lstm",
 ) -> str:
-    """Trains, compares and writes the member's folder; gives the tables that were measured."""
-    vocabulary = windows.vocabulary(read, texts.labels, texts.shared)
-    labels = windows.labels(read, vocabulary.techniques)
-    maker = windows.Maker(read, vocabulary, labels, Most())
-    rows = [
-        maker.rows(chosen, texts.of(number)) for number, chosen in enumerate(dealt(read.parts, texts.sites)) if chosen
+    """Trains, compares and writes the member's folder; gives the tables that were measured.
+
+    ``split_seed`` is the dataset's: what ships is fitted without the recordings by which a promotion judges it.
+    """
+    folds = [
+        (chosen, windows.once(texts.of(number)))
+        for number, chosen in enumerate(dealt(read.parts, texts.sites))
+        if chosen
     ]
-    if len(rows) < 2:
+    if len(folds) < 2:
         raise ConfigError("the recordings are of one site: nothing can be left out")
-    shape = fit.shape_of(len(vocabulary.kinds) + 2, images_of(vocabulary), vocabulary.techniques, labels, recipe.hidden)
+    taught = fitted_on(read.parts, split_seed)
+    vocabulary = windows.vocabulary(read, texts.labels, texts.shared, taught)
+    labels = windows.labels(read, vocabulary.techniques, taught)
+    own = windows.vocabularies(read, texts.labels, texts.shared, [chosen for chosen, _ in folds])
+    compared = _compared(read, folds, own, labels, recipe)
+    rows = _rows(read, folds, vocabulary, labels)
     every = windows.joined(rows)
-    compared = [_compared(kind, rows, shape, recipe) for kind in KINDS]
     found, named = _measured(compared, every, rows, read.parts)
     chosen = next(one for one in compared if one.kind == ship)
-    final = fit.fitted(ship, every, shape, recipe)
+    kept = windows.taken(every, np.flatnonzero(np.isin(every.part, taught)))
+    final = fit.fitted(ship, kept, fit.shape_of(vocabulary, labels, recipe.hidden), recipe)
     calibration = HeadCalibration(
         malicious=_platt(chosen.malicious, every),
         techniques=_technique_platt(chosen.techniques, every),
@@ -90,12 +104,13 @@ def trained(
     report = Report(
         recipe={**msgspec.to_builtins(recipe), "network": ship, "most": msgspec.to_builtins(Most())},
         dataset=_digest(read),
-        sources=tuple(source_of(pins[name], count, read.verified) for name, count in _counts(read).items()),
-        rows={**windows.counted(read), "windows": len(every)},
+        sources=tuple(source_of(pins[name], count, read.verified) for name, count in _counts(read, taught).items()),
+        rows={**windows.counted(read), "windows": len(kept)},
         metrics={
             "measured": msgspec.to_builtins(found),
             "techniques": msgspec.to_builtins(named),
             "seconds": {one.kind: round(one.seconds) for one in compared},
+            RECORDINGS: [read.parts[number].name for number in taught],
             "unknown": dict(read.unknown),
         },
     )
@@ -112,15 +127,48 @@ def dealt(parts: Sequence[Part], sites: Sequence[frozenset[str]]) -> list[list[i
     ]
 
 
-def _compared(kind: Kind, rows: Sequence[Rows], shape: Shape, recipe: Recipe) -> Compared:
-    start = time.monotonic()
-    found = []
-    for number, left_out in enumerate(rows):
+def fitted_on(parts: Sequence[Part], split_seed: int) -> list[int]:
+    """The recordings that what ships is fitted on: those by which no promotion judges it.
+
+    Raises ``ConfigError`` where there are none.
+    """
+    found = [number for number, part in enumerate(parts) if trains(part.name, part.set, split_seed)]
+    if not found:
+        raise ConfigError("every recording is left to judge promotions by: there is nothing to train on")
+    return found
+
+
+def _rows(
+    read: Recorded, folds: Sequence[tuple[Sequence[int], Speak]], vocabulary: Vocabulary, labels: Sequence[str]
+) -> list[Rows]:
+    """The windows of each fold's recordings by one vocabulary."""
+    maker = windows.Maker(read, vocabulary, labels, Most())
+    return [maker.rows(chosen, speak) for chosen, speak in folds]
+
+
+def _compared(
+    read: Recorded,
+    folds: Sequence[tuple[Sequence[int], Speak]],
+    vocabularies: Sequence[Vocabulary],
+    labels: Sequence[str],
+    recipe: Recipe,
+) -> list[Compared]:
+    """Each kind of network on what every fold leaves out, by a vocabulary of the other folds."""
+    found: dict[Kind, list[tuple[Floats, Floats]]] = {kind: [] for kind in KINDS}
+    seconds = dict.fromkeys(KINDS, 0.0)
+    for number, vocabulary in enumerate(vocabularies):
+        rows = _rows(read, folds, vocabulary, labels)
         others = windows.joined([part for place, part in enumerate(rows) if place != number])
-        found.append(fit.logits(fit.fitted(kind, others, shape, recipe), left_out))
-        print(f"{kind}: fold {number + 1} of {len(rows)}, {time.monotonic() - start:.0f} s", flush=True)
-    techniques, malicious = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Compared(kind, techniques, malicious, time.monotonic() - start)
+        shape = fit.shape_of(vocabulary, labels, recipe.hidden)
+        for kind in KINDS:
+            start = time.monotonic()
+            found[kind].append(fit.logits(fit.fitted(kind, others, shape, recipe), rows[number]))
+            seconds[kind] += time.monotonic() - start
+            print(f"fold {number + 1} of {len(folds)}: {kind}, {seconds[kind]:.0f} s", flush=True)
+    return [
+        Compared(kind, *(np.concatenate(parts) for parts in zip(*found[kind], strict=True)), seconds[kind])
+        for kind in KINDS
+    ]
 
 
 def _measured(
@@ -173,11 +221,12 @@ def _write(output: Path, final: Network, rows: Rows, vocabulary: Vocabulary) -> 
     (output / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(vocabulary), indent=1) + b"\n")
 
 
-def _counts(read: Recorded) -> dict[str, int]:
-    """Events by source."""
+def _counts(read: Recorded, taught: Sequence[int]) -> dict[str, int]:
+    """Events by source of the recordings that are fitted on."""
     sides = {otrf.NAME: "single-technique", CAMPAIGNS: "campaign"}
     return {
-        name: sum(part.stop - part.start for part in read.parts if part.set == side) for name, side in sides.items()
+        name: sum(part.stop - part.start for part in (read.parts[number] for number in taught) if part.set == side)
+        for name, side in sides.items()
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import msgspec
@@ -61,14 +62,14 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
         return len(self.attack)
 
 
-def vocabulary(recorded: Recorded, text: Sequence[str], shared: Collection[str]) -> Vocabulary:
-    """The kinds of event and the ordinary programs of several recordings, and the text member's techniques.
+def vocabulary(recorded: Recorded, text: Sequence[str], shared: Collection[str], chosen: Sequence[int]) -> Vocabulary:
+    """The kinds of event and the ordinary programs of several of the chosen recordings, and the text member's techniques.
 
     An attack's own events name no program: what a tool is called says nothing of the next one.
     """
     kinds: dict[str, set[str]] = defaultdict(set)
     images: dict[str, set[str]] = defaultdict(set)
-    for part in recorded.parts:
+    for part in (recorded.parts[number] for number in chosen):
         ordinary = recorded.label[part.start : part.stop] == BACKGROUND
         for number in np.unique(recorded.mark[part.start : part.stop][ordinary]).tolist():
             mark = recorded.marks[number]
@@ -83,6 +84,22 @@ def vocabulary(recorded: Recorded, text: Sequence[str], shared: Collection[str])
     )
 
 
+def vocabularies(
+    recorded: Recorded, text: Sequence[str], shared: Collection[str], folds: Sequence[Sequence[int]]
+) -> list[Vocabulary]:
+    """For each fold the vocabulary of what the others leave out: it says nothing of the recordings that it is measured on."""
+    others = (
+        [part for other, parts in enumerate(folds) if other != fold for part in parts] for fold in range(len(folds))
+    )
+    return [vocabulary(recorded, text, shared, chosen) for chosen in others]
+
+
+def once(speak: Speak) -> Speak:
+    """The same, where the same texts are asked again and again: the answer to the last ones is remembered."""
+    last = lru_cache(1)(speak)
+    return lambda texts: last(tuple(texts))
+
+
 def parents_of(part: Part) -> frozenset[str]:
     """The parent techniques that a recording's authors name, in the catalogue's own ids."""
     found: set[str] = set()
@@ -91,10 +108,10 @@ def parents_of(part: Part) -> frozenset[str]:
     return frozenset(found)
 
 
-def labels(recorded: Recorded, known: Sequence[str]) -> tuple[str, ...]:
-    """The techniques that several recordings show, of those that the text member knows."""
+def labels(recorded: Recorded, known: Sequence[str], chosen: Sequence[int]) -> tuple[str, ...]:
+    """The techniques that several of the chosen recordings show, of those that the text member knows."""
     groups: dict[str, set[str]] = defaultdict(set)
-    for part in recorded.parts:
+    for part in (recorded.parts[number] for number in chosen):
         for technique in parents_of(part):
             groups[technique].add(part.group)
     return tuple(sorted(name for name, found in groups.items() if len(found) >= LABEL_GROUPS and name in set(known)))
