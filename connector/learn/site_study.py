@@ -35,7 +35,7 @@ from connector.learn.evaluation.samples import read
 from connector.learn.site import learn
 from connector.learn.site_baseline import gathered
 from connector.models import Bundle, Store
-from connector.models.memory import Memory
+from connector.models.memory import Memory, keys_of
 from connector.models.site import bundle_digest
 from connector.models.site_store import SiteStore
 from connector.ports import Member, State
@@ -227,11 +227,12 @@ class Remembering:
         self.labels = member.labels
         self.key = member.key
         self.state_keys = member.state_keys
+        self._member = member
         self._memory = Memory(member, (member,), 1_000_000)
 
     def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
         """What the member says, or said."""
-        return self._memory.score(events, views, state)
+        return self._memory.score(events, keys_of((self._member,), events), views, state)
 
 
 def studied(store: Path) -> Bundle:

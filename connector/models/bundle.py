@@ -20,7 +20,7 @@ from connector.models.cache import Cache
 from connector.models.ensemble import TEXT, Combiner, in_order
 from connector.models.explain import Explanation, Readable, explain, like
 from connector.models.manifest import Manifest, Thresholds
-from connector.models.memory import Memory, joined
+from connector.models.memory import Keys, Memory, joined, keys_of
 from connector.models.neighbours import Examples
 from connector.models.predictions import Predictor
 from connector.models.site import SiteLayer
@@ -101,7 +101,8 @@ class Bundle:
     ) -> tuple[list[Prediction], Mapping[str, StateChange]]:
         """One prediction an event, in order, and the state rows that changed, by member."""
         self._count_untrained(events)
-        keys = self._keys(events)
+        own = keys_of(self._all, events)
+        keys = joined(self._names, own)
         found: dict[int, Prediction] = {}
         first: dict[Hashable, int] = {}
         todo: list[int] = []
@@ -116,7 +117,8 @@ class Bundle:
         CACHE.labels(member="bundle", outcome="miss").inc(len(todo))
         changes: Mapping[str, StateChange] = {}
         if todo:
-            fresh, changes = self._score([events[place] for place in todo], states)
+            asked = {name: [told[place] for place in todo] for name, told in own.items()}
+            fresh, changes = self._score([events[place] for place in todo], asked, states)
             for place, prediction in zip(todo, fresh, strict=True):
                 found[place] = prediction
                 if (key := keys[place]) is not None:
@@ -129,7 +131,7 @@ class Bundle:
         if not silent:
             return self.predict(events, {})[0]
         self._count_untrained(events)
-        return self._score(events, {}, silent)[0]
+        return self._score(events, keys_of(self._all, events), {}, silent)[0]
 
     def text_alone(self, events: Sequence[Event]) -> list[Prediction]:
         """What the text member alone says of each event: a function of the fingerprint, fit to be published by it.
@@ -142,7 +144,7 @@ class Bundle:
             return [silent] * len(events)
         if len(self.members) == 1:
             return self.predict(events, {})[0]
-        scores = self._here(events, self._memories[TEXT].score(events, {}, {})[0])
+        scores = self._here(events, self._memories[TEXT].score(events, keys_of((text,), events), {}, {})[0])
         alone = Combiner((text,), self.manifest.labels, self.manifest.calibration).combine({TEXT: scores}, len(events))
         return self._predictor.predict(alone, (TEXT,), scores.notes)
 
@@ -163,12 +165,8 @@ class Bundle:
             lineage |= {above.name: above for above in self._above(self.members[need])}
         return tuple(lineage.values())
 
-    def _keys(self, events: Sequence[Event]) -> list[Hashable]:
-        """Everything that each event's prediction depends on; None where a member cannot name it."""
-        return joined(self._all, events)
-
     def _score(
-        self, events: Sequence[Event], states: Mapping[str, State], silent: Collection[str] = ()
+        self, events: Sequence[Event], keys: Keys, states: Mapping[str, State], silent: Collection[str] = ()
     ) -> tuple[list[Prediction], Mapping[str, StateChange]]:
         views: dict[str, Scores] = {}
         changes: dict[str, StateChange] = {}
@@ -177,7 +175,7 @@ class Bundle:
                 views[member.name] = _no_view(member, len(events))
                 continue
             memory = self._memories[member.name]
-            scores, change = memory.score(events, views, states.get(member.name, {}))
+            scores, change = memory.score(events, keys, views, states.get(member.name, {}))
             views[member.name] = self._here(events, scores) if member.name == TEXT else scores
             if change.rows:
                 changes[member.name] = change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from connector.types import Event, Scores, StateChange
 Row = tuple[NDArray[np.float32], float, tuple[str, ...]]
 """A member's view of one event: techniques, p_malicious, notes."""
 
+Keys: TypeAlias = Mapping[str, Sequence[str | None]]
+"""Every member's key of each event of a batch, by the member's name. Asked for once a batch: to name what is read costs."""
+
 
 class Memory:
     """Asks one member, and only for what it does not remember.
@@ -25,29 +29,31 @@ class Memory:
 
     def __init__(self, member: Member, lineage: Sequence[Member], capacity: int) -> None:
         self._member = member
-        self._lineage = tuple(lineage)
+        self._lineage = tuple(above.name for above in lineage)
         self._rows: Cache[Hashable, Row] | None = Cache(capacity) if capacity else None
 
-    def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
-        """The member's scores of these events, and the state rows that changed."""
+    def score(
+        self, events: Sequence[Event], keys: Keys, views: Mapping[str, Scores], state: State
+    ) -> tuple[Scores, StateChange]:
+        """The member's scores of these events, and the state rows that changed. ``keys``: at least those of the lineage."""
         needed = {name: views[name] for name in self._member.needs}
         if self._rows is None:
             return self._member.score(events, needed, state)
-        keys = joined(self._lineage, events)
-        known, todo = _recall(self._rows, keys)
+        together = joined(self._lineage, keys)
+        known, todo = _recall(self._rows, together)
         change = StateChange()
         if todo:
             asked = {name: _taken(view, todo) for name, view in needed.items()}
             scores, change = self._member.score([events[place] for place in todo], asked, state)
             for i, place in enumerate(todo):
                 row = (scores.techniques[i].copy(), float(scores.p_malicious[i]), scores.notes[i])
-                key = keys[place]
+                key = together[place]
                 known[place if key is None else key] = row
                 if key is not None:
                     self._rows.put(key, row)
         CACHE.labels(member=self._member.name, outcome="hit").inc(len(events) - len(todo))
         CACHE.labels(member=self._member.name, outcome="miss").inc(len(todo))
-        return self._stacked([known[place if key is None else key] for place, key in enumerate(keys)]), change
+        return self._stacked([known[place if key is None else key] for place, key in enumerate(together)]), change
 
     def _stacked(self, rows: Sequence[Row]) -> Scores:
         width = len(self._member.labels)
@@ -58,16 +64,16 @@ class Memory:
         )
 
 
-def joined(members: Sequence[Member], events: Sequence[Event]) -> list[Hashable]:
-    """The members' keys of each event as one; None where a member gives none."""
-    if len(members) == 1:
-        key_of = members[0].key
-        return [key_of(event) for event in events]
-    together: list[Hashable] = []
-    for event in events:
-        keys = [member.key(event) for member in members]
-        together.append(None if None in keys else tuple(keys))
-    return together
+def keys_of(members: Sequence[Member], events: Sequence[Event]) -> Keys:
+    """Asks the members for their keys of a batch."""
+    return {member.name: [member.key(event) for event in events] for member in members}
+
+
+def joined(names: Sequence[str], keys: Keys) -> list[Hashable]:
+    """These members' keys of each event as one; None where a member gives none."""
+    if len(names) == 1:
+        return list(keys[names[0]])
+    return [None if None in key else key for key in zip(*(keys[name] for name in names), strict=True)]
 
 
 def _recall(rows: Cache[Hashable, Row], keys: Sequence[Hashable]) -> tuple[dict[Hashable, Row], list[int]]:

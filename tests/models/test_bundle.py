@@ -74,6 +74,28 @@ def test_meta_is_used_and_cached_through_the_members_that_it_needs(made):
     assert len(meta.scored) == len(low.scored) == 2
 
 
+class Asked(Fixed):
+    """Counts how often it is asked for a key."""
+
+    asked = 0
+
+    def key(self, event):
+        self.asked += 1
+        return super().key(event)
+
+
+def test_a_member_is_asked_for_its_key_once_an_event_of_a_batch_whoever_needs_it(made):
+    text, payload = Asked("text", 0.8), Asked("payload", 0.3)
+    bundle = made(text, payload, Highest("meta", ["text", "payload"]))
+    bundle.predict(starts("a", "b", "a"), {})
+    assert (text.asked, payload.asked) == (3, 3)
+    bundle.text_alone(starts("a", "b", "a"))
+    assert (text.asked, payload.asked) == (6, 3)
+    bundle = made(text, payload, Counting("sequence"))
+    bundle.predict_without_state(starts("a", "b", "a"))
+    assert (text.asked, payload.asked) == (9, 6)
+
+
 def test_a_member_without_a_key_is_asked_every_time_and_its_neighbours_are_not(made):
     text, fickle = Fixed("text", 0.8), Fixed("fickle", 0.2, cached=False)
     meta = Highest("meta", needs=("text", "fickle"))

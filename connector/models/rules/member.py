@@ -26,10 +26,6 @@ MOST_NOTES: Final = 8
 """Rules that an explanation names; the most severe come first."""
 
 
-KEPT_KEYS: Final = 2048
-"""Events of which the key is kept: a bundle asks for it more than once while it has a batch in hand."""
-
-
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the manifest may say of a rules member.
 
@@ -62,7 +58,6 @@ class RulesMember:
         self._least = LEVELS.index(options.level)
         self._weights = Weights() if options.weights is None else read(directory / options.weights)
         self._prevalence = options.prevalence
-        self._keys: dict[int, tuple[Event, str, str]] = {}
         self._watched: Watched | None = None
         if options.packs or options.folders:
             needs_extra()
@@ -75,15 +70,7 @@ class RulesMember:
         """SHA-256 of what the rules of the event's log read, unmasked, and of the rules; one key where there are no rules."""
         if self._watched is None:
             return ""
-        rules, digest = self._watched.current()
-        known = self._keys.get(id(event))
-        if known is not None and known[0] is event and known[1] == digest:
-            return known[2]
-        key = _key(rules, digest, event)
-        if len(self._keys) >= KEPT_KEYS:
-            self._keys.clear()
-        self._keys[id(event)] = (event, digest, key)  # the event is held, so that no other one can have its address
-        return key
+        return _key(*self._watched.current(), event)
 
     def state_keys(self, events: Sequence[Event]) -> frozenset[str]:
         """None: each event is matched by itself."""

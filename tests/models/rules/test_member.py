@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import msgspec
@@ -77,6 +78,14 @@ def test_the_key_changes_with_what_rules_read_and_with_nothing_else(member) -> N
     users = [sysmon(CommandLine=f"whoami {name}") for name in ("C:\\Users\\ann", "C:\\Users\\bob")]
     assert users[0].fingerprint == users[1].fingerprint
     assert member.key(users[0]) != member.key(users[1])
+
+
+def test_no_event_is_kept_once_its_key_is_told_and_it_is_scored(member) -> None:
+    one = sysmon(CommandLine="whoami /priv")
+    holders = sys.getrefcount(one)
+    member.key(one)
+    member.score([one], {}, {})
+    assert sys.getrefcount(one) == holders
 
 
 def test_the_key_tells_apart_the_log_sources_whose_rules_read_the_same_fields(tmp_path) -> None:
