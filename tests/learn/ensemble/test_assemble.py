@@ -9,13 +9,13 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Corpora, Source as Pin
-from connector.learn.evaluation.gate.said import OWN_LEVELS
 from connector.learn.training.ensemble.assemble import Bundled, assemble
 from connector.learn.training.ensemble.combiners import MEAN
 from connector.learn.training.ensemble.material import Material
 from connector.learn.training.ensemble.operate import BUNDLE
 from connector.learn.training.ensemble.train import Base, Output, bundle_of
 from connector.learn.training.members import Report, TrainedMember, write_member
+from connector.learn.training.served import OWN_LEVELS
 from connector.models import Store
 from connector.models.manifest import Source
 from connector.models.meta_testbed import lay_meta_member, meta_spec

@@ -13,20 +13,26 @@ import msgspec
 import pytest
 from mlflow import MlflowClient
 
+from connector.errors import ConfigError
 from connector.learn import dataset
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import Dataset, Row
 from connector.learn.evaluation.gate import poisoning
 from connector.learn.export.training import SOURCE
 from connector.learn.training import tracking
+from connector.learn.training.retrain import full
+from connector.learn.training.retrain.closures import Closures
 from connector.learn.training.retrain.combined import combined
-from connector.learn.training.retrain.order import next_version
+from connector.learn.training.retrain.order import Order, next_version
+from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.store import Store
+from connector.models.testbed import lay_bundle
 from tests.learn import encoder
 from tests.learn.export.make import House, process, scored
 from tests.learn.test_phishing import BAD, GOOD, mails
 
 ROOT = Path(__file__).parents[3]
+NONE = Closures(learnt=(), newest=(), since=None, left_out={}, export="")
 
 
 def closure(row: Row, **changes: object) -> Row:
@@ -101,6 +107,19 @@ def house(tiny: Corpora, tiny_pins: Path, tmp_path_factory: pytest.TempPathFacto
     brief = ("--wide-epochs", 3, "--letter-epochs", 0, "--epochs", 0, "--sub-groups", 3)
     triaged("train", "text", *given, "--output", folder / "store", *brief)
     return folder
+
+
+def test_a_bundle_of_several_members_is_not_trained_anew_as_one_of_a_text_member_alone(
+    base: Dataset, tmp_path: Path
+) -> None:
+    lay_rules_member(tmp_path / "tiny" / "1" / "rules")
+    lay_bundle(tmp_path, members=[rules_spec()])
+    order = Order(store=tmp_path, bundle="tiny/1", export=tmp_path, version="2", newest=0.2, full=True)
+
+    with pytest.raises(ConfigError, match=r"has several members.*`triaged train ensemble`"):
+        full.train(order, base, NONE, {})
+
+    assert Store(tmp_path).list() == ["tiny/1"]
 
 
 @pytest.mark.full

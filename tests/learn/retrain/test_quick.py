@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -19,7 +20,10 @@ from connector.learn.training.retrain.frozen import Frozen
 from connector.learn.training.retrain.graft import Correction, graft, grafted
 from connector.learn.training.retrain.order import carried, next_version
 from connector.learn.training.retrain.renewed import workplace
+from connector.learn.training.served import OWN_LEVELS, own_thresholds
 from connector.models import fingerprints
+from connector.models.manifest import seal
+from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.store import Store
 from connector.models.text import TextMember
 from connector.resources import shipped
@@ -240,3 +244,36 @@ def test_a_bundle_without_features_asks_for_the_full_path(tmp_path: Path, made: 
 def test_the_next_version_counts_on_from_what_there_is(made: Made) -> None:
     assert next_version(made.store, "triaged", "0.2.0") == "0.2.0-r1"
     assert next_version(made.store, "triaged", "0.2.0-r7") == "0.2.0-r1"
+
+
+def test_what_stands_beside_the_text_member_stays_with_its_levels_and_measures(made: Made, tmp_path: Path) -> None:
+    before = made.store.manifest(made.incumbent)
+    several = shutil.copytree(made.store.directory(made.incumbent), tmp_path / "several" / "9")
+    lay_rules_member(several / "beside")
+    told = {**before.metrics, "members": {"beside": {}}, OWN_LEVELS: before.thresholds}
+    rules = msgspec.structs.replace(rules_spec(), name="beside", directory="beside")
+    limits = msgspec.structs.replace(before.thresholds, suspicious=1e-9)
+    seal(
+        several,
+        msgspec.structs.replace(
+            before,
+            name="several",
+            version="9",
+            members=(*before.members, rules),
+            labels=tuple(dict.fromkeys((*before.labels, *rules.labels))),
+            metrics=told,
+            thresholds=limits,
+        ),
+    )
+    store = Store(tmp_path)
+
+    ref = quick.refit(
+        "several/9", store, made.rows, replay.weights(made.rows), "10", cache=made.cache, newest=made.newest
+    )
+
+    after = store.manifest(ref)
+    assert store.verify(ref) == ()
+    assert [member.name for member in after.members] == ["text", "beside"]
+    assert after.thresholds == limits
+    assert own_thresholds(after) == own_thresholds(before)
+    assert after.metrics["retrained"]["newest"] == made.store.manifest(made.ref).metrics["retrained"]["newest"]

@@ -11,14 +11,10 @@ from numpy.typing import NDArray
 from connector.errors import ConfigError
 from connector.learn.evaluation.bootstrap import Floats
 from connector.learn.evaluation.calibration import at_half
-from connector.learn.training.served import reader
+from connector.learn.training.served import own_thresholds, reader
 from connector.models.calibration import prior_shift, scaled, sigmoid, technique_scale
-from connector.models.manifest import Manifest, Thresholds
 from connector.models.store import Store
 from connector.models.text import Options, TextMember
-
-OWN_LEVELS = "text_thresholds"
-"""Where the metrics of a bundle of several members keep the levels of its text member alone."""
 
 
 class Said(msgspec.Struct, frozen=True, eq=False):
@@ -60,11 +56,5 @@ def said(store: Store, ref: str, texts: Sequence[str]) -> Said:
         names=tuple(spec.labels[column] for column in parents),
         techniques=sigmoid(techniques * slope + intercept)[:, parents].astype(np.float32),
         malicious=at_half(served, stated.reference_prevalence),
-        over={level: served >= cut for level, cut in _levels(manifest).items()},
+        over={level: served >= cut for level, cut in own_thresholds(manifest).levels().items()},
     )
-
-
-def _levels(manifest: Manifest) -> dict[str, float]:
-    """The reader's own levels: those of a bundle of several members are of what these say together."""
-    told = manifest.metrics.get(OWN_LEVELS)
-    return manifest.thresholds.levels() if told is None else msgspec.convert(told, Thresholds).levels()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connector.errors import ConfigError
+from connector.learn.training.sequence.__main__ import NETWORKS
 from connector.resources import shipped
 
 EXIT_CONFIG = 2
@@ -47,6 +48,7 @@ def order_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # no
         folds=options.folds,
         evaluated=options.evaluated,
         sequence=not options.without_sequence,
+        network=options.network,
     )
 
 
@@ -67,6 +69,7 @@ def arguments(made: argparse.ArgumentParser) -> None:
         type=Path,
         help="the folder `fitted` of an evaluation of the same rows: no text network is fitted again",
     )
+    made.add_argument("--network", choices=NETWORKS, default=NETWORKS[0], help="the sequence member's")
     made.add_argument("--folds", type=int, default=5)
     made.add_argument("--without-sequence", action="store_true", help="leave the sequence member out")
 

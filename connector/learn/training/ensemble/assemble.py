@@ -12,9 +12,8 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Source as Upstream
-from connector.learn.evaluation.gate.said import OWN_LEVELS
 from connector.learn.training.members import TrainedMember
-from connector.learn.training.served import free
+from connector.learn.training.served import OWN_LEVELS, free
 from connector.models.ensemble import TEXT
 from connector.models.integrity import MANIFEST
 from connector.models.manifest import Calibration, Dataset, Manifest, Source, Thresholds, seal

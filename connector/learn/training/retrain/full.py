@@ -35,6 +35,11 @@ def train(order: Order, base: Dataset, closures: Closures, about: Mapping[str, A
     """Trains the bundle anew as ``order.version`` and returns its name. Raises ``ConfigError`` where that exists."""
     store = Store(order.store)
     before = store.manifest(order.bundle)
+    if len(before.members) > 1:
+        raise ConfigError(
+            f"bundle {before.ref} has several members, of which the full path would train one alone: "
+            "retrain the text bundle that it was made of, then `triaged train ensemble`"
+        )
     recipe = _recipe(before)
     text = any(spec.kind == TEXT for spec in before.members)
     with workplace(store, before.name, order.version) as work:

@@ -34,6 +34,8 @@ WORK: Final = ".work"
 README: Final = "README.md"
 _PREFIX: Final = 8
 
+BESIDE: Final = ("members", "ensemble", served.OWN_LEVELS)
+"""Measures of a bundle of several members that the closures do not change: what stands beside the text member stays."""
 
 Reader: TypeAlias = tuple[Path, MemberSpec, Calibrated]
 """A member's folder, what the manifest says of it, and how its logits become probabilities."""
@@ -86,7 +88,7 @@ def finish(work: Path, renewal: Renewal) -> None:
     before, spec = renewal.before, renewal.spec
     member = work / spec.directory
     heads = msgspec.convert(spec.options, Options).calibration
-    calibrated = Calibrated(heads, before.calibration, before.thresholds)
+    calibrated = Calibrated(heads, before.calibration, served.own_thresholds(before))
     closures = list(compress(renewal.rows, is_closure(renewal.rows)))
     readers = ((renewal.source / spec.directory, spec, calibrated), (member, spec, calibrated))
     metrics, reference = _measured(work, renewal, calibrated, {row.fingerprint for row in closures})
@@ -117,7 +119,10 @@ def _measured(
     The latter, and the attack reference, are of the split ``calibration``; without such rows the incumbent's own stay.
     """
     spec = renewal.spec
-    metrics: dict[str, Any] = {"training": renewal.before.metrics.get("training", {})}
+    told = renewal.before.metrics
+    metrics: dict[str, Any] = {"training": told.get("training", {})} | {
+        name: told[name] for name in BESIDE if name in told
+    }
     reference = None
     for split in ("dev", "calibration"):
         part = [row for row in renewal.rows if row.split == split and row.fingerprint not in shown]
