@@ -11,7 +11,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
@@ -61,10 +61,17 @@ def _fresh(bundle: Bundle, names: Sequence[str]) -> Bundle:
 
 def _spent(bundle: Bundle, lines: Sequence[bytes]) -> float:
     """CPU seconds to normalise and score the lines, and to keep what members remember."""
-    states: dict[str, dict[str, tuple[int, bytes]]] = {}
     begun = time.process_time()
+    replayed(bundle, lines)
+    return time.process_time() - begun
+
+
+def replayed(bundle: Bundle, lines: Sequence[bytes]) -> Mapping[str, Mapping[str, tuple[int, bytes]]]:
+    """Scores the lines batch by batch; the rows that members keep in the end, by member and key."""
+    states: dict[str, dict[str, tuple[int, bytes]]] = {}
     for start in range(0, len(lines), BATCH):
-        events = [event for line in lines[start : start + BATCH] if (event := _event(line)) is not None]
+        batch = enumerate(lines[start : start + BATCH], start)
+        events = [event for number, line in batch if (event := _event(number, line)) is not None]
         wanted = bundle.state_keys(events)
         held = {
             name: {key: states[name][key] for key in keys if key in states.get(name, {})}
@@ -73,12 +80,12 @@ def _spent(bundle: Bundle, lines: Sequence[bytes]) -> float:
         for name, change in bundle.predict(events, held)[1].items():
             rows = states.setdefault(name, {})
             rows.update({key: (version + 1, value) for key, (version, value) in change.rows.items()})
-    return time.process_time() - begun
+    return states
 
 
-def _event(line: bytes) -> Event | None:
+def _event(number: int, line: bytes) -> Event | None:
     try:
-        raw = RawEvent(deployment="bench", native_id="1", ref=_NOWHERE, data=msgspec.json.decode(line))
+        raw = RawEvent(deployment="bench", native_id=str(number), ref=_NOWHERE, data=msgspec.json.decode(line))
         return normalise(raw)
     except (PermanentError, msgspec.DecodeError):
         return None

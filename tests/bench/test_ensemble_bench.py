@@ -10,10 +10,13 @@ import pytest
 
 from connector.models import Store
 from connector.models.bundle import Bundle
+from connector.models.sequence import vocabulary
+from connector.models.sequence.testbed import lay_sequence_member, sequence_spec
+from connector.models.sequence.window import unpacked
 from connector.models.testbed import lay_bundle
 from connector.ports import State
 from connector.types import Event, Scores, StateChange
-from tests.bench.ensemble import measure
+from tests.bench.ensemble import measure, replayed
 from tests.bench.streams import scenario_lines
 from tests.models.members import Fixed
 
@@ -44,3 +47,16 @@ def test_a_member_that_takes_its_time_lowers_the_ratio_by_it(tmp_path: Path) -> 
     assert cost.whole >= SPENT * len(lines)
     assert cost.ratio == pytest.approx(cost.text / cost.whole)
     assert cost.ratio < 1
+
+
+def test_the_windows_of_the_sequence_member_fill_as_they_do_on_a_site(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny" / "1" / "sequence"
+    lay_sequence_member(folder)
+    lay_bundle(tmp_path, members=[sequence_spec()])
+    bundle = Store(tmp_path).open("tiny/1", threads=1)
+    try:
+        rows = replayed(bundle, list(scenario_lines())[:200])["sequence"]
+    finally:
+        bundle.close()
+    windows = [unpacked(row, vocabulary.read(folder).digest) for _, row in rows.values()]
+    assert max(len(window.tokens) for window in windows if window is not None) > 1
