@@ -138,7 +138,7 @@ class SequenceMember:
         worst = max(before, key=lambda token: token.score)
         kind = self._places.kinds.get(worst.kind, "an event")
         image = self._places.names.get(worst.image, "a program")
-        seconds = (context[-1].at - worst.at) / 1000
+        seconds = max(0, context[-1].at - worst.at) / 1000  # an event may tell a time to come
         return (f"{self.name}: {len(context) - 1} before it, the worst {kind} of {image} {seconds:.0f} s before",)
 
     def _probe(self, path: Path) -> None:

@@ -4,15 +4,15 @@ A window holds behaviours, not events: what is of one kind, family, parent and p
 looks no worse to the text member, is scored against the window and leaves it as it is. So a window reaches as far back on a
 busy host as on a quiet one.
 
-An event up to :data:`LATENESS` late takes its place in order. What is older still, or has no time, counts as of the time of
-the newest: so neither a backfill nor a clock that was set forward blinds a window. The same event again changes nothing.
+An event up to :data:`LATENESS` late takes its place in order. What is older still, or has no time, stands last, as it came:
+so neither a backfill nor a clock that was set forward blinds a window. Each keeps its own time, so a false one is gone with
+the event that told it; an event without one takes that of the event before it.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
@@ -62,30 +62,40 @@ class Token(NamedTuple):
 
 
 class Window:
-    """The tokens of one host, oldest first."""
+    """The tokens of one host, oldest first; what came too late to be put in order stands where it came."""
 
-    __slots__ = ("_behaviours", "_tags", "_times", "changed", "tokens")
+    __slots__ = ("_behaviours", "_tags", "changed", "tokens")
 
     def __init__(self, tokens: Sequence[Token] = ()) -> None:
         self.tokens = list(tokens)
         self.changed = False
-        self._times = [token.at for token in tokens]
         self._tags = [token.tag for token in tokens]
         self._behaviours = [_behaviour(token) for token in tokens]
 
     def enter(self, token: Token, *, timed: bool = True) -> list[Token]:
-        """What stands before an event, and the event itself last; afterwards the window holds it where it is new."""
+        """What stands before an event, and the event itself last; afterwards the window holds it where it is new.
+
+        An event that the window holds changes nothing.
+        """
         if token.tag in self._tags:
             place = self._tags.index(token.tag)
             return [*self.tokens[:place][1 - LENGTH :], self.tokens[place]]
-        newest = self._times[-1] if self._times else token.at
-        if not timed or token.at < newest - LATENESS:
-            token = token._replace(at=newest)
-        place = bisect_right(self._times, token.at)
+        if not timed and self.tokens:
+            token = token._replace(at=self.tokens[-1].at)
+        place = self._place(token.at)
         context = [*self.tokens[max(0, place + 1 - LENGTH) : place], token]
         if self._is_new(token):
             self._insert(place, token)
         return context
+
+    def _place(self, at: int) -> int:
+        """How many tokens stand before what took place then."""
+        place = len(self.tokens)
+        if not place or at < self.tokens[-1].at - LATENESS:
+            return place
+        while place and self.tokens[place - 1].at > at:
+            place -= 1
+        return place
 
     def _is_new(self, token: Token) -> bool:
         behaviour = _behaviour(token)
@@ -96,11 +106,10 @@ class Window:
 
     def _insert(self, place: int, token: Token) -> None:
         self.tokens.insert(place, token)
-        self._times.insert(place, token.at)
         self._tags.insert(place, token.tag)
         self._behaviours.insert(place, _behaviour(token))
         if len(self.tokens) > LENGTH:
-            del self.tokens[0], self._times[0], self._tags[0], self._behaviours[0]
+            del self.tokens[0], self._tags[0], self._behaviours[0]
         self.changed = True
 
 

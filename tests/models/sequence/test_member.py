@@ -73,7 +73,7 @@ def test_a_batch_that_is_replayed_on_the_same_rows_gives_the_same_scores_and_row
     assert first == second
 
 
-def test_an_event_that_was_delivered_twice_scores_the_same(member: SequenceMember) -> None:
+def test_an_event_that_the_window_holds_scores_the_same_when_it_is_delivered_again(member: SequenceMember) -> None:
     events = [event(number) for number in range(10)]
     found, state = scored(member, [events], {})
 
@@ -126,6 +126,15 @@ def test_what_the_text_member_has_no_view_of_still_stands_in_the_window(member: 
 
     assert not np.isnan(scores.p_malicious[0])
     assert len(change.rows) == 1
+
+
+def test_an_explanation_never_counts_from_a_time_to_come(member: SequenceMember) -> None:
+    bad, after = event(1, seconds=10**9), event(2)
+
+    scores, _ = member.score([bad, after], said([0.99, 0.01]), {})
+
+    assert "0 s before" in scores.notes[1][0]
+    assert "-" not in scores.notes[1][0].split("of")[-1]
 
 
 def test_a_high_score_names_the_worst_of_what_stood_before(member: SequenceMember) -> None:

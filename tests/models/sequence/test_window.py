@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given, settings, strategies as st
 
+from connector.models.sequence.arrays import arrays
 from connector.models.sequence.window import LATENESS, LENGTH, MOST_BYTES, Token, Window, packed, unpacked
 
 VOCABULARY = b"abcd"
@@ -37,14 +39,31 @@ def test_a_late_event_takes_its_place_in_time_and_reads_only_what_stood_before()
     assert [one.at for one in window.tokens] == [0, 1000, 1500, 2000]
 
 
-def test_what_is_too_late_or_without_a_time_counts_as_of_the_newest() -> None:
+def test_what_is_too_late_or_without_a_time_stands_last() -> None:
     window = Window()
     window.enter(token(LATENESS * 3, image=1))
-    window.enter(token(0, image=2))
+    window.enter(token(5, image=2))
     context = window.enter(token(0, tag=77, image=3), timed=False)
 
-    assert [one.image for one in context] == [1, 2, 3]
-    assert {one.at for one in window.tokens} == {LATENESS * 3}
+    assert [(one.image, one.at) for one in context] == [(1, LATENESS * 3), (2, 5), (3, 5)]
+    assert window.tokens == context
+
+
+def test_a_false_time_is_gone_with_the_event_that_told_it() -> None:
+    window, honest = filled(3), filled(3)
+    window.enter(token(10**15, image=99))
+
+    after = [token(3_600_000 * number, tag=number, image=200 + number) for number in range(1, 5)]
+    contexts = [window.enter(one) for one in after]
+    wanted = [honest.enter(one) for one in after]
+    late = window.enter(token(3_600_000 * 4 - 1000, image=300))
+
+    assert np.array_equal(arrays(contexts).names[1:, -1], arrays(wanted).names[1:, -1])
+    assert [one.at for one in window.tokens[-5:]] == [3_600_000 * number for number in (1, 2, 3)] + [
+        3_600_000 * 4 - 1000,
+        3_600_000 * 4,
+    ]
+    assert late[-2].at == 3_600_000 * 3
 
 
 def test_a_clock_that_was_set_forward_does_not_blind_a_window() -> None:
@@ -57,7 +76,7 @@ def test_a_clock_that_was_set_forward_does_not_blind_a_window() -> None:
     assert [one.image for one in window.tokens[-5:]] == [200, 201, 202, 203, 204]
 
 
-def test_the_same_event_again_changes_nothing_and_reads_the_same() -> None:
+def test_an_event_that_the_window_holds_changes_nothing_when_it_comes_again() -> None:
     window = filled(5)
     first = window.enter(token(5000, image=50))
     before = list(window.tokens)
@@ -101,19 +120,27 @@ tokens = st.builds(
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(tokens, max_size=2 * LENGTH))
-def test_whatever_comes_a_window_is_sorted_bounded_and_comes_back_from_its_row(found: list[Token]) -> None:
+def test_whatever_comes_a_window_is_bounded_and_comes_back_from_its_row(found: list[Token]) -> None:
     window = Window()
     for one in found:
         assert 1 <= len(window.enter(one)) <= LENGTH
 
-    times = [one.at for one in window.tokens]
     row = packed(window, VOCABULARY)
     back = unpacked(row, VOCABULARY)
-    assert times == sorted(times)
-    assert len(times) <= LENGTH
+    assert len(window.tokens) <= LENGTH
     assert len(row) <= MOST_BYTES
     assert back is not None
     assert back.tokens == window.tokens
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, LATENESS), max_size=2 * LENGTH))
+def test_what_is_not_too_late_is_in_order_of_time(times: list[int]) -> None:
+    window = Window()
+    for number, at in enumerate(times):
+        window.enter(token(at, tag=number, image=number))
+
+    assert [one.at for one in window.tokens] == sorted(times)[-LENGTH:]
 
 
 def test_a_host_takes_at_most_1300_bytes_so_100_000_hosts_take_130_megabytes() -> None:

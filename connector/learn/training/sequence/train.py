@@ -166,7 +166,12 @@ def _compared(
             seconds[kind] += time.monotonic() - start
             print(f"fold {number + 1} of {len(folds)}: {kind}, {seconds[kind]:.0f} s", flush=True)
     return [
-        Compared(kind, *(np.concatenate(parts) for parts in zip(*found[kind], strict=True)), seconds[kind])
+        Compared(
+            kind,
+            np.concatenate([techniques for techniques, _ in found[kind]]),
+            np.concatenate([malicious for _, malicious in found[kind]]),
+            seconds[kind],
+        )
         for kind in KINDS
     ]
 
