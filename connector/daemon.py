@@ -42,8 +42,9 @@ garbage before the batch is in."""
 class Daemon:
     """Runs an :class:`~connector.wiring.App` until it is told to stop."""
 
-    def __init__(self, build: Callable[[], App]) -> None:
-        self._build = build
+    def __init__(self, build: Callable[[], App], again: Callable[[], App] | None = None) -> None:
+        """``again`` builds for a reload, and need not wait for a server: it is called again soon where it fails."""
+        self._build = again or build
         self._app = build()
         self._door = Door()
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -104,6 +105,7 @@ class Daemon:
 
     def _on_stop(self, _: int, __: FrameType | None) -> None:
         self._stop = True
+        self._app.stopping.set()  # a reload may be under way: its end is not waited for
         self._wake.put(None)
 
     def _on_hup(self, _: int, __: FrameType | None) -> None:
@@ -116,7 +118,8 @@ class Daemon:
             fresh = self._build()
         except (TriagedError, OSError) as error:
             passing = isinstance(error, TransientError)
-            self._reload |= passing
+            if passing:
+                self._reload = True
             emit(Signal.RELOAD_REFUSED, reason=f"{error}; it is tried again soon" if passing else str(error))
             return
         if self._stop:

@@ -19,6 +19,7 @@ class Signal(Enum):
     """Everything that the product reports: (event name in the log, level)."""
 
     STARTED = ("daemon.started", "info")
+    LEDGER_AWAITED = ("daemon.ledger_awaited", "warning")
     STOPPING = ("daemon.stopping", "info")
     STOPPED = ("daemon.stopped", "info")
     RELOADED = ("daemon.reloaded", "info")

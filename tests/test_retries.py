@@ -36,6 +36,16 @@ def test_what_may_have_arrived_or_can_never_work_is_raised_at_once(error):
     assert call.calls == 1
 
 
+def test_the_first_failure_is_told_once_where_it_is_not_the_last():
+    told: list[str] = []
+    call = Flaky(TransientError("first"), TransientError("second"))
+    assert retrying(waits=lambda error: told.append(str(error)))(call) == "done"
+    assert told == ["first"]
+    with pytest.raises(TransientError):
+        retrying(0, lambda error: told.append(str(error)))(Flaky(TransientError("only")))
+    assert told == ["first"]
+
+
 def test_it_gives_up_in_time_with_the_last_error():
     call = Flaky(*(TransientError(f"try {n}") for n in range(10_000)))
     begun = time.monotonic()

@@ -24,7 +24,9 @@ def run(
 ) -> None:
     """Run the daemon. SIGTERM drains and exits 0; SIGHUP reloads. With --drain, exits 1 when a job failed."""
     if not drain:
-        daemon.Daemon(lambda: App(_settings(config, secrets_dir))).run()
+        daemon.Daemon(
+            lambda: App(_settings(config, secrets_dir)), lambda: App(_settings(config, secrets_dir), patience=0)
+        ).run()
         return
     with batches("drain") as steps:
         app = App(_settings(config, secrets_dir), steps=steps)

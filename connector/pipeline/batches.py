@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Event as Flag
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from connector.errors import PermanentError
 from connector.ledger import Commit, Committed, EntitiesMovedError, Interval, Lease, Ledger, Reader
 from connector.pipeline import spans, suspicion
+from connector.pipeline.flag import Flag
 from connector.pipeline.judge import Judge, Scored
 from connector.pipeline.lookup import Made
 from connector.pipeline.passage import Outcome, Passage
@@ -143,5 +144,5 @@ class Batches:
                 if attempt == DECISIONS - 1:
                     raise
                 # at random, so that sources that share an entity do not meet again and again
-                self.stopping.wait(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 (jitter, not a secret)
+                time.sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 (jitter, not a secret)
         raise AssertionError("unreachable: the last attempt returns or raises")

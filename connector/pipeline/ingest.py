@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from threading import Event as Flag
 
 from connector.ledger import Interval, Lease, Ledger, Reader
 from connector.models import Bundle
 from connector.pipeline import spans
 from connector.pipeline.batches import Batches
+from connector.pipeline.flag import Flag
 from connector.pipeline.judge import Judge, Seen
 from connector.pipeline.passage import Outcome
 from connector.pipeline.routes import Routes

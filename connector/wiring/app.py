@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from threading import Event as Flag, Lock
+from threading import Lock
 from typing import TypeVar
 
 from connector import api, pipeline
@@ -18,6 +18,7 @@ from connector.learn.export import Machines
 from connector.learn.shadow import beside
 from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle, Store
+from connector.pipeline.flag import Flag
 from connector.ports import Clock, Closes, EventSource
 from connector.resources import shipped
 from connector.retries import retrying
@@ -33,13 +34,21 @@ from connector.wiring.production import no_steps, utc_now
 
 Adapter = TypeVar("Adapter")
 START_UP_S = 60.0
-"""How long the daemon waits for a database server that starts at the same time."""
+"""How long a start waits for a database server that starts at the same time."""
 
 
 class App:
     """Everything that runs, built once from settings; ``close`` ends it. A reload builds a new one."""
 
-    def __init__(self, settings: Settings, *, clock: Clock = utc_now, steps: pipeline.Steps = no_steps) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = utc_now,
+        steps: pipeline.Steps = no_steps,
+        patience: float = START_UP_S,
+    ) -> None:
+        """``patience``: how many seconds the ledger is tried for."""
         self.settings = settings
         self.clock = clock
         self.stopping = Flag()
@@ -48,12 +57,12 @@ class App:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._open = ExitStack()
         try:
-            self._build(steps)
+            self._build(steps, patience)
         except BaseException:
             self._open.close()
             raise
 
-    def _build(self, steps: pipeline.Steps) -> None:
+    def _build(self, steps: pipeline.Steps, patience: float) -> None:
         settings, clock = self.settings, self.clock
         api.check_installed(settings.api)
         prepared(settings.data_dir)
@@ -74,7 +83,7 @@ class App:
         self.histories = {n: self._kept(history(n, c, clock)) for n, c in settings.histories.items()}
         for name, platform in self.soars.items():
             check_lease(name, platform, settings.soars[name], settings.ledger.lease)
-        self.ledger: Ledger = retrying(START_UP_S)(open_ledger, ledger_url(settings), clock)
+        self.ledger: Ledger = retrying(patience, _tell_of_wait)(open_ledger, ledger_url(settings), clock)
         self._open.callback(self.ledger.close)
         self.routes = pipeline.Routes(
             self.ledger,
@@ -248,3 +257,7 @@ class App:
         """Takes over what only the memory of an application that ended holds."""
         if self.site is not None and other.site is not None:
             self.site.go_on_from(other.site)
+
+
+def _tell_of_wait(error: BaseException) -> None:
+    emit(Signal.LEDGER_AWAITED, reason=str(error))

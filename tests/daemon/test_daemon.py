@@ -63,6 +63,19 @@ def test_a_reload_that_a_locked_store_stops_is_tried_again_and_signals_at_any_li
     assert b"the store is locked; it is tried again" in errors
 
 
+def test_no_new_batch_begins_after_sigterm_though_a_reload_is_under_way(tmp_path):
+    site = Site(tmp_path, level="info")
+    site.events(3)
+    daemon = site.start("-m", "tests.daemon.stopped", str(site.config))
+    wait_until(lambda: len(site.verdict_ids()) == 3, "the first events are delivered", of=daemon)
+    daemon.send_signal(signal.SIGHUP)
+    _, errors = daemon.communicate(timeout=60)
+    assert daemon.returncode == 0, errors.decode()
+    assert logged(daemon)[-1] == "daemon.stopped"
+    assert (tmp_path / "in" / "b.jsonl").is_file()
+    assert len(site.verdict_ids()) == 3
+
+
 def test_prometheus_can_scrape_what_the_loops_did(tmp_path):
     port = free_port()
     site = Site(tmp_path, extra=f"\n[metrics]\nport = {port}\n")

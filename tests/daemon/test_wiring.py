@@ -9,8 +9,8 @@ from types import SimpleNamespace as Namespace
 import pytest
 from pydantic import SecretStr
 
-from connector import wiring
-from connector.errors import ConfigError
+from connector import telemetry, wiring
+from connector.errors import ConfigError, TransientError
 from connector.models import Bundle
 from connector.settings import LedgerSettings, SoarSettings
 from connector.soar.dryrun import DryRunSoar
@@ -46,6 +46,16 @@ def test_a_key_that_could_be_guessed_is_refused_from_either_place(settings, shor
     (settings.data_dir / "origin.key").write_text(short)
     with pytest.raises(ConfigError, match=r"origin\.key must hold at least 16 bytes"):
         wiring.origin_key(settings.model_copy(update={"origin_key": None}))
+
+
+def test_a_start_waits_for_the_ledgers_server_and_says_so_once_and_a_reload_does_not_wait(settings, capsys):
+    telemetry.configure("json", "info")
+    url = SecretStr("postgresql+psycopg://u@/d?host=/no/such/folder")
+    away = settings.model_copy(update={"ledger": settings.ledger.model_copy(update={"url": url})})
+    for patience, told in ((0, 0), (0.5, 1)):
+        with pytest.raises(TransientError, match="No such file"):
+            wiring.App(away, patience=patience)
+        assert capsys.readouterr().err.count("daemon.ledger_awaited") == told
 
 
 def test_a_soar_that_the_policy_runs_on_and_the_settings_lack_is_named(site):

@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from threading import Event as Flag
 from typing import Any
 
 from connector.ledger import Ledger, open_ledger
 from connector.models import Bundle
 from connector.pipeline import Act, Deliver, Ingest, Routes
+from connector.pipeline.flag import Flag
 from connector.pipeline.ingest import unwatched
 from connector.pipeline.judge import Seen
 from connector.policy import Enrichment, Policy
