@@ -91,8 +91,8 @@ class Ledger(
 def open_ledger(url: str, clock: Clock) -> Ledger:
     """The ledger at a SQLAlchemy URL, migrated to this release's schema.
 
-    Raises ``ConfigError`` where the URL cannot be used, the file cannot be opened, or a newer release wrote it, and
-    ``TransientError`` where a server does not answer or another process holds the file.
+    Raises ``ConfigError`` where the URL cannot be used, the file cannot be opened, the server refuses us, or a newer
+    release wrote it, and ``TransientError`` where a server does not answer or another process holds the file.
     """
     database = Database(url)
     try:

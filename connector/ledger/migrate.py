@@ -14,12 +14,16 @@ HEAD = "0003"
 
 _LOCK = 0x7472_6961_6765_64  # "triaged": replicas that start together migrate one after the other
 
+_REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
+"""What a server says that knows no such user or database. libpq keeps no SQLSTATE of a connection that was never made; a
+server that says it in another language is tried again like one that does not answer."""
+
 
 def to_head(database: Database) -> None:
     """Migrates, in one transaction.
 
     Raises ``TransientError`` where a server does not answer or another process holds the file, and ``ConfigError`` where
-    the file cannot be opened or a newer release wrote it.
+    the file cannot be opened, the server refuses us, or a newer release wrote it.
     """
     try:
         with database.read() as tx:
@@ -32,13 +36,18 @@ def to_head(database: Database) -> None:
 
             upgrade(tx)
     except TransientError as error:
-        kind = TransientError if not database.is_sqlite or _is_locked(error.__cause__) else ConfigError
-        raise kind(f"cannot open the ledger: {error}") from error
+        cause = getattr(error.__cause__, "orig", None)
+        passes = _is_locked(cause) if database.is_sqlite else not _is_refusal(cause)
+        raise (TransientError if passes else ConfigError)(f"cannot open the ledger: {error}") from error
 
 
 def _is_locked(error: BaseException | None) -> bool:
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
-    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether a PostgreSQL server turned us away for good."""
+    return getattr(error, "sqlstate", None) is None and any(text in str(error) for text in _REFUSALS)
 
 
 def current(tx: Tx) -> str | None:

@@ -7,6 +7,7 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -18,6 +19,7 @@ from connector.errors import ConfigError, TransientError
 from connector.ledger import Ledger, migrate, open_ledger, upgrade
 from connector.ledger.schema import metadata
 from tests.ledger.make import FakeClock
+from tests.ledger.postgres import Server
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_knows(ledger: Ledger) -> None:
@@ -90,6 +92,30 @@ def test_a_server_that_does_not_answer_may_do_so_later_and_is_told_without_its_p
     with pytest.raises(TransientError, match="cannot open") as caught:
         open_ledger("postgresql+psycopg://u:secret@/d?host=/no/such/folder", FakeClock())
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_refuses_us_is_not_asked_again(postgres: Server) -> None:
+    for url, told in (
+        (postgres.url("nowhere"), 'database "nowhere" does not exist'),
+        (postgres.url("ledger").replace("triaged@", "nobody@"), 'role "nobody" does not exist'),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            open_ledger(url, FakeClock())
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ('FATAL:  password authentication failed for user "u"', True),
+        ("fe_sendauth: no password supplied", True),
+        ('FATAL:  no pg_hba.conf entry for host "h", user "u"', True),
+        ("FATAL:  the database system is starting up", False),
+        ("FATAL:  sorry, too many clients already", False),
+        ("Connection refused", False),
+    ],
+)
+def test_only_a_refusal_that_stays_one_is_for_a_person(said: str, refused: bool) -> None:
+    assert migrate._is_refusal(psycopg.OperationalError(f"connection failed: {said}")) is refused
 
 
 def test_a_file_that_another_process_holds_may_be_opened_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
