@@ -40,11 +40,13 @@ COLUMNS = "key, run_id, playbook, title, rule, tier, verdict_id, event_id, host,
 BUSY_SECONDS = 5.0
 
 ERRORS: Mapping[type[sqlite3.Error], type[TriagedError]] = {
-    sqlite3.OperationalError: TransientError,  # locked, full, or out of reach for now
     sqlite3.IntegrityError: PermanentError,
-    sqlite3.DatabaseError: ConfigError,  # not a database, or damaged: a person must look
+    sqlite3.DatabaseError: ConfigError,  # not a database, damaged, a folder: a person must look
 }
-"""What SQLite says → what it means here; the first class that fits."""
+"""What SQLite says → what it means here, unless it passes; the first class that fits."""
+
+PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""Primary codes of what may work next time."""
 
 _STEPS: Final = msgspec.json.Decoder(tuple[RenderedStep, ...])
 
@@ -180,14 +182,19 @@ def _opened(path: Path) -> sqlite3.Connection:
         return store
 
 
+def _meaning(error: sqlite3.Error) -> type[TriagedError]:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING:  # what follows says more than the primary code
+        return TransientError
+    return next((ours for theirs, ours in ERRORS.items() if isinstance(error, theirs)), TransientError)
+
+
 @contextmanager
 def _mapped(path: Path) -> Iterator[None]:
     """Turns what SQLite and the file system raise into the three errors. Nothing has left: ``sent`` stays false."""
     try:
         yield
     except sqlite3.Error as error:
-        kind = next((ours for theirs, ours in ERRORS.items() if isinstance(error, theirs)), TransientError)
-        raise kind(f"dry-run store {path}: {error}") from error
+        raise _meaning(error)(f"dry-run store {path}: {error}") from error
     except OSError as error:
         raise ConfigError(f"dry-run store {path}: {error.strerror}") from error
 

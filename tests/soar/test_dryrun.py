@@ -163,8 +163,9 @@ def test_a_file_that_is_no_store_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello, this is a text and no database at all" * 50)
     with pytest.raises(ConfigError, match="not a database"):
         DryRunSoar("dry", DryRunSettings(path=tmp_path / "text"), lambda: NOW)
-    with pytest.raises(ConfigError):
-        DryRunSoar("dry", DryRunSettings(path=tmp_path / "text" / "under"), lambda: NOW)
+    for path in (tmp_path / "text" / "under", tmp_path):
+        with pytest.raises(ConfigError):
+            DryRunSoar("dry", DryRunSettings(path=path), lambda: NOW)
 
 
 @pytest.mark.parametrize("raised", [*ERRORS, sqlite3.ProgrammingError, sqlite3.InterfaceError])
@@ -177,6 +178,27 @@ def test_every_error_of_the_store_has_one_meaning(raised: type[sqlite3.Error]) -
         ours for theirs, ours in (*ERRORS.items(), (sqlite3.Error, TransientError)) if issubclass(raised, theirs)
     )
     assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (sqlite3.SQLITE_BUSY, TransientError),
+        (sqlite3.SQLITE_LOCKED, TransientError),
+        (sqlite3.SQLITE_FULL, TransientError),
+        (sqlite3.SQLITE_IOERR_WRITE, TransientError),
+        (sqlite3.SQLITE_CANTOPEN, ConfigError),
+        (sqlite3.SQLITE_READONLY, ConfigError),
+        (sqlite3.SQLITE_ERROR, ConfigError),
+    ],
+)
+def test_only_what_may_pass_by_itself_is_tried_again(code: int, expected: type[TriagedError]) -> None:
+    from connector.soar.dryrun import _mapped
+
+    error = sqlite3.OperationalError("boom")
+    error.sqlite_errorcode = code
+    with pytest.raises(expected), _mapped(Path("x")):
+        raise error
 
 
 def test_no_file_is_no_runs(tmp_path: Path) -> None:
