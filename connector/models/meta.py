@@ -1,4 +1,4 @@
-"""The meta-classifier: what all members say of an event, as one probability and one ranking of techniques.
+"""The meta-classifier: what all members say of an event, as one probability. Techniques it leaves to them.
 
 It reads no event text. A row of its features is what each member says (its logit of malice, the entropy of its techniques,
 its likeliest technique), how common the fingerprint is in training, and the family of the event's kind. A member without a
@@ -63,30 +63,17 @@ _ERRORS: Final = tuple(
 Floats = NDArray[np.float64]
 
 
-class Ranking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the members' probabilities of one technique become one, in logits.
-
-    ``weights`` of each member that has a view and the technique among its labels, ``absent`` of each that has not.
-    """
-
-    bias: float = 0.0
-    weights: Mapping[str, float] = {}
-    absent: Mapping[str, float] = {}
-
-
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the manifest may say of a meta-classifier.
 
     ``trained`` are the members whose outputs its graph reads, in the order of its columns; ``beside`` those of the bundle
-    that it was not trained with. ``labels`` are the technique columns of each. Without ``ranking``, the techniques are what
-    the members' highest probabilities say. ``malicious`` calibrates the graph's logit.
+    that it was not trained with. ``labels`` are the technique columns of each. ``malicious`` calibrates the graph's logit.
     """
 
     trained: tuple[str, ...]
     labels: Mapping[str, tuple[str, ...]]
     beside: tuple[str, ...] = ()
     malicious: Platt = Platt()
-    ranking: Ranking | None = None
 
 
 class MetaMember:
@@ -105,10 +92,6 @@ class MetaMember:
             raise ConfigError(f"member {spec.name!r} does not say the labels of {', '.join(missing)}")
         self._commons = commons.read(directory / commons.FILE)
         self._graph = _Graph(directory / MODEL, width(self._options.trained))
-        own = {label: column for column, label in enumerate(self.labels)}
-        self._columns = {
-            name: np.array([own.get(label, -1) for label in self._options.labels[name]], np.intp) for name in self.needs
-        }
 
     def key(self, event: Event) -> str | None:
         """Beside what the members say, it reads the fingerprint, of which the kind is a part."""
@@ -129,15 +112,18 @@ class MetaMember:
         seen = np.flatnonzero((~np.isnan(said)).any(axis=0))
         if len(seen):
             rows = features(
-                self._options.trained, [events[place] for place in seen.tolist()], views, self._commons, seen
+                self._options.trained,
+                [events[place] for place in seen.tolist()],
+                views,
+                self._commons,
+                self._options.labels,
+                places=seen,
             )
             own = self._logits(rows)
             beside = [logit(views[name].p_malicious[seen]) for name in self._options.beside]
             votes[seen] = sigmoid(_mean(np.stack([own, *beside])))
             for row in np.flatnonzero(votes[seen] >= EXPLAIN_FROM):
                 notes[seen[row]] = self._note(rows[row], float(own[row]))
-            if self._options.ranking is not None:
-                techniques[seen] = self._ranked(self._options.ranking, views, seen)
         return Scores(techniques=techniques, p_malicious=votes, notes=tuple(notes)), StateChange()
 
     def _logits(self, rows: NDArray[np.float32]) -> Floats:
@@ -155,23 +141,6 @@ class MetaMember:
         told = [f"{n} {part:+.1f}" for n, part in zip(self._options.trained, parts, strict=True) if abs(part) >= TOLD]
         return (f"{self.name}: {', '.join(told)}; log-odds",) if told else ()
 
-    def _ranked(self, ranking: Ranking, views: Mapping[str, Scores], seen: NDArray[np.intp]) -> NDArray[np.float32]:
-        shape = (len(seen), len(self.labels))
-        total, told = np.full(shape, ranking.bias), np.zeros(shape, bool)
-        for name in self._options.trained:
-            mine = np.full(shape, np.nan)
-            columns = self._columns[name]
-            mine[:, columns[columns >= 0]] = technique_logits(views[name].techniques[seen][:, columns >= 0])
-            there = ~np.isnan(mine)
-            total += np.where(there, ranking.weights.get(name, 0.0) * mine, ranking.absent.get(name, 0.0))
-            told |= there
-        found = np.where(told, sigmoid(total), np.nan)
-        for name in self._options.beside:
-            columns = self._columns[name]
-            mine = views[name].techniques[seen][:, columns >= 0]
-            found[:, columns[columns >= 0]] = np.fmax(found[:, columns[columns >= 0]], mine)
-        return found.astype(np.float32)
-
 
 def width(trained: Sequence[str]) -> int:
     """How many features there are for so many members."""
@@ -183,14 +152,21 @@ def features(
     events: Sequence[Event],
     views: Mapping[str, Scores],
     known: commons.Commons,
+    labels: Mapping[str, Sequence[str]],
+    *,
     places: NDArray[np.intp] | None = None,
 ) -> NDArray[np.float32]:
-    """The features (n, width) of n events; ``views`` have them at ``places``. nan where a member has no view."""
+    """The features (n, width) of n events; ``views`` have them at ``places``, and ``labels`` name their techniques.
+
+    nan where a member has no view.
+    """
     found = np.zeros((len(events), width(trained)), np.float32)
     for number, name in enumerate(trained):
         view = views[name]
         part = view if places is None else Scores(view.techniques[places], view.p_malicious[places], ())
-        found[:, PER_MEMBER * number : PER_MEMBER * (number + 1)] = of_member(part.p_malicious, part.techniques)
+        found[:, PER_MEMBER * number : PER_MEMBER * (number + 1)] = of_member(
+            part.p_malicious, part.techniques, labels[name]
+        )
     rest = PER_MEMBER * len(trained)
     found[:, rest] = rarity([known.groups(event.fingerprint) for event in events])
     for row, event in enumerate(events):
@@ -199,11 +175,15 @@ def features(
     return found
 
 
-def of_member(p_malicious: NDArray[np.floating], techniques: NDArray[np.floating]) -> NDArray[np.float32]:
+def of_member(
+    p_malicious: NDArray[np.floating], techniques: NDArray[np.floating], labels: Sequence[str]
+) -> NDArray[np.float32]:
     """What one member says of n events: (n, 3) logit of malice, entropy of its techniques in nats, likeliest technique's logit.
 
-    The entropy is of the probabilities as shares of their sum: 0 where one technique alone is likely.
+    ``techniques`` (n, labels). Parents alone count: what was kept of a network may have no column for their parts. The
+    entropy is of the probabilities as shares of their sum: 0 where one technique alone is likely.
     """
+    techniques = techniques[:, ["." not in label for label in labels]]
     found = np.full((len(p_malicious), PER_MEMBER), np.nan, np.float32)
     found[:, 0] = logit(p_malicious)
     if techniques.shape[1]:

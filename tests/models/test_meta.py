@@ -71,13 +71,8 @@ def test_a_member_that_it_was_not_trained_with_speaks_beside_it_by_the_mean_of_l
     assert found.p_malicious == pytest.approx([sigmoid(2 * STEP), sigmoid(STEP), 0.8], abs=1e-6)
 
 
-def test_techniques_are_left_to_the_members_unless_a_ranking_was_learnt(tmp_path):
+def test_techniques_are_left_to_the_members(tmp_path):
     assert np.isnan(asked(meta(tmp_path), [0.9], [0.9]).techniques).all()
-    ranking = {"bias": 0.0, "weights": {"text": 1.0, "rules": 0.5}, "absent": {"rules": -1.0}}
-    found = asked(meta(tmp_path, ranking=ranking), [0.9, 0.9], [0.8, NAN])
-    text, rules = math.log(9), math.log(4)
-    assert found.techniques[0] == pytest.approx([sigmoid(text - 1), sigmoid(text + rules / 2)], abs=1e-5)
-    assert found.techniques[1] == pytest.approx([sigmoid(text - 1)] * 2, abs=1e-5)
 
 
 def test_a_likely_attack_is_told_with_what_each_member_added(tmp_path):
@@ -89,17 +84,27 @@ def test_what_many_recordings_share_is_told_from_what_none_has(tmp_path):
     common, rare = process_start("whoami"), process_start("mimikatz")
     commons.write(tmp_path / commons.FILE, {common.fingerprint: 7, rare.fingerprint: 1})
     known = commons.read(tmp_path / commons.FILE)
-    found = features(("text",), [common, rare], {"text": scores([[0.5]] * 2, [0.5] * 2)}, known)
+    found = features(("text",), [common, rare], {"text": scores([[0.5]] * 2, [0.5] * 2)}, known, {"text": ("T1059",)})
     assert found.shape == (2, width(("text",)))
     assert found[:, 3].tolist() == [3.0, 0.0]
     assert found[0, 4:].sum() == 1.0, "a process start is of one family"
 
 
 def test_entropy_is_lowest_where_one_technique_stands_out():
-    found = of_member(np.array([0.5, 0.5, NAN], np.float32), np.array([[0.9, 0.0], [0.5, 0.5], [NAN, NAN]], np.float32))
+    said = np.array([[0.9, 0.0], [0.5, 0.5], [NAN, NAN]], np.float32)
+    found = of_member(np.array([0.5, 0.5, NAN], np.float32), said, ("T1033", "T1059"))
     assert found[0, 1] == pytest.approx(0.0)
     assert found[1, 1] == pytest.approx(math.log(2))
     assert np.isnan(found[2]).all()
+
+
+def test_a_member_that_names_parts_of_techniques_is_read_as_one_that_names_their_parents_alone():
+    votes = np.array([0.7, 0.2], np.float32)
+    parents = np.array([[0.6, 0.1], [0.2, 0.3]], np.float32)
+    parts = np.array([[0.6, 0.1, 0.95], [0.2, 0.3, NAN]], np.float32)
+    alone = of_member(votes, parents, ("T1033", "T1059"))
+    assert of_member(votes, parts, ("T1033", "T1059", "T1059.001")).tolist() == alone.tolist()
+    assert np.isnan(of_member(votes, parts[:, 2:], ("T1059.001",))[:, 1:]).all()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a graph"])

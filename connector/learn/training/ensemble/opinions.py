@@ -74,10 +74,10 @@ class Fold(msgspec.Struct, frozen=True, eq=False):
             columns = slice(PER_MEMBER * number, PER_MEMBER * (number + 1))
             if name in self.remembered:
                 said = self.remembered[name]
-                found[:, columns] = of_member(said.p_malicious[rows], said.techniques[rows])
+                found[:, columns] = of_member(said.p_malicious[rows], said.techniques[rows], self.labels[name])
             elif name in self.views:
                 said = self.views[name]
-                found[:, columns] = of_member(said.p_malicious, said.techniques)[self.of[rows]]
+                found[:, columns] = of_member(said.p_malicious, said.techniques, self.labels[name])[self.of[rows]]
         found[:, PER_MEMBER * len(members) :] = self.context[self.of[rows]]
         return found
 
@@ -90,7 +90,7 @@ class Fold(msgspec.Struct, frozen=True, eq=False):
         found[:, rest + 1 + (family("sysmon-1") or 0)] = 1.0
         if TEXT in members:
             first = PER_MEMBER * list(members).index(TEXT)
-            found[:, first : first + PER_MEMBER] = of_member(said.p_malicious, said.techniques)
+            found[:, first : first + PER_MEMBER] = of_member(said.p_malicious, said.techniques, self.labels[TEXT])
         return found
 
 
