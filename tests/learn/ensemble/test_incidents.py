@@ -55,6 +55,14 @@ def test_an_incident_of_background_alone_is_false(found: Recorded, fold: Fold) -
     assert (one.after, one.incidents, one.false) == (None, 1, 1)
 
 
+def test_an_incident_that_background_opened_and_the_attack_joined_is_told_apart(found: Recorded, fold: Fold) -> None:
+    one = raised(found, fold, {2: "T1003", 4: "T1059", FIRST + 3: "T1033"})
+    assert (one.after, one.incidents, one.false, one.opened) == (4, 1, 0, 1)
+    assert raised(found, fold, {FIRST: "T1003", FIRST + 1: "T1059", FIRST + 40: "T1033"}).opened == 0
+    (whole,) = [each for each in summed("made", [one]) if each.set == "everything"]
+    assert (whole.false, whole.opened) == (0, 1)
+
+
 def test_after_the_twentieth_event_a_short_attack_is_not_in_time(found: Recorded, fold: Fold) -> None:
     one = raised(found, fold, {FIRST + 21: "T1003", FIRST + 22: "T1059"})
     assert one.after == 23

@@ -42,7 +42,10 @@ class Precision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """One model over all recordings of a set. ``raised`` at all, ``in_time`` within 20 events or a tenth; ``false`` incidents."""
+    """One model over all recordings of a set. ``raised`` at all, ``in_time`` within 20 events or a tenth; ``false`` incidents.
+
+    ``opened`` are incidents that background opened before the attack joined them: neither false nor wholly the attack's.
+    """
 
     model: str
     set: str
@@ -50,6 +53,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     raised: Interval
     in_time: Interval
     false: int
+    opened: int
     background: int
     per_100k: float
 
@@ -116,6 +120,7 @@ def summed(model: str, raised: Sequence[Raised]) -> list[Found]:
                     raised=bootstrap.share(np.array([one.after is not None for one in mine]), groups),
                     in_time=bootstrap.share(np.array([one.in_time for one in mine]), groups),
                     false=false,
+                    opened=sum(one.opened for one in mine),
                     background=background,
                     per_100k=PER * false / max(background, 1),
                 )

@@ -28,7 +28,8 @@ Named: TypeAlias = Callable[[NDArray[np.intp]], Sequence[tuple[str, ...]]]
 class Raised(msgspec.Struct, frozen=True, kw_only=True):
     """One recording. ``after``: events of the attack up to the first that was part of an incident; None: none was.
 
-    ``false`` are incidents that no event of the attack, and none that may be of it, is part of.
+    ``false`` are incidents that no event of the attack, and none that may be of it, is part of. ``opened`` are those that
+    background events opened and the attack joined: it was raised by what alarmed already.
     """
 
     recording: str
@@ -38,6 +39,7 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
     after: int | None
     incidents: int
     false: int
+    opened: int
 
     @property
     def in_time(self) -> bool:
@@ -87,7 +89,7 @@ def _contributions(  # noqa: PLR0917 (one caller, above)
 def _of(recorded: Recorded, part: Part, contributions: Sequence[tuple[int, Contribution]]) -> Raised:
     entities: dict[str, EntityState] = {}
     incidents: dict[str, IncidentState] = {}
-    sides: dict[str, set[int]] = {}
+    sides: dict[str, list[int]] = {}
     label = recorded.label[part.start : part.stop]
     before = np.cumsum(label == ATTACK)
     after: int | None = None
@@ -98,7 +100,7 @@ def _of(recorded: Recorded, part: Part, contributions: Sequence[tuple[int, Contr
         incidents |= outcome.incidents
         if outcome.incident is not None:
             side = int(label[event - part.start])
-            sides.setdefault(outcome.incident, set()).add(side)
+            sides.setdefault(outcome.incident, []).append(side)
             if side == ATTACK and after is None:
                 after = int(before[event - part.start])
     return Raised(
@@ -108,5 +110,6 @@ def _of(recorded: Recorded, part: Part, contributions: Sequence[tuple[int, Contr
         background=int((label == BACKGROUND).sum()),
         after=after,
         incidents=len(incidents),
-        false=sum(found == {BACKGROUND} for found in sides.values()),
+        false=sum(set(found) == {BACKGROUND} for found in sides.values()),
+        opened=sum(found[0] == BACKGROUND and ATTACK in found for found in sides.values()),
     )

@@ -103,21 +103,21 @@ def _lines(report: Report) -> Iterator[str]:
             f"| {_shown(one.average_precision)} | {_shown(one.auc)} | {one.chance:.3f} |"
         )
     yield ""
-    yield "| left out | model | recordings | an incident | in time | false incidents | background | per 100,000 |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| left out | model | recordings | an incident | in time | false incidents | background | per 100,000 | opened by background |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for line in sorted(report.found, key=lambda one: one.set):
         yield (
             f"| {line.set} | {line.model} | {line.recordings} | {_shown(line.raised)} | {_shown(line.in_time)} "
-            f"| {line.false} | {line.background:,} | {line.per_100k:.2f} |"
+            f"| {line.false} | {line.background:,} | {line.per_100k:.2f} | {line.opened} |"
         )
     yield ""
-    yield "| campaign | model | attack events | incident after | incidents | false |"
-    yield "|---|---|---|---|---|---|"
+    yield "| campaign | model | attack events | incident after | incidents | false | opened by background |"
+    yield "|---|---|---|---|---|---|---|"
     for model, found in report.recordings.items():
         for each in found:
             if each.set == CAMPAIGN:
                 name, after = each.recording.rsplit("/", 2)[-2], "never" if each.after is None else each.after
-                yield f"| {name} | {model} | {each.attack} | {after} | {each.incidents} | {each.false} |"
+                yield f"| {name} | {model} | {each.attack} | {after} | {each.incidents} | {each.false} | {each.opened} |"
 
 
 def _shown(value: Interval) -> str:
