@@ -20,6 +20,7 @@ from connector.learn.evaluation.gate.report import Report
 from connector.learn.streams import Labelled
 from connector.learn.training.retrain import closures
 from connector.models import Store
+from connector.models.manifest import Platt
 from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.testbed import WEIGHTS, Weights, lay_bundle
 from tests.learn.export.make import House, process, scored
@@ -341,9 +342,17 @@ def test_without_recordings_members_that_texts_cannot_judge_must_be_the_incumben
     deaf = unjudged(manifests["deaf"], manifests["1"])
     assert (deaf.passed, deaf.name) == (
         False,
-        "members that texts cannot judge (rules): name recordings with --corpora",
+        "parts that texts cannot judge (rules): name recordings with --corpora",
     )
     assert not unjudged(manifests["1"], manifests["alone"]).passed
+    assert "(rules)" in unjudged(manifests["alone"], manifests["1"]).name
+    cut = msgspec.structs.replace(manifests["1"].thresholds, suspicious=1e-6)
+    wild = msgspec.structs.replace(manifests["1"].calibration, malicious=Platt(a=2.0))
+    moved = msgspec.structs.replace(manifests["1"], thresholds=cut, calibration=wild)
+    assert "(calibration, thresholds)" in unjudged(moved, manifests["1"]).name
+    assert not unjudged(moved, manifests["1"]).passed
+    lone = msgspec.structs.replace(manifests["alone"], thresholds=cut)
+    assert unjudged(lone, manifests["alone"]).passed, "texts judge a reader at its own levels"
     gone = checks.labels(manifests["alone"], manifests["1"])
     assert [check.passed for check in gone if check.name == "members that are gone"] == [False]
 

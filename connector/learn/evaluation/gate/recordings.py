@@ -93,12 +93,19 @@ def heard(bundle: Bundle, recordings: Iterable[Recording]) -> Heard:
 
 
 def unjudged(challenger: Manifest, incumbent: Manifest) -> Check:
-    """The members that only events can judge, where there are none: what differs from the incumbent's, beside the reader."""
-    told = _members(incumbent)
-    changed = [name for name, what in _members(challenger).items() if told.get(name) != what]
+    """What only events can judge, where there are none: what differs from the incumbent's, beside the reader.
+
+    A member that is new, gone or another; and, where there is such a member, the levels and the calibration of what all say.
+    """
+    told = (_members(challenger), _members(incumbent))
+    changed = [name for name in told[0].keys() | told[1].keys() if told[0].get(name) != told[1].get(name)]
+    if any(told):
+        changed += [
+            name for name in ("thresholds", "calibration") if getattr(challenger, name) != getattr(incumbent, name)
+        ]
     names = ", ".join(sorted(changed))
     return bound(
-        f"members that texts cannot judge{names and f' ({names})'}: name recordings with --corpora",
+        f"parts that texts cannot judge{names and f' ({names})'}: name recordings with --corpora",
         "at most",
         len(changed),
         0,
