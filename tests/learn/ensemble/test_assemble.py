@@ -9,14 +9,17 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Corpora, Source as Pin
+from connector.learn.streams import trains
 from connector.learn.training.ensemble.assemble import Bundled, assemble
 from connector.learn.training.ensemble.combiners import MEAN
 from connector.learn.training.ensemble.material import Material
 from connector.learn.training.ensemble.operate import BUNDLE
+from connector.learn.training.ensemble.recorded import ATTACK
 from connector.learn.training.ensemble.train import Base, Output, bundle_of
-from connector.learn.training.members import Report, TrainedMember, write_member
+from connector.learn.training.members import RECORDINGS, Report, TrainedMember, write_member
 from connector.learn.training.served import OWN_LEVELS
-from connector.models import Store
+from connector.models import Store, commons
+from connector.models.commons import table
 from connector.models.manifest import Source
 from connector.models.meta_testbed import lay_meta_member, meta_spec
 from connector.models.rules.testbed import LABELS as RULE_LABELS, lay_rules_member, rules_spec
@@ -99,6 +102,40 @@ def test_a_member_given_twice_and_a_base_of_several_are_refused(base: Store, tmp
     lay_bundle(tmp_path / "store", members=[rules_spec()])
     with pytest.raises(ConfigError, match="no bundle of a text member alone"):
         made(base, tmp_path, given)
+
+
+def test_nothing_that_ships_is_fitted_on_a_recording_that_the_gate_judges_by(base: Store, tmp_path: Path) -> None:
+    found, before = recordings.recorded(), base.manifest("tiny/1")
+    aside = [part for part in found.parts if not trains(part.name, part.set, before.dataset.seed)]
+    turned = found.label.copy()
+    for part in aside:
+        turned[part.start : part.stop] = ATTACK - turned[part.start : part.stop]
+    told = []
+    for version, label in (("2", found.label), ("3", turned)):
+        one = msgspec.structs.replace(found, label=label)
+        material = Material(one, recordings.folds(found, text=0.0, rules=1.0), ("text", "rules"), before)
+        output = Output(store=tmp_path / "store", name="tiny", version=version)
+        bundle_of(material, Corpora(tmp_path), [], Base(tmp_path / "store", "tiny/1"), output)
+        told.append(base.manifest(f"tiny/{version}"))
+    assert aside, "a recording must be left out for this to say something"
+    first, second = told
+    assert "meta" in [spec.name for spec in first.members]
+    learnt = [
+        {name: digest for name, digest in one.files.items() if name.endswith((".onnx", ".json", ".bin"))}
+        for one in told
+    ]
+    assert learnt[0] == learnt[1]
+    assert (first.thresholds, first.calibration, first.members) == (
+        second.thresholds,
+        second.calibration,
+        second.members,
+    )
+    for one in (*first.metrics["members"].values(), first.metrics["ensemble"]):
+        assert set(one[RECORDINGS]) == {part.name for part in found.parts} - {part.name for part in aside}
+    known = table(found.groups_of([number for number, part in enumerate(found.parts) if part not in aside]))
+    shipped = commons.read(tmp_path / "store" / "tiny" / "2" / "meta" / commons.FILE)
+    for mark in found.marks:
+        assert shipped.groups(mark.fingerprint) == known.groups(mark.fingerprint)
 
 
 @pytest.mark.parametrize("text", [1.0, 0.0])
