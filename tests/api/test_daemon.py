@@ -12,8 +12,9 @@ import pytest
 
 from connector import wiring
 from tests.api.house import TOKENS, Caller, api_settings, event
-from tests.daemon.site import ROOT, Site, stop, wait_until
+from tests.daemon.site import Site, stop, wait_until
 from tests.environment import clean
+from tests.running import ROOT
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.site import ROOT, process_start
+from tests.daemon.site import process_start
 from tests.models.tiny import tiny_store
+from tests.running import ROOT
 
 FIELDS = {
     "verdict", "confidence", "techniques", "members", "model", "fingerprint", "scope", "revision", "tags", "explanation",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.site import ROOT
+from tests.running import ROOT
 
 SAMPLE = 3
 

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 
-from tests.daemon.site import ROOT, Site, stop, wait_until
+from tests.daemon.site import Site, stop, wait_until
+from tests.running import ROOT
 
 HEADER = "list,kind,value,reason,author,expires\n"
 

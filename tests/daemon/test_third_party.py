@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
-from tests.daemon.site import ROOT, process_start
+from tests.daemon.site import process_start
 from tests.models.tiny import add_member, tiny_store
+from tests.running import ROOT
 
 SIEM = '''
 """A SIEM that is a folder with one file an event; verdicts are files too."""

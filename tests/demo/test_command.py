@@ -16,8 +16,9 @@ from connector.cli import app, demo
 from connector.errors import TransientError
 from connector.types import Event, SourceRef
 from connector.wiring import load_settings
-from tests.daemon.site import ROOT, Site
+from tests.daemon.site import Site
 from tests.models.tiny import tiny_store
+from tests.running import ROOT
 
 
 def test_the_callers_settings_do_not_steer_the_demo_and_any_folder_will_do(tmp_path) -> None:
