@@ -5,7 +5,6 @@ Scoring and deciding are two steps, because a batch is decided and committed whi
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
@@ -18,16 +17,13 @@ from connector.pipeline.entities import RolledUp, RollUp
 from connector.pipeline.lookup import Lookups, Made
 from connector.pipeline.prepare import Prepared
 from connector.pipeline.routes import Routes
+from connector.pipeline.snapshot import snapshot
 from connector.pipeline.steps import Steps, timed
 from connector.policy import Decision, DecisionContext, Enrichment, Policy, decide
 from connector.ports import Clock
 from connector.settings import RetentionSettings
 from connector.telemetry import LIST_ENTRIES, LISTED_EVENTS, Signal, emit
 from connector.types import Event, Prediction, StateChange, Verdict
-
-SNAPSHOT_LIMIT = 1 << 20
-"""Bytes of an event's JSON that a snapshot may hold."""
-
 
 Seen: TypeAlias = Callable[[Sequence[Event], Sequence[Prediction], Bundle], None]
 """Who wants to know which events got their verdict, by which predictions of which bundle."""
@@ -176,10 +172,6 @@ class Judge:
         """Events as they were when scored: all above benign, and a fixed share of the rest, chosen by their id."""
         bound = int(self._retention.snapshot_share * 0x1_0000_0000)
         for event, verdict in zip(fresh, verdicts, strict=True):
-            if verdict.verdict != "benign" or int(event.id[:8], 16) < bound:
-                try:
-                    document = msgspec.json.encode({"kind": event.kind, "ecs": event.ecs})
-                except (RecursionError, TypeError, ValueError):
-                    continue  # a snapshot is a copy for later: no event is lost for want of one
-                if len(document) <= SNAPSHOT_LIMIT:
-                    yield event.id, zlib.compress(document, 1)
+            wanted = verdict.verdict != "benign" or int(event.id[:8], 16) < bound
+            if wanted and (kept := snapshot(event)) is not None:
+                yield event.id, kept

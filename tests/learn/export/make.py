@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from connector import identity
 from connector.events import normalise
 from connector.learn.export import Export, Folder, LabelMap, Machines, Row
 from connector.learn.export.folder import Steps
 from connector.ledger import Commit, Ledger, open_ledger
+from connector.pipeline.snapshot import snapshot
 from connector.testing import ManualClock
 from connector.types import DispositionChange, Event, ModelRef, RawEvent, SourceRef, Verdict
 
@@ -74,10 +72,7 @@ class House:
                 source="s",
                 digest="",
                 verdicts=[_verdict(event, verdict, self.clock) for event in events],
-                snapshots={
-                    event.id: zlib.compress(msgspec.json.encode({"kind": event.kind, "ecs": event.ecs}))
-                    for event in events
-                },
+                snapshots={event.id: kept for event in events if (kept := snapshot(event)) is not None},
             )
         )
         return [event.id for event in events]

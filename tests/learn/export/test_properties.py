@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import zlib
 from contextlib import closing
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -18,13 +17,16 @@ from hypothesis import given, settings, strategies as st
 
 from connector import identity
 from connector.errors import ConfigError
+from connector.events import render
 from connector.learn.export import Fact, LabelMap, Machines, Pseudonyms
 from connector.learn.export.machine import ACCOUNTS
+from connector.learn.export.rows import Sighted
 from connector.learn.export.snapshot import found_in, sighted
 from connector.learn.export.view import Rules, view
 from connector.ledger import Scored
+from connector.pipeline.snapshot import snapshot
 from connector.testing.clock import START
-from connector.types import ModelRef, SourceRef, Verdict
+from connector.types import Event, ModelRef, SourceRef, Verdict
 from tests.learn.export.make import KEY, House, process, scored
 
 PSEUDONYMS = Pseudonyms(KEY)
@@ -70,13 +72,7 @@ def told(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, Any]]:
 @given(told())
 def test_no_name_and_no_secret_of_an_event_reaches_a_row(case: tuple[dict[str, str], dict[str, Any]]) -> None:
     who, document = case
-    event = scored("e", document)
-    snapshot = zlib.compress(msgspec.json.encode({"kind": event.kind, "ecs": event.ecs}))
-    kept = Scored(verdict=_verdict(event.id, event.fingerprint), at=START, snapshot=snapshot)
-    found = found_in(kept)
-    assert found is not None
-    made = sighted(kept, found, PSEUDONYMS)
-    assert made is not None
+    made = _exported(scored("e", document))
     assert _told_of(who, msgspec.json.encode(made).decode()) == []
     document = msgspec.json.decode(made.event)
     assert PSEUDONYMS.reveal(document["user"]["email"]) == ("mail", who["mail"])
@@ -85,6 +81,19 @@ def test_no_name_and_no_secret_of_an_event_reaches_a_row(case: tuple[dict[str, s
     assert not any(
         f"{kind}-" in made.text for kind in ("user", "mail", "ip") if PSEUDONYMS.of(kind, "x")[:9] in made.text
     )
+
+
+def test_no_body_makes_names_of_the_words_of_a_rule() -> None:
+    login = base64.b64encode(
+        b"POST /login HTTP/1.1\r\nHost: shop.example\r\n\r\nuser=request&login=web_server"
+    ).decode()
+    alert = {"action": "allowed", "signature_id": 1, "signature": "ET WEB_SERVER HTTP request to a login page"}
+    ends = {"src_ip": "192.168.2.14", "dest_ip": "209.53.113.5", "proto": "TCP"}
+    event = scored("e", {"flow_id": 1, "event_type": "alert", **ends, "alert": alert, "payload": login})
+    assert event.ecs["suricata"]["eve"]["payload"] == login
+    made = _exported(event)
+    assert made.fingerprint == event.fingerprint
+    assert made.text == render(event.canonical)
 
 
 @settings(max_examples=3, deadline=None)
@@ -105,6 +114,18 @@ def test_no_file_of_an_export_holds_a_name_or_a_secret(cases: list[tuple[dict[st
         assert len(files) == 4
         assert [row.malicious for row in house.rows()] == [False] * 4
         assert [_told_of(who, text) for who, _ in cases for text in files] == [[]] * 16
+
+
+def _exported(event: Event) -> Sighted:
+    """The event's line in an export, from the snapshot that the pipeline keeps."""
+    document = snapshot(event)
+    assert document is not None
+    kept = Scored(verdict=_verdict(event.id, event.fingerprint), at=START, snapshot=document)
+    found = found_in(kept)
+    assert found is not None
+    made = sighted(kept, found, PSEUDONYMS)
+    assert made is not None
+    return made
 
 
 def _told_of(who: dict[str, str], written: str) -> list[str]:
