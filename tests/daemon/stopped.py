@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import time
@@ -19,7 +18,7 @@ def main() -> None:
 
     def again() -> wiring.App:
         signal.raise_signal(signal.SIGTERM)
-        shutil.copy(folder / "a.jsonl", folder / "b.jsonl")
+        (folder / "b.jsonl").write_text((folder / "a.jsonl").read_text().replace("tool-", "later-"))
         time.sleep(1)  # ten polls
         raise TransientError("no server answers")
 
