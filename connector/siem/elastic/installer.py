@@ -1,6 +1,7 @@
 """Installs the assets: compares what a server has with what it should have, tells the difference, and makes it so.
 
-Doing it twice changes nothing. What the daemon has published in the look-up pipeline is kept over an installation.
+Doing it twice changes nothing. What the daemon has published in the look-up pipeline is kept over an installation,
+and put into this release's form.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from connector.errors import ConfigError
 from connector.siem.elastic.assets import LOOKUP_INDEX, Asset
+from connector.siem.elastic.table import dated
 from connector.types import Json
 
 State = Literal["installed", "missing", "differs", "unavailable"]
@@ -144,6 +146,8 @@ def with_published(body: Mapping[str, Json], deployed: Json) -> Mapping[str, Jso
     kept = {
         key: theirs["params"][key] for key in PUBLISHED if key in mine["params"] and key in theirs.get("params", {})
     }
+    if "entries" in kept:
+        kept["entries"] = dated(kept["entries"])
     script = {**mine, "params": {**mine["params"], **kept}}
     rows = [{"script": script} if row.get("script") is mine else row for row in body["processors"]]
     return {**body, "processors": rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -60,7 +61,19 @@ def row_of(entry: Known) -> dict[str, Json]:
     A benign stamp tells no techniques, and nine in ten entries are benign: without them twice as many fit into the table.
     """
     told = [key for key in STAMPED if key in entry and (key != "techniques" or entry["verdict"] != "benign")]
-    return {key: entry[key] for key in told} | {"until": round(_until(entry).timestamp() * 1000)}
+    return {key: entry[key] for key in told} | {"until": _milliseconds(entry)}
+
+
+def dated(entries: Json) -> Json:
+    """A published table, with ``until`` where an older version of the assets knew only the date: scripts read no dates."""
+    if not isinstance(entries, Mapping):
+        return entries
+    return {
+        version: {fingerprint: _dated(row) for fingerprint, row in group.items()}
+        if isinstance(group, Mapping)
+        else group
+        for version, group in entries.items()
+    }
 
 
 def gained(
@@ -89,8 +102,19 @@ def _same(before: Known | None, after: Known, now: datetime) -> bool:
     return all(before.get(key) == after.get(key) for key in STAMPED if key != "expires_at")
 
 
+def _dated(row: Json) -> Json:
+    if isinstance(row, Mapping) and "until" not in row:
+        with suppress(ValueError):  # no date: it says nothing
+            return {**row, "until": _milliseconds(row)}
+    return row
+
+
+def _milliseconds(entry: Known) -> int:
+    return round(_until(entry).timestamp() * 1000)
+
+
 def _until(entry: Known) -> datetime:
-    return datetime.fromisoformat(str(entry["expires_at"]))
+    return datetime.fromisoformat(str(entry.get("expires_at")))
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Known]:

@@ -167,13 +167,20 @@ def test_threat_that_an_event_brings_stays_and_a_benign_entry_brings_neither_thr
     )
 
 
-@pytest.mark.parametrize("broken", ["not a date", "", 5, None, [], {}])
-def test_an_entry_that_makes_a_script_fail_never_fails_the_event(
-    connection: ClusterServer, opensearch: OpenSearch, broken: Any
+@pytest.mark.parametrize(
+    ("broken", "status"),
+    [
+        *(({"until": until}, "pending") for until in ("not a date", "", 5, None, [], {})),
+        ("text", "failed"),
+    ],
+)
+def test_an_entry_without_a_time_says_nothing_and_one_that_makes_the_script_fail_never_fails_the_event(
+    connection: ClusterServer, opensearch: OpenSearch, broken: Any, status: str
 ) -> None:
     row = known(entry("a.exe"))
     made = json.loads(json.dumps(pipeline("opensearch", "x", "triaged-lookup-table").body))
-    params = {"model": row["model"], "entries": {VERSION: {row["fingerprint"]: {**row_of(row), "until": broken}}}}
+    held_there = {**row_of(row), **broken} if isinstance(broken, dict) else broken
+    params = {"model": row["model"], "entries": {VERSION: {row["fingerprint"]: held_there}}}
     made["processors"][0]["script"]["params"].update(params)
     before = ask(opensearch, "GET", "/_ingest/pipeline/triaged-lookup")["triaged-lookup"]
     ask(opensearch, "PUT", "/_ingest/pipeline/triaged-lookup", made)
@@ -181,7 +188,7 @@ def test_an_entry_that_makes_a_script_fail_never_fails_the_event(
         (after,) = simulated(opensearch, [document("a.exe")])
     finally:
         ask(opensearch, "PUT", "/_ingest/pipeline/triaged-lookup", before)
-    assert after["triaged"]["status"] == "pending"
+    assert (after["triaged"]["status"], "error" in after["triaged"]) == (status, status == "failed")
     assert {k: v for k, v in after.items() if k != "triaged"} == document("a.exe")
 
 

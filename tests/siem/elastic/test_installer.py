@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def test_the_table_that_the_daemon_published_outlives_an_installation(
     installer.install(server, installer.plan(server, assets("opensearch", "table")))
     path = "/_ingest/pipeline/triaged-lookup"
     body = ask(opensearch, "GET", path)["triaged-lookup"]
-    table = {"v": {"f": {"verdict": "benign"}}}
+    ends = datetime(2026, 3, 1, tzinfo=UTC)
+    old = {"verdict": "benign", "expires_at": "2026-03-01T00:00:00Z"}
+    table = {"v": {"f": {**old, "until": int(ends.timestamp()) * 1000}}}
     body["processors"][0]["script"]["params"].update(entries=table, model={"name": "m", "version": "1"})
     ask(opensearch, "PUT", path, body)
     assert states(server) == {"installed"}
@@ -80,6 +83,11 @@ def test_the_table_that_the_daemon_published_outlives_an_installation(
     assert {change.asset.name for change in done} == {"triaged-fingerprint", "triaged-lookup"}
     params = ask(opensearch, "GET", path)["triaged-lookup"]["processors"][0]["script"]["params"]
     assert (params["enabled"], params["entries"], params["model"]["name"]) == (False, table, "m")
+    body["processors"][0]["script"]["params"]["entries"] = {"v": {"f": old}}
+    ask(opensearch, "PUT", path, body)
+    installer.install(server, installer.plan(server, assets("opensearch", "table")))
+    params = ask(opensearch, "GET", path)["triaged-lookup"]["processors"][0]["script"]["params"]
+    assert params["entries"] == table
 
 
 def test_a_dataset_is_attached_behind_what_its_own_hook_holds_and_detached_again(

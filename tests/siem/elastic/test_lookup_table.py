@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector.events import CANONICAL_VERSIONS
-from connector.siem.elastic.table import chosen, gained
+from connector.siem.elastic.table import chosen, dated, gained
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MODEL = {"name": "m", "version": "1", "attack_version": "18.1"}
@@ -79,6 +79,22 @@ def test_a_table_of_an_older_version_of_the_assets_answers_for_nothing() -> None
     wanted = table(counts, {"a": entry()})
     old = {VERSION: {"a": {key: value for key, value in wanted[VERSION]["a"].items() if key != "until"}}}
     assert gained(counts, wanted, old, NOW, 0.5)
+
+
+def test_a_table_of_an_older_version_of_the_assets_goes_on_answering_once_its_ends_are_told_in_milliseconds() -> None:
+    wanted = table([("a", 1), ("b", 1)], {"a": entry(), "b": entry(verdict="malicious")})
+    old = {VERSION: {name: {**row} for name, row in wanted[VERSION].items()}}
+    for row in old[VERSION].values():
+        del row["until"]
+    assert dated(old) == wanted
+    assert dated(wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    "broken", [None, {"v": 1}, {"v": {"f": "text"}}, {"v": {"f": {}}}, {"v": {"f": {"expires_at": "soon"}}}]
+)
+def test_a_table_that_somebody_broke_stops_no_installation(broken: Any) -> None:
+    assert dated(broken) == broken
 
 
 def test_only_entries_that_are_not_benign_hold_techniques() -> None:
