@@ -215,6 +215,19 @@ def test_sampled_windows_stand_for_all_events_of_their_side(read: Recorded) -> N
     assert found.windows.names.shape[1] == LENGTH
 
 
+def test_what_names_no_host_is_neither_trained_on_nor_stands_in_a_window(read: Recorded) -> None:
+    window = read.window.copy()
+    window[:4] = recorded.NOWHERE
+    without = msgspec.structs.replace(read, window=window)
+    words = windows.vocabulary(read, TEXT, TEXT, range(PARTS))
+    labels = windows.labels(read, words.techniques, range(PARTS))
+
+    found = windows.Maker(without, words, labels, windows.Most()).rows([0], speak)
+
+    assert len(found) == EACH - 1 - 4
+    assert (found.windows.names[0, :, 0] > 0).sum() == 1
+
+
 def test_one_site_alone_cannot_be_left_out(read: Recorded, tmp_path: Path) -> None:
     lone = msgspec.structs.replace(read, parts=[msgspec.structs.replace(read.parts[0], site="s0")])
     texts = Texts(TEXT, frozenset(TEXT), lambda _: speak, [frozenset({"s0"}), frozenset({"s1"})])
@@ -224,7 +237,8 @@ def test_one_site_alone_cannot_be_left_out(read: Recorded, tmp_path: Path) -> No
 
 
 def test_recordings_are_read_once_and_kept(tmp_path: Path) -> None:
-    corpora = campaigns.beside(tmp_path, corpus.build(tmp_path), EVENTS)
+    nowhere = {name: value for name, value in EVENTS[-1].items() if name != "Hostname"}
+    corpora = campaigns.beside(tmp_path, corpus.build(tmp_path), (*EVENTS[:-1], nowhere))
 
     first = recorded.kept(corpora, tmp_path / "keep" / "recorded.npz")
     again = recorded.kept(Corpora(tmp_path / "gone", corpora.sources), tmp_path / "keep" / "recorded.npz")
@@ -232,6 +246,7 @@ def test_recordings_are_read_once_and_kept(tmp_path: Path) -> None:
     campaign = first.parts[-1]
     names = {"attack": ATTACK, "background": BACKGROUND, "unclear": UNCLEAR}
     assert first.label[campaign.start : campaign.stop].tolist() == [names[label] for label in LABELS]
+    assert first.window[campaign.start : campaign.stop].tolist().index(recorded.NOWHERE) == len(EVENTS) - 1
     assert set(first.verified) == {"otrf", "otrf_compound"}
     assert again.parts == first.parts
     assert again.marks == first.marks

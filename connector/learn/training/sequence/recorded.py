@@ -27,6 +27,7 @@ from connector.types import Event
 
 BACKGROUND, ATTACK, UNCLEAR = 0, 1, 2
 _LABELS: Final[Mapping[str, int]] = {"background": BACKGROUND, "attack": ATTACK, "unclear": UNCLEAR}
+NOWHERE: Final = -1
 TOLD: Final = 500
 """Events by which the site of a recording is told that is not read further."""
 
@@ -66,8 +67,8 @@ class _Facts(msgspec.Struct, frozen=True):
 class Recorded(msgspec.Struct, frozen=True, eq=False):
     """All recordings whose attack is known. The arrays have one entry an event, recording after recording.
 
-    ``mark`` and ``window`` are numbers of the distinct event and of the host's window; ``at`` is in milliseconds, -1 where
-    the event does not say; ``process`` and ``above`` are hashes as tokens have them. ``unknown`` are the recordings that
+    ``mark`` and ``window`` are numbers of the distinct event and of the host's window, :data:`NOWHERE` where the event names
+    no host; ``at`` is in milliseconds, -1 where the event does not say; ``process`` and ``above`` are hashes as tokens have them. ``unknown`` are the recordings that
     are left out, with the reason; ``sites`` says where each was made, these too; ``verified`` are the archives' digests.
     """
 
@@ -82,6 +83,12 @@ class Recorded(msgspec.Struct, frozen=True, eq=False):
     at: NDArray[np.int64]
     process: NDArray[np.uint32]
     above: NDArray[np.uint32]
+
+
+def sides(recorded: Recorded, part: Part) -> NDArray[np.uint8]:
+    """What each event of a recording is; unclear where it names no host: the member has no view of it when it serves."""
+    span = slice(part.start, part.stop)
+    return np.where(recorded.window[span] == NOWHERE, np.uint8(UNCLEAR), recorded.label[span])
 
 
 def kept(corpora: Corpora, place: Path) -> Recorded:
@@ -114,7 +121,7 @@ def read(corpora: Corpora) -> Recorded:
 class _Reading:
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
-        self._windows: dict[tuple[str, str | None], int] = {}
+        self._windows: dict[tuple[str, str], int] = {}
         self._marks: list[Mark] = []
         self._found: list[tuple[Stream, int, int]] = []
         self._unknown: dict[str, str] = {}
@@ -132,7 +139,8 @@ class _Reading:
             hosts[host_of(seen.event)] += 1
             process, above = processes(seen.event.ecs)
             at = moment(seen.event)
-            window = self._windows.setdefault((stream.name, window_key(seen.event)), len(self._windows))
+            key = window_key(seen.event)
+            window = NOWHERE if key is None else self._windows.setdefault((stream.name, key), len(self._windows))
             row = (self._place(seen.event), window, _LABELS[seen.label], -1 if at is None else at, process, above)
             for column, value in zip(self._columns.values(), row, strict=True):
                 column.append(value)

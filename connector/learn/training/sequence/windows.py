@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from connector.attack import migrate
 from connector.errors import ConfigError
 from connector.learn.training.labels import parent_of
-from connector.learn.training.sequence.recorded import ATTACK, BACKGROUND, UNCLEAR, Part, Recorded
+from connector.learn.training.sequence.recorded import ATTACK, BACKGROUND, NOWHERE, UNCLEAR, Part, Recorded, sides
 from connector.models.sequence.arrays import Arrays, arrays
 from connector.models.sequence.tokens import Tokens, Told
 from connector.models.sequence.vocabulary import IMAGE, PARENT, Places, Vocabulary, base
@@ -70,7 +70,7 @@ def vocabulary(recorded: Recorded, text: Sequence[str], shared: Collection[str],
     kinds: dict[str, set[str]] = defaultdict(set)
     images: dict[str, set[str]] = defaultdict(set)
     for part in (recorded.parts[number] for number in chosen):
-        ordinary = recorded.label[part.start : part.stop] == BACKGROUND
+        ordinary = sides(recorded, part) == BACKGROUND
         for number in np.unique(recorded.mark[part.start : part.stop][ordinary]).tolist():
             mark = recorded.marks[number]
             kinds[mark.kind].add(part.group)
@@ -143,7 +143,7 @@ class Maker:
 
     def _rows(self, number: int, told: _Told) -> Rows:
         part = self._recorded.parts[number]
-        label = self._recorded.label[part.start : part.stop]
+        label = sides(self._recorded, part)
         wanted = np.zeros(len(label), np.float64)
         for side, limit in ((ATTACK, self._most.attack), (BACKGROUND, self._most.background)):
             places = np.flatnonzero(label == side)
@@ -171,13 +171,16 @@ class Maker:
         return named[:, self._columns] / 255.0
 
     def _contexts(self, part: Part, told: _Told) -> Iterator[list[Token]]:
-        """Every event's window, in the recording's order."""
+        """Every event's window, in the recording's order; empty where it names no host."""
         found, span = self._recorded, slice(part.start, part.stop)
         columns = (found.mark, found.window, found.at, found.process, found.above)
         windows: dict[int, Window] = defaultdict(Window)
         known: dict[int, Three] = {}
         events = zip(*told.of(found.mark[span]), *(column[span].tolist() for column in columns), strict=True)
         for tag, (score, top, weight, mark, window, at, process, above) in enumerate(events):
+            if window == NOWHERE:
+                yield []
+                continue
             if mark not in known:
                 seen = found.marks[mark]
                 known[mark] = self._places.of(seen.kind, ((IMAGE, seen.image), (PARENT, seen.parent)))
