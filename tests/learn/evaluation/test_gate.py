@@ -15,14 +15,16 @@ from connector.learn import dataset_file
 from connector.learn.dataset import Dataset, Facts, Row, digest_of
 from connector.learn.evaluation.gate import __main__ as gate, checks, report as reports
 from connector.learn.evaluation.gate.judge import Material, judge
-from connector.learn.evaluation.gate.recordings import Heard, Recording, Recordings, checked, heard, unjudged
+from connector.learn.evaluation.gate.recordings import Heard, Recording, Recordings, checked, heard, left_out, unjudged
 from connector.learn.evaluation.gate.report import Report
-from connector.learn.streams import Labelled
+from connector.learn.streams import Labelled, streams, trains
+from connector.learn.training.members import RECORDINGS
 from connector.learn.training.retrain import closures
 from connector.models import Store
 from connector.models.manifest import Platt
 from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.testbed import WEIGHTS, Weights, lay_bundle
+from tests.learn import campaigns, corpus
 from tests.learn.export.make import House, process, scored
 from tests.models.rules.made import sysmon
 
@@ -363,6 +365,18 @@ def test_on_recordings_each_member_and_the_whole_must_be_no_worse(several: Store
     failed = {check.name for check in checked(said["deaf"], said["1"]) if not check.passed}
     assert {"average precision on recordings, rules", "recall on recordings at suspicious"} == failed
     assert said["1"].groups[:2] == ["recording-0", "recording-0"]
+
+
+def test_no_recording_that_a_bundle_was_fitted_on_judges_it(several: Store, tmp_path: Path) -> None:
+    corpora, manifest = campaigns.beside(tmp_path, corpus.build(tmp_path), ()), several.manifest("tiny/1")
+    known = [stream for stream in streams(corpora) if not stream.reason]
+    seed = next(seed for seed in range(100) if not trains(known[0].name, known[0].set, seed))
+    free = left_out(corpora, seed, [manifest])
+    assert known[0].name in {name for name, _ in free.read()}
+    told = {**manifest.metrics, "members": {"rules": {RECORDINGS: [known[0].name]}}}
+    less = left_out(corpora, seed, [manifest, msgspec.structs.replace(manifest, metrics=told)])
+    assert {name for name, _ in less.read()} == {name for name, _ in free.read()} - {known[0].name}
+    assert less.digest != free.digest, "a report on more recordings than these does not hold"
 
 
 def test_few_recordings_prove_nothing(several: Store) -> None:
