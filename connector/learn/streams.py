@@ -9,9 +9,6 @@ counted.
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
-import zipfile
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -22,6 +19,7 @@ import yaml
 from connector.errors import ConfigError, PermanentError
 from connector.events import normalise
 from connector.learn.corpora import otrf, process_tree
+from connector.learn.corpora.packed import recorded
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import split_of
 from connector.policy.entity import entity_of
@@ -194,17 +192,8 @@ def _described(corpora: Corpora, source: str) -> tuple[dict[str, tuple[str, ...]
 
 
 def _lines(path: str, content: bytes) -> Iterator[bytes]:
-    if path.endswith(".zip"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in sorted(archive.namelist()):
-                if name.endswith((".json", ".log")):
-                    yield from archive.read(name).splitlines()
-        return
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        for member in tar:
-            stream = tar.extractfile(member) if member.isfile() and member.name.endswith(".json") else None
-            if stream is not None:
-                yield from stream.read().splitlines()
+    for body in recorded(path, content):
+        yield from body.splitlines()
 
 
 def _decoded(line: bytes) -> Mapping[str, Any] | None:

@@ -7,9 +7,7 @@ every capture, and the metadata does not speak of it: it is left out.
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -21,6 +19,7 @@ from connector.attack import catalogue
 from connector.learn.corpora import otrf
 from connector.learn.corpora.captures import packets
 from connector.learn.corpora.connections import Connection, Side, connections
+from connector.learn.corpora.packed import zipped
 from connector.learn.corpora.source import Corpora
 
 NAME: Final = "otrf_network"
@@ -99,13 +98,8 @@ def _files(corpora: Corpora) -> Iterator[tuple[str, bytes]]:
         if "/network/" not in path:
             continue
         name = path.rsplit("/", 1)[-1].partition(".")[0]
-        if not path.endswith(".zip"):
-            yield name, content
-            continue
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for member in sorted(archive.namelist()):
-                if member.endswith(_CAPTURES):
-                    yield name, archive.read(member)
+        captures = zipped(path, content, *_CAPTURES) if path.endswith(".zip") else (content,)
+        yield from ((name, capture) for capture in captures)
 
 
 def _payloads(found: list[Connection]) -> Iterator[bytes]:

@@ -7,10 +7,8 @@ packets and microseconds, and neither ports nor protocols. UNSW-NB15 has all of 
 from __future__ import annotations
 
 import csv
-import io
 import math
 import tomllib
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +19,7 @@ from connector.errors import ConfigError
 from connector.learn.corpora import nsl_kdd
 from connector.learn.corpora.captures import packets
 from connector.learn.corpora.connections import Connection, connections
+from connector.learn.corpora.packed import zipped
 from connector.learn.corpora.source import Corpora
 from connector.models.flow.classes import BENIGN
 from connector.models.flow.view import STATES, Flow, Outcome, Transport, outcome_of, payload
@@ -87,7 +86,8 @@ def nsl_flows(records: nsl_kdd.Connections) -> list[Labelled]:
 def captured_flows(corpora: Corpora) -> Iterator[Labelled]:
     """The flows of OTRF's packet captures: attacks and what went on beside them, with no label of single flows."""
     for path, content in corpora.files(CAPTURES, ".zip", ".cap"):
-        for capture in _captures(path, content):
+        captures = zipped(path, content, ".cap", ".pcap", ".pcapng") if path.endswith(".zip") else (content,)
+        for capture in captures:
             for connection in connections(packets(capture)):
                 yield Labelled(flow_of_connection(connection), UNKNOWN, UNKNOWN)
 
@@ -105,16 +105,6 @@ def flow_of_connection(connection: Connection) -> Flow:
         received_packets=theirs.packets,
         outcome=outcome_of(ours.flags, theirs.flags) if transport == "tcp" else Outcome(),
     )
-
-
-def _captures(path: str, content: bytes) -> Iterator[bytes]:
-    if not path.endswith(".zip"):
-        yield content
-        return
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in sorted(archive.namelist()):
-            if name.endswith((".cap", ".pcap", ".pcapng")):
-                yield archive.read(name)
 
 
 def cicids_flows(corpora: Corpora) -> Iterator[Labelled]:
@@ -160,11 +150,11 @@ def unsw_flows(corpora: Corpora) -> Iterator[Labelled]:
 
 def unsw_rows(corpora: Corpora) -> Iterator[dict[str, str]]:
     """UNSW-NB15's table, row by row. Raises ``ConfigError`` where it is missing or another table."""
-    for _, content in corpora.files(UNSW, "UNSW_NB15_training-set.zip"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            yield from _table(UNSW, archive.read("UNSW_NB15_training-set.csv"), "attack_cat")
-        return
-    raise ConfigError(f"{UNSW}: there is no UNSW_NB15_training-set.zip")
+    for path, content in corpora.files(UNSW, "UNSW_NB15_training-set.zip"):
+        for table in zipped(path, content, "UNSW_NB15_training-set.csv"):
+            yield from _table(UNSW, table, "attack_cat")
+            return
+    raise ConfigError(f"{UNSW}: there is no UNSW_NB15_training-set.zip with the table")
 
 
 def _table(name: str, content: bytes, last: str) -> Iterator[dict[str, str]]:

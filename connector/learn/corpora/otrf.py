@@ -6,9 +6,6 @@ taken for the attack, a weak label.
 
 from __future__ import annotations
 
-import io
-import tarfile
-import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -19,6 +16,7 @@ import yaml
 
 from connector.errors import PermanentError
 from connector.events import normalise
+from connector.learn.corpora.packed import recorded
 from connector.learn.corpora.process_tree import Recording, attack, no_entry, tells
 from connector.learn.corpora.rule_matches import fired, rule_set
 from connector.learn.corpora.sample import Basis, Sample
@@ -125,7 +123,7 @@ def _metadata(corpora: Corpora) -> tuple[dict[str, tuple[str, ...]], dict[str, s
 def _events(path: str, content: bytes) -> list[Mapping[str, Any]]:
     """The flat Windows events of one recording, in file order."""
     found: list[Mapping[str, Any]] = []
-    for body in _members(path, content):
+    for body in recorded(path, content):
         for line in body.splitlines():
             try:
                 event = msgspec.json.decode(line)
@@ -134,20 +132,6 @@ def _events(path: str, content: bytes) -> list[Mapping[str, Any]]:
             if isinstance(event, dict):
                 found.append(event)
     return found
-
-
-def _members(path: str, content: bytes) -> Iterator[bytes]:
-    if path.endswith(".zip"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in sorted(archive.namelist()):
-                if name.endswith((".json", ".log")):
-                    yield archive.read(name)
-        return
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        for member in tar:
-            stream = tar.extractfile(member) if member.isfile() and member.name.endswith(".json") else None
-            if stream is not None:
-                yield stream.read()
 
 
 def _enter(group: str, events: list[Mapping[str, Any]], tree: Recording, seen: dict[str, Seen]) -> None:

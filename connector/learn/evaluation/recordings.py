@@ -5,9 +5,6 @@ A dataset row is one distinct event of a sample; false alarms are counted on eve
 
 from __future__ import annotations
 
-import io
-import tarfile
-import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +16,7 @@ import yaml
 from connector.errors import PermanentError
 from connector.events import normalise, render
 from connector.learn.corpora import otrf, process_tree
+from connector.learn.corpora.packed import recorded
 from connector.learn.corpora.source import Corpora
 from connector.learn.evaluation.sigma import alarms
 from connector.learn.scrub import scrub
@@ -173,7 +171,7 @@ def sites_of(hosts: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
 
 def events(path: str, content: bytes) -> Iterator[Mapping[str, Any]]:
     """The flat events of one recording in file order; what is no JSON object is passed over."""
-    for body in _members(path, content):
+    for body in recorded(path, content):
         for line in body.splitlines():
             try:
                 event = msgspec.json.decode(line)
@@ -181,15 +179,3 @@ def events(path: str, content: bytes) -> Iterator[Mapping[str, Any]]:
                 continue
             if isinstance(event, dict):
                 yield event
-
-
-def _members(path: str, content: bytes) -> Iterator[bytes]:
-    if path.endswith(".zip"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            yield from (archive.read(name) for name in sorted(archive.namelist()) if name.endswith((".json", ".log")))
-        return
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        for member in tar:
-            stream = tar.extractfile(member) if member.isfile() and member.name.endswith(".json") else None
-            if stream is not None:
-                yield stream.read()
