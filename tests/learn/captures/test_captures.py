@@ -54,6 +54,7 @@ def test_a_packet_that_the_capture_cut_keeps_the_length_that_its_header_states()
         (1, ethernet(ipv4("udp", udp(50_001, 53, b"question")), vlan=True), 18 + 20 + 8),
         (101, ipv6(0, bytes([17, 0, 1, 4, 0, 0, 0, 0]) + udp(5353, 5353, b"x")), 40 + 8 + 8),
     ],
+    ids=["ipv4 tcp", "ipv4 udp in a vlan", "ipv6 udp"],
 )
 def test_a_frame_cut_anywhere_raises_nothing_and_is_a_packet_once_its_headers_are_there(
     link: int, frame: bytes, headers: int
