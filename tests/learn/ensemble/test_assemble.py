@@ -23,6 +23,7 @@ from connector.models.commons import table
 from connector.models.manifest import Source
 from connector.models.meta_testbed import lay_meta_member, meta_spec
 from connector.models.rules.testbed import LABELS as RULE_LABELS, lay_rules_member, rules_spec
+from connector.models.sequence.testbed import lay_sequence_member, sequence_spec
 from connector.models.testbed import lay_bundle
 from tests.learn.ensemble import made as recordings
 from tests.models.events import process_start
@@ -92,6 +93,17 @@ def test_a_source_that_may_not_train_never_ships(base: Store, tmp_path: Path) ->
     with pytest.raises(ConfigError, match="closed, which may not train"):
         made(base, tmp_path, members(tmp_path / "members", base.manifest("tiny/1").members[0].labels, "closed"))
     assert base.list() == ["tiny/1"]
+
+
+def test_a_sequence_member_that_was_trained_with_other_labels_of_the_text_member_is_refused(
+    base: Store, tmp_path: Path
+) -> None:
+    text = base.manifest("tiny/1").members[0].labels
+    lay_sequence_member(tmp_path / "sequence", tuple(reversed(text)))
+    other = write_member(tmp_path / "sequence", sequence_spec(labels=text), report("otrf"))
+
+    with pytest.raises(ConfigError, match="of other labels, or another order"):
+        made(base, tmp_path, [other])
 
 
 def test_a_member_given_twice_and_a_base_of_several_are_refused(base: Store, tmp_path: Path) -> None:

@@ -17,7 +17,11 @@ from connector.learn.training.served import OWN_LEVELS, free
 from connector.models.ensemble import TEXT
 from connector.models.integrity import MANIFEST
 from connector.models.manifest import Calibration, Dataset, Manifest, Source, Thresholds, seal
+from connector.models.sequence import vocabulary
 from connector.models.store import Store
+
+SEQUENCE: Final = "sequence"
+"""The kind of member that reads the text member's columns by their place."""
 
 CARD: Final = "README.md"
 MOST_BYTES: Final = 40_000_000
@@ -45,8 +49,8 @@ def assemble(
 ) -> Path:
     """Writes the bundle and returns its folder.
 
-    Raises ``ConfigError`` for a base without a text member or with others, a member named twice, a source that may not
-    train, a version that exists, and a bundle that would weigh too much.
+    Raises ``ConfigError`` for a base without a text member or with others, a member named twice or trained with another
+    text member, a source that may not train, a version that exists, and a bundle that would weigh too much.
     """
     origin = Store(store)
     if problems := origin.verify(base):
@@ -95,6 +99,12 @@ def _check(before: Manifest, members: Sequence[TrainedMember], pins: Mapping[str
     )
     if closed:
         raise ConfigError(f"a member was trained on {', '.join(closed)}, which may not train what ships")
+    text = before.members[0].labels
+    for member in members:  # serving can count the columns of the text member, not tell their order
+        if member.spec.kind == SEQUENCE and vocabulary.read(member.folder).text != text:
+            raise ConfigError(
+                f"member {member.spec.name!r} was trained with a text member of other labels, or another order"
+            )
 
 
 def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundled) -> Manifest:
