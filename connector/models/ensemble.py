@@ -2,9 +2,6 @@
 
 A member named ``meta`` has the last word where it has a view. Without one, ``p_malicious`` is the mean of the members'
 logits and each technique the highest probability that any member gives it; a member without a view does not count.
-
-A member that reads another's scores (the sequence member reads the text member's) names no technique of an event: it knows
-what its window was part of, not what the event shows.
 """
 
 from __future__ import annotations
@@ -73,7 +70,6 @@ class Combiner:
         self._width = len(labels)
         self._columns = {m.name: np.array([column[label] for label in m.labels], np.intp) for m in members}
         self._names = tuple(member.name for member in members)
-        self._naming = tuple(member.name for member in members if not member.needs)
         self._platt = calibration.malicious
         self._shift = prior_shift(calibration)
 
@@ -82,7 +78,7 @@ class Combiner:
         logits = np.stack([logit(views[name].p_malicious) for name in self._names])
         base = [row for row, name in enumerate(self._names) if name != META]
         together = _mean(logits[base])
-        techniques = self._highest(views, events)
+        techniques = self._highest(views, [self._names[row] for row in base], events)
         if META in self._names:
             meta = views[META]
             together = np.where(np.isnan(meta.p_malicious), together, logits[self._names.index(META)])
@@ -98,9 +94,9 @@ class Combiner:
             spread=np.fmax.reduce(opinions, axis=0) - np.fmin.reduce(opinions, axis=0),
         )
 
-    def _highest(self, views: Mapping[str, Scores], events: int) -> NDArray[np.float32]:
+    def _highest(self, views: Mapping[str, Scores], names: Sequence[str], events: int) -> NDArray[np.float32]:
         techniques = np.full((events, self._width), np.nan, np.float32)
-        for name in self._naming:
+        for name in names:
             columns = self._columns[name]
             techniques[:, columns] = np.fmax(techniques[:, columns], views[name].techniques)
         return techniques

@@ -57,15 +57,6 @@ def test_without_meta_a_technique_is_the_highest_probability_in_the_bundles_labe
     assert np.isnan(found[1])
 
 
-def test_a_member_that_reads_anothers_scores_votes_but_names_no_technique():
-    members = [Fixed("a", 0, labels=("T1059", "T1003")), Fixed("b", 0, labels=("T1003", "T1033"), needs=("a",))]
-    views = {"a": scores([[0.1, 0.2]], [0.5]), "b": scores([[0.7, 0.9]], [0.9])}
-    found = Combiner(members, ["T1003", "T1033", "T1059"], EVEN).combine(views, 1)
-    assert found.techniques[0][[0, 2]] == pytest.approx([0.2, 0.1])
-    assert np.isnan(found.techniques[0][1])
-    assert found.p_malicious[0] == pytest.approx(0.75, abs=1e-5)
-
-
 def test_meta_has_the_last_word_where_it_has_a_view():
     members = [Fixed("a", 0), Highest("meta", needs=("a",))]
     views = {"a": scores([[0.6], [0.6]], [0.3, 0.3]), "meta": scores([[0.05], [NAN]], [0.8, NAN])}

@@ -16,7 +16,7 @@ from connector.learn.evaluation.ensemble.incidents import PER, Named, Raised, re
 from connector.learn.training.ensemble.combiners import MEAN
 from connector.learn.training.ensemble.crossfit import Tried, asked, distinct, fitted, joined, rows_of
 from connector.learn.training.ensemble.operate import Operating, Said, operating
-from connector.learn.training.ensemble.opinions import RULES, SEQUENCE, TEXT, Fold, truth
+from connector.learn.training.ensemble.opinions import RULES, TEXT, Fold, truth
 from connector.learn.training.ensemble.recorded import Recorded
 from connector.models.calibration import logit
 
@@ -129,15 +129,11 @@ def summed(model: str, raised: Sequence[Raised]) -> list[Found]:
 
 
 def passing(fold: Fold, members: Sequence[str], threshold: float) -> Named:
-    """The parents that pass, likeliest first; of each technique the highest probability that a member gives it.
-
-    As when a bundle serves, the sequence member names none where it stands beside others.
-    """
-    naming = [member for member in members if member != SEQUENCE] or members
+    """The parents that pass, likeliest first; of each technique the highest probability that a member gives it."""
 
     def named(chosen: NDArray[np.intp]) -> list[tuple[str, ...]]:
         best: list[dict[str, float]] = [{} for _ in range(len(chosen))]
-        for member in naming:
+        for member in members:
             said = np.nan_to_num(fold.techniques(member, chosen))
             for row, column in zip(*np.nonzero(said >= threshold), strict=True):
                 parent = fold.labels[member][column].partition(".")[0]

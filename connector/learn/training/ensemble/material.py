@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -20,9 +21,13 @@ from connector.learn.training.ensemble.opinions import RULES, SEQUENCE, TEXT, Fo
 from connector.learn.training.ensemble.recorded import Recorded
 from connector.learn.training.ensemble.text_folds import Says, fold_text, recalled
 from connector.learn.training.fit import Recipe
+from connector.learn.training.sequence import recorded as sequences
 from connector.learn.training.sequence.network import Kind
 from connector.models.manifest import Manifest
 from connector.models.store import Store
+
+READ: Final = "recorded.npz"
+"""As ``triaged train sequence --keep`` names it: one folder serves both commands."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +77,7 @@ def gathered(order: Order) -> Material:
             print(f"{fit.name}: {len(chosen[-1].events)} events of {', '.join(sorted(fit.sites))}", flush=True)
     members: tuple[str, ...] = (TEXT, RULES)
     if order.sequence:
-        chosen = sequence_folds.remembered(found, chosen, corpora, order.work, order.network)
+        chosen = sequence_folds.remembered(found, chosen, sequences.kept(corpora, order.work / READ), order.network)
         members = (*members, SEQUENCE)
     return Material(found, chosen, members, before)
 

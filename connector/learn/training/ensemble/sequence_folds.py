@@ -7,33 +7,28 @@ of the others, by the recipe of ``triaged train sequence``. Events whose side is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from connector.learn.corpora.source import Corpora
 from connector.learn.training.calibrate import platt
 from connector.learn.training.ensemble.opinions import SEQUENCE, TEXT, Fold
 from connector.learn.training.ensemble.recorded import UNCLEAR, Recorded
-from connector.learn.training.sequence import fit, recorded as sequences, windows
+from connector.learn.training.sequence import fit, windows
 from connector.learn.training.sequence.fit import Recipe
 from connector.learn.training.sequence.network import Kind, Network
+from connector.learn.training.sequence.recorded import Recorded as Windowed
 from connector.learn.training.sequence.windows import Maker, Most, Rows, Said, Speak
 from connector.models.calibration import scaled, sigmoid
-from connector.models.manifest import Platt
+from connector.models.manifest import HeadCalibration
 from connector.types import Scores
-
-READ: Final = "recorded.npz"
-"""As ``triaged train sequence --keep`` names it: one folder serves both commands."""
 
 EVERY: Final = Most(attack=1 << 40, background=1 << 40)
 
 
-def remembered(recorded: Recorded, folds: Sequence[Fold], corpora: Corpora, folder: Path, kind: Kind) -> list[Fold]:
-    """The folds with what the sequence member says of their events."""
-    read = sequences.kept(corpora, folder / READ)
+def remembered(recorded: Recorded, folds: Sequence[Fold], read: Windowed, kind: Kind) -> list[Fold]:
+    """The folds with what the sequence member says of their events; ``read`` are the same recordings as windows need them."""
     text = folds[0].labels[TEXT]
     shared = frozenset(text).intersection(*(_known(fold) for fold in folds))
     recipe = Recipe()
@@ -52,14 +47,14 @@ def remembered(recorded: Recorded, folds: Sequence[Fold], corpora: Corpora, fold
         shape = fit.shape_of(vocabulary, labels, recipe.hidden)
         networks.append(fit.fitted(kind, windows.joined(rows), shape, recipe))
         print(f"sequence: network {number + 1} of {len(folds)}", flush=True)
-    scales = _scales(networks, left_out)
+    heads = _heads(networks, left_out)
     wholes = [Maker(read, vocabulary, labels, EVERY) for vocabulary in vocabularies]
     return [
         _with(
-            recorded, fold, labels, [(read.parts[one].name, whole.rows([one], speak)) for one in chosen], network, scale
+            recorded, fold, labels, [(read.parts[one].name, whole.rows([one], speak)) for one in chosen], network, head
         )
-        for fold, chosen, speak, whole, network, scale in zip(
-            folds, streams, speaks, wholes, networks, scales, strict=True
+        for fold, chosen, speak, whole, network, head in zip(
+            folds, streams, speaks, wholes, networks, heads, strict=True
         )
     ]
 
@@ -82,16 +77,24 @@ def _speak(recorded: Recorded, fold: Fold) -> Speak:
     return said
 
 
-def _scales(networks: Sequence[Network], rows: Sequence[Rows]) -> list[Platt]:
-    """For each fold the Platt scaling that the other folds' out-of-fold logits ask for, at a prevalence of one half."""
-    logits = [fit.logits(network, part)[1] for network, part in zip(networks, rows, strict=True)]
+def _heads(networks: Sequence[Network], rows: Sequence[Rows]) -> list[HeadCalibration]:
+    """For each fold the Platt scaling that the other folds' out-of-fold logits ask for, as the trainer's is of all folds'."""
+    said = [fit.logits(network, part) for network, part in zip(networks, rows, strict=True)]
     found = []
     for number in range(len(rows)):
         others = [other for other in range(len(rows)) if other != number]
-        truth = np.concatenate([rows[other].attack for other in others])
-        part = np.concatenate([rows[other].part for other in others])
-        weight = fit.weights(truth, part).astype(np.float32)
-        found.append(platt(np.concatenate([logits[other] for other in others]), truth.astype(np.float32), weight))
+        attack, part, wanted = (
+            np.concatenate([getattr(rows[other], name) for other in others])
+            for name in ("attack", "part", "techniques")
+        )
+        shown, malicious = (np.concatenate([said[other][head] for other in others]) for head in (0, 1))
+        weight = fit.weights(attack, part).astype(np.float32)
+        found.append(
+            HeadCalibration(
+                malicious=platt(malicious, attack.astype(np.float32), weight),
+                techniques=platt(shown.ravel(), wanted.ravel(), np.repeat(weight, shown.shape[1])),
+            )
+        )
     return found
 
 
@@ -101,7 +104,7 @@ def _with(  # noqa: PLR0917 (one caller, above)
     labels: tuple[str, ...],
     streams: Sequence[tuple[str, Rows]],
     network: Network,
-    scale: Platt,
+    heads: HeadCalibration,
 ) -> Fold:
     techniques = np.full((len(fold.events), len(labels)), np.nan, np.float32)
     votes = np.full(len(fold.events), np.nan, np.float32)
@@ -111,8 +114,8 @@ def _with(  # noqa: PLR0917 (one caller, above)
         stop = next(part.stop for part in recorded.parts if part.name == name)
         told = np.flatnonzero(recorded.label[start[name] : stop] != UNCLEAR) + first[start[name]]
         shown, malicious = fit.logits(network, rows)
-        techniques[told] = sigmoid(shown.astype(np.float64))
-        votes[told] = sigmoid(scaled(malicious.astype(np.float64), scale))
+        techniques[told] = sigmoid(scaled(shown.astype(np.float64), heads.techniques))
+        votes[told] = sigmoid(scaled(malicious.astype(np.float64), heads.malicious))
     said = Scores(techniques=techniques, p_malicious=votes, notes=())
     return msgspec.structs.replace(
         fold, labels={**fold.labels, SEQUENCE: labels}, remembered={**fold.remembered, SEQUENCE: said}
