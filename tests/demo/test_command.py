@@ -86,7 +86,11 @@ def test_a_technique_whose_probability_the_verdict_does_not_list_keeps_the_verdi
     document = {
         "event": {"id": "e"},
         "threat": {"technique": {"id": ["T1003", "T1059"], "name": ["a", "b"]}},
-        "triaged": {"confidence": 0.97, "techniques": [{"id": "T1003", "probability": 0.6}]},
+        "triaged": {
+            "confidence": 0.97,
+            "techniques": [{"id": "T1003", "probability": 0.6}],
+            "members": {"text": 0.97},
+        },
     }
     found = list(demo.findings([document], [], {"e": event}))
     assert [(f.technique, f.confidence, f.probability) for f in found] == [("T1003", 0.97, 0.6), ("T1059", 0.97, None)]
