@@ -241,7 +241,11 @@ def test_recordings_are_read_once_and_kept(tmp_path: Path) -> None:
     corpora = campaigns.beside(tmp_path, corpus.build(tmp_path), (*EVENTS[:-1], nowhere))
 
     first = recorded.kept(corpora, tmp_path / "keep" / "recorded.npz")
-    again = recorded.kept(Corpora(tmp_path / "gone", corpora.sources), tmp_path / "keep" / "recorded.npz")
+    (tmp_path / "compound.tar").unlink()
+    again = recorded.kept(corpora, tmp_path / "keep" / "recorded.npz")
+    other = msgspec.structs.replace(corpora.sources["otrf"], sha256="0" * 64)
+    with pytest.raises(ConfigError):
+        recorded.kept(Corpora(tmp_path, {**corpora.sources, "otrf": other}), tmp_path / "keep" / "recorded.npz")
 
     campaign = first.parts[-1]
     names = {"attack": ATTACK, "background": BACKGROUND, "unclear": UNCLEAR}

@@ -7,7 +7,6 @@ it says which fold an event is in, and whose risk it adds to.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from connector.events import CANONICAL_VERSIONS, render
+from connector.events import render
 from connector.learn.corpora import otrf
 from connector.learn.corpora.source import Corpora
 from connector.learn.evaluation import sigma
@@ -29,6 +28,7 @@ from connector.learn.evaluation.recordings import host_of, sites_of
 from connector.learn.rule_weights import Witnesses
 from connector.learn.scrub import scrub
 from connector.learn.streams import CAMPAIGNS, Labelled, Stream, StreamSet, streams, trains
+from connector.learn.training.sequence.recorded import digest_of
 from connector.models.rules.nouns import Match
 from connector.models.rules.ruleset import RuleSet
 from connector.models.rules.views import view_of
@@ -121,11 +121,7 @@ class Recorded(msgspec.Struct, frozen=True, eq=False):
 
 def kept(corpora: Corpora, folder: Path) -> Recorded:
     """What an earlier run left in ``folder``, else what is read now, with Sigma's rules, and left there."""
-    digest = hashlib.sha256(str(corpora.folder.resolve()).encode())
-    for name in (otrf.NAME, CAMPAIGNS, sigma.SOURCE):
-        digest.update(corpora.sources[name].sha256.encode())
-    digest.update(msgspec.json.encode(CANONICAL_VERSIONS, order="sorted"))
-    place = folder / f"recorded-{digest.hexdigest()[:16]}.npz"
+    place = folder / f"recorded-{digest_of(corpora, (otrf.NAME, CAMPAIGNS, sigma.SOURCE))}.npz"
     if not place.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _write(place, read(corpora, sigma.rules(corpora)))

@@ -5,6 +5,7 @@ Recordings without a known entry are left out: everything in them is unclear.
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.events import render
+from connector.events import CANONICAL_VERSIONS, render
+from connector.learn.corpora import otrf
 from connector.learn.corpora.source import Corpora
 from connector.learn.evaluation.recordings import host_of, sites_of
 from connector.learn.scrub import scrub
-from connector.learn.streams import Stream, StreamSet, streams
+from connector.learn.streams import CAMPAIGNS, Stream, StreamSet, streams
 from connector.models.sequence.tokens import moment, processes, window_key
 from connector.models.sequence.vocabulary import IMAGE, PARENT
 from connector.types import Event
@@ -91,8 +93,21 @@ def sides(recorded: Recorded, part: Part) -> NDArray[np.uint8]:
     return np.where(recorded.window[span] == NOWHERE, np.uint8(UNCLEAR), recorded.label[span])
 
 
+def digest_of(corpora: Corpora, names: Sequence[str]) -> str:
+    """16 hexadecimal digits that change with the folder, with the archives of these sources, and with how events are read."""
+    told = hashlib.sha256(str(corpora.folder.resolve()).encode())
+    for name in names:
+        told.update(corpora.sources[name].sha256.encode())
+    told.update(msgspec.json.encode(CANONICAL_VERSIONS, order="sorted"))
+    return told.hexdigest()[:16]
+
+
 def kept(corpora: Corpora, place: Path) -> Recorded:
-    """What an earlier run left in ``place``, else what is read now and left there."""
+    """What an earlier run on the same archives left in ``place``, else what is read now and left there.
+
+    Its name gets a digest of what was read.
+    """
+    place = place.with_stem(f"{place.stem}-{digest_of(corpora, (otrf.NAME, CAMPAIGNS))}")
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         found = read(corpora)
