@@ -16,10 +16,12 @@ from connector.learn import dataset, dataset_file
 from connector.learn.corpora import wrap
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import Dataset
-from connector.learn.training.__main__ import _parser, main, recipe_of
+from connector.learn.training import checkpoint, text
+from connector.learn.training.__main__ import _parser, main, order_of, recipe_of
+from connector.learn.training.bundle import Trained
 from connector.learn.training.card import card, command
 from connector.learn.training.fit import NAMED_EPOCHS, Recipe
-from connector.learn.training.model import load_encoder
+from connector.learn.training.model import PIECES, load_encoder
 from connector.learn.training.text import Order, train_text
 from connector.models import fingerprints
 from connector.models.bundle import Bundle
@@ -172,6 +174,21 @@ def test_a_fitted_network_is_exported_again_without_training(trained: Path, tiny
 
     store = Store(trained / "store")
     assert store.manifest("triaged/0.3.2").thresholds == store.manifest("triaged/0.3.1").thresholds
+
+
+def test_a_fitted_networks_windows_stay_where_no_others_are_given_and_0_is_the_whole_text_again(
+    trained: Path, built: Dataset, tmp_path: Path
+) -> None:
+    def again(folder: Path, *options: str) -> Trained:
+        words = ["text", "--output", str(tmp_path), "--base", str(trained / "base"), *options]
+        return text._again(order_of(_parser().parse_args(words)), built, folder)
+
+    first = again(trained / "fitted", "--window", "4", "--letter-window", "8")
+    saved = checkpoint.of(first.made, built.facts.digest, first.labels, first.recipe)
+    checkpoint.save(tmp_path / "fitted", first.made, saved)
+    kept, whole = again(tmp_path / "fitted"), again(tmp_path / "fitted", "--window", "0")
+    assert [(one.recipe.window, one.recipe.letter_window) for one in (first, kept, whole)] == [(4, 8), (4, 8), (0, 8)]
+    assert [one.made.model.halves[PIECES].window for one in (first, kept, whole)] == [4, 4, 0]
 
 
 def test_missing_corpora_are_said(tmp_path: Path) -> None:

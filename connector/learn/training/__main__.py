@@ -13,6 +13,7 @@ from connector.errors import ConfigError
 
 if TYPE_CHECKING:
     from connector.learn.training.fit import Recipe
+    from connector.learn.training.text import Order
 
 EXIT_CONFIG = 2
 FRACTIONS = (
@@ -66,9 +67,17 @@ def _dataset(options: argparse.Namespace) -> int:
 
 
 def _text(options: argparse.Namespace) -> int:
-    from connector.learn.training.text import Order, train_text  # noqa: PLC0415
+    from connector.learn.training.text import train_text  # noqa: PLC0415
 
-    order = Order(
+    print(f"bundle written: {train_text(order_of(options))}")
+    return 0
+
+
+def order_of(options: argparse.Namespace) -> Order:
+    """What ``text`` with these options trains."""
+    from connector.learn.training.text import Order  # noqa: PLC0415
+
+    return Order(
         output=options.output,
         corpora=options.corpora,
         rows=options.rows,
@@ -81,10 +90,10 @@ def _text(options: argparse.Namespace) -> int:
         keep=options.keep,
         resume=options.resume,
         fitted=options.fitted,
+        window=options.window,
+        letter_window=options.letter_window,
         track=options.track,
     )
-    print(f"bundle written: {train_text(order)}")
-    return 0
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:

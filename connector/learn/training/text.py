@@ -33,7 +33,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to train on, from what, and where to. One of ``corpora`` and ``rows`` (a built dataset) is given.
 
     ``keep`` is where the fitted network is saved, and ``resume`` goes on from what a run that was broken off left there;
-    ``fitted`` is where one was saved, to be exported and calibrated again. ``track`` is the MLflow store that the run is
+    ``fitted`` is where one was saved, to be exported and calibrated again, with another ``window`` and ``letter_window`` where
+    they are given, 0 too. ``track`` is the MLflow store that the run is
     told to, empty for one beside ``output``.
     """
 
@@ -49,6 +50,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     keep: Path | None = None
     resume: bool = False
     fitted: Path | None = None
+    window: int | None = None
+    letter_window: int | None = None
     track: str | None = None
 
 
@@ -148,7 +151,8 @@ def _again(order: Order, found: dataset.Dataset, folder: Path) -> Trained:
     fitted = checkpoint.facts(folder)
     if fitted.digest != found.facts.digest:
         raise ConfigError(f"{folder} was fitted on dataset {fitted.digest[:12]}, not on {found.facts.digest[:12]}")
-    windows = {name: size for name in ("window", "letter_window") if (size := getattr(order.recipe, name))}
+    given = {"window": order.window, "letter_window": order.letter_window}
+    windows = {name: size for name, size in given.items() if size is not None}
     recipe = msgspec.structs.replace(fitted.recipe, **windows)
     base = base_of(recipe, order.base)
     made = checkpoint.load(folder, base)
