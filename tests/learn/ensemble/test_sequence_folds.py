@@ -15,7 +15,7 @@ from connector.learn.training.ensemble.recorded import ATTACK, BACKGROUND, UNCLE
 from connector.learn.training.ensemble.sequence_folds import remembered
 from connector.learn.training.ensemble.train import Output, train
 from connector.learn.training.members import Report, write_member
-from connector.learn.training.sequence.recorded import Recorded as Windowed
+from connector.learn.training.sequence.recorded import NOWHERE, Recorded as Windowed
 from connector.models.commons import table
 from connector.ports import MemberSpec
 from connector.types import Scores
@@ -69,6 +69,15 @@ def test_every_event_whose_side_is_known_has_a_score_and_no_other(read: Windowed
         assert np.isnan(votes[unclear]).all()
         assert ((votes[~unclear] > 0) & (votes[~unclear] < 1)).all()
         assert np.isnan(fold.features((TEXT, SEQUENCE))[unclear, 3]).all()
+
+
+def test_an_event_that_names_no_host_has_no_score_and_moves_no_other(read: Windowed) -> None:
+    window = read.window.copy()
+    window[2] = NOWHERE
+    found, without = recorded(read), msgspec.structs.replace(read, window=window)
+    fold = remembered(found, folds(found), without, "lstm")[0]
+    unclear = found.label[fold.events] == UNCLEAR
+    assert np.flatnonzero(np.isnan(fold.p_malicious(SEQUENCE)) & ~unclear).tolist() == [2]
 
 
 def test_no_network_is_taught_by_the_labels_of_the_site_that_it_is_asked_about(read: Windowed) -> None:

@@ -1,7 +1,8 @@
 """What the sequence member says of every event of a recording, by a network that never saw the recording's site.
 
 The windows are those that serving would have, of the fold's own text scores; the network of a fold is fitted on the windows
-of the others, by the recipe of ``triaged train sequence``. Events whose side is unclear get no score: nothing reads them.
+of the others, by the recipe of ``triaged train sequence``. Events whose side is unclear get no score: nothing reads them; nor do
+events that name no host, of which the member has no view when it serves.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from connector.learn.training.calibrate import platt
 from connector.learn.training.ensemble.opinions import SEQUENCE, TEXT, Fold
@@ -18,7 +20,7 @@ from connector.learn.training.ensemble.recorded import UNCLEAR, Recorded
 from connector.learn.training.sequence import fit, windows
 from connector.learn.training.sequence.fit import Recipe
 from connector.learn.training.sequence.network import Kind, Network
-from connector.learn.training.sequence.recorded import Recorded as Windowed
+from connector.learn.training.sequence.recorded import Recorded as Windowed, sides
 from connector.learn.training.sequence.windows import Maker, Most, Rows, Said, Speak
 from connector.models.calibration import scaled, sigmoid
 from connector.models.manifest import HeadCalibration
@@ -51,7 +53,12 @@ def remembered(recorded: Recorded, folds: Sequence[Fold], read: Windowed, kind: 
     wholes = [Maker(read, vocabulary, labels, EVERY) for vocabulary in vocabularies]
     return [
         _with(
-            recorded, fold, labels, [(read.parts[one].name, whole.rows([one], speak)) for one in chosen], network, head
+            recorded,
+            fold,
+            labels,
+            [(read.parts[one].name, sides(read, read.parts[one]), whole.rows([one], speak)) for one in chosen],
+            network,
+            head,
         )
         for fold, chosen, speak, whole, network, head in zip(
             folds, streams, speaks, wholes, networks, heads, strict=True
@@ -102,7 +109,7 @@ def _with(  # noqa: PLR0917 (one caller, above)
     recorded: Recorded,
     fold: Fold,
     labels: tuple[str, ...],
-    streams: Sequence[tuple[str, Rows]],
+    streams: Sequence[tuple[str, NDArray[np.uint8], Rows]],
     network: Network,
     heads: HeadCalibration,
 ) -> Fold:
@@ -110,9 +117,8 @@ def _with(  # noqa: PLR0917 (one caller, above)
     votes = np.full(len(fold.events), np.nan, np.float32)
     start = {recorded.parts[part].name: recorded.parts[part].start for part in fold.parts}
     first = {int(event): place for place, event in enumerate(fold.events.tolist())}
-    for name, rows in streams:
-        stop = next(part.stop for part in recorded.parts if part.name == name)
-        told = np.flatnonzero(recorded.label[start[name] : stop] != UNCLEAR) + first[start[name]]
+    for name, side, rows in streams:
+        told = np.flatnonzero(side != UNCLEAR) + first[start[name]]
         shown, malicious = fit.logits(network, rows)
         techniques[told] = sigmoid(scaled(shown.astype(np.float64), heads.techniques))
         votes[told] = sigmoid(scaled(malicious.astype(np.float64), heads.malicious))
