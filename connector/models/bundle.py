@@ -145,7 +145,9 @@ class Bundle:
         if len(self.members) == 1:
             return self.predict(events, {})[0]
         scores = self._here(events, self._memories[TEXT].score(events, keys_of((text,), events), {}, {})[0])
-        alone = Combiner((text,), self.manifest.labels, self.manifest.calibration).combine({TEXT: scores}, len(events))
+        alone = Combiner((text,), self.manifest.labels, self.manifest.calibration_alone).combine(
+            {TEXT: scores}, len(events)
+        )
         return self._predictor.predict(alone, (TEXT,), scores.notes)
 
     def explain(self, event: Event) -> Explanation | None:

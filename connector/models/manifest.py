@@ -177,6 +177,12 @@ class Manifest(Part, frozen=True):
         """``name/version``, as commands and settings write it."""
         return f"{self.name}/{self.version}"
 
+    @property
+    def calibration_alone(self) -> Calibration:
+        """For what one member says by itself: among several, the bundle's Platt scaling is of what they say together."""
+        several = len(self.members) > 1
+        return msgspec.structs.replace(self.calibration, malicious=Platt()) if several else self.calibration
+
 
 _MANIFEST: Final = msgspec.json.Decoder(Manifest)
 

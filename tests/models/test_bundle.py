@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from connector.models.bundle import Bundle
 from connector.models.cache import Cache
+from connector.models.manifest import Calibration, Platt
 from connector.models.testbed import lay_bundle
 from tests.models.events import process_start
 from tests.models.members import Counting, Fixed, Highest
@@ -59,6 +60,16 @@ def test_an_event_predicts_the_same_alone_and_in_a_batch(store):
     together, _ = store.open(threads=2).predict(starts(*commands), {})
     alone = [store.open(threads=1, cache_entries=0).predict(starts(c), {})[0][0] for c in commands]
     assert together == alone
+
+
+def test_what_the_text_member_says_alone_is_not_scaled_as_what_several_say_together(made):
+    one = made(Fixed("text", 0.8)).manifest
+    beside = msgspec.structs.replace(one.members[0], name="rules", directory="rules")
+    calibration = Calibration(train_prevalence=0.5, reference_prevalence=0.5, malicious=Platt(a=3.0, b=1.0))
+    several = made(Fixed("text", 0.8), Fixed("rules", 0.2), members=(*one.members, beside), calibration=calibration)
+    assert several.text_alone(starts("a"))[0].p_malicious == pytest.approx(0.8, abs=1e-5)
+    lone = made(Fixed("text", 0.8), calibration=calibration)
+    assert lone.text_alone(starts("a"))[0].p_malicious > 0.98
 
 
 def test_meta_is_used_and_cached_through_the_members_that_it_needs(made):

@@ -50,7 +50,7 @@ def said(store: Store, ref: str, texts: Sequence[str]) -> Said:
     heads = msgspec.convert(spec.options, Options).calibration
     slope, intercept = technique_scale(heads, spec.labels)
     parents = [column for column, name in enumerate(spec.labels) if "." not in name]
-    stated = manifest.calibration
+    stated = manifest.calibration_alone
     served = sigmoid(scaled(scaled(malicious, heads.malicious), stated.malicious) + prior_shift(stated))
     return Said(
         names=tuple(spec.labels[column] for column in parents),

@@ -88,7 +88,7 @@ def finish(work: Path, renewal: Renewal) -> None:
     before, spec = renewal.before, renewal.spec
     member = work / spec.directory
     heads = msgspec.convert(spec.options, Options).calibration
-    calibrated = Calibrated(heads, before.calibration, served.own_thresholds(before))
+    calibrated = Calibrated(heads, before.calibration_alone, served.own_thresholds(before))
     closures = list(compress(renewal.rows, is_closure(renewal.rows)))
     readers = ((renewal.source / spec.directory, spec, calibrated), (member, spec, calibrated))
     metrics, reference = _measured(work, renewal, calibrated, {row.fingerprint for row in closures})
