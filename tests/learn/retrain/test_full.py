@@ -20,6 +20,7 @@ from connector.learn.dataset import Dataset, Row
 from connector.learn.evaluation.gate import poisoning
 from connector.learn.export.training import SOURCE
 from connector.learn.training import tracking
+from connector.learn.training.provenance import CLOSED
 from connector.learn.training.retrain import full
 from connector.learn.training.retrain.closures import Closures
 from connector.learn.training.retrain.combined import combined
@@ -36,7 +37,8 @@ NONE = Closures(learnt=(), newest=(), since=None, left_out={}, export="")
 
 
 def closure(row: Row, **changes: object) -> Row:
-    return msgspec.structs.replace(row, source=SOURCE, basis="analyst", split="train", **changes)
+    told = {"source": SOURCE, "basis": "analyst", "licence": CLOSED.licence, "split": "train"}
+    return msgspec.structs.replace(row, **(told | changes))
 
 
 @pytest.fixture(scope="module")
@@ -167,16 +169,17 @@ def test_a_text_bundle_is_trained_anew_with_the_closures(
 
 
 @pytest.mark.full
-def test_the_full_path_can_be_tried_on_an_analyst_who_lies(house: Path, base: Dataset, tmp_path: Path) -> None:
+def test_the_full_path_can_be_tried_on_an_analyst_who_lies(
+    house: Path, base: Dataset, tiny_pins: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(house / "store", tmp_path / "store"))
     told = [row for row in base.of("dev") if row.malicious is not None]
     shown = [closure(row, malicious=not row.malicious, techniques=()) for row in told[:2]]
     rest = [row for row in base.rows if row.split != "train" and row not in told[:2]]
     found = poisoning.Parts(base=base.of("train"), shown=shown, newest=[], gate=rest, unseen=rest)
 
-    outcome = poisoning.attempted(
-        Store(folder), poisoning.Plan("lies", shown, 2), found, "lied-to", poisoning.fully(folder, found, base.facts)
-    )
+    retrain = poisoning.fully(folder, found, base.facts, tiny_pins)
+    outcome = poisoning.attempted(Store(folder), poisoning.Plan("lies", shown, 2), found, "lied-to", retrain)
 
     manifest = Store(folder).manifest("triaged/lied-to")
     assert manifest.metrics["retrained"]["path"] == "full"

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from connector.learn import dataset_file
+from connector.learn.corpora.source import PINS
 from connector.learn.dataset import Dataset, Facts, Row
 from connector.learn.evaluation.gate import checks
 from connector.learn.evaluation.gate.judge import Material, judge
@@ -117,8 +118,8 @@ def quickly(store: Store, found: Parts, cache: Path | None = None) -> Retrain:
     return retrain
 
 
-def fully(folder: Path, found: Parts, facts: Facts) -> Retrain:
-    """Retraining by the full path, in the store ``folder``.
+def fully(folder: Path, found: Parts, facts: Facts, pins: Path = PINS) -> Retrain:
+    """Retraining by the full path, in the store ``folder``, on rows of the sources that ``pins`` names.
 
     As in use, all rows that fit no weight choose the epoch, calibrate and set levels: the gate's and those that nobody saw.
     """
@@ -128,7 +129,9 @@ def fully(folder: Path, found: Parts, facts: Facts) -> Retrain:
 
     def retrain(plan: Plan, version: str) -> str:
         closed = Closures(learnt=plan.shown, newest=found.newest, since=None, left_out={}, export="simulated analysts")
-        order = Order(store=folder, bundle=incumbent, export=folder, version=version, newest=NEWEST, full=True)
+        order = Order(
+            store=folder, bundle=incumbent, export=folder, version=version, newest=NEWEST, full=True, pins=pins
+        )
         return full.train(order, base, closed, {})
 
     return retrain
