@@ -37,7 +37,7 @@ demo-splunk: $(VENV)/.dev  ## The same through a stand-in of Splunk, with the ap
 demo-soar: $(VENV)/.dev  ## The same with a real Node-RED that runs the playbooks; needs npm
 	$(BIN)/python -m tests.demo.soar
 
-demo-learn: $(VENV)/.dev  ## A bundle learns from 30 closed alerts of a benign tool, passes the gate, and is promoted
+demo-learn: $(VENV)/.dev  ## A bundle is shown 30 closed alerts of a benign tool, passes the gate, and is promoted
 	$(BIN)/python -m tests.demo.learn
 
 test: check  ## Static checks and the test suite
