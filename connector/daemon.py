@@ -8,12 +8,13 @@ time, as with a store that is locked, is tried again until it does.
 from __future__ import annotations
 
 import gc
+import select
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from datetime import timedelta
-from queue import Empty, SimpleQueue
 from types import FrameType
 from wsgiref.simple_server import WSGIServer
 
@@ -29,6 +30,7 @@ from connector.wiring import App
 
 BUNDLE_CHECK = timedelta(seconds=10)
 RELOAD_AGAIN_S = 5.0
+WAKE_BYTES = 4096
 SHADOW_EVERY = timedelta(seconds=1)
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter to itself. A scoring thread asks for it once an event, and Python's five
@@ -47,8 +49,6 @@ class Daemon:
         self._build = again or build
         self._app = build()
         self._door = Door()
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        """Not an event: signal handlers run amid what this very thread does, and the lock of an event lets nobody in twice."""
         self._reload = False
         self._stop = False
         self._scheduler = self._scheduled()
@@ -60,12 +60,10 @@ class Daemon:
 
     def run(self) -> None:
         """Blocks until SIGTERM or SIGINT, and drains."""
-        for number, handler in (
-            (signal.SIGTERM, self._on_stop),
-            (signal.SIGINT, self._on_stop),
-            (signal.SIGHUP, self._on_hup),
-        ):
-            signal.signal(number, handler)
+        with self._signals() as signals:
+            self._run(signals)
+
+    def _run(self, signals: socket.socket) -> None:
         _tune_interpreter()
         server = self._metrics_server()
         self._open_door()
@@ -73,8 +71,8 @@ class Daemon:
         emit(Signal.STARTED, sources=list(self._app.sources), targets=list(self._app.writers))
         try:
             while not self._stop:
-                with suppress(Empty):
-                    self._wake.get(timeout=RELOAD_AGAIN_S if self._reload else None)
+                if select.select([signals], [], [], RELOAD_AGAIN_S if self._reload else None)[0]:
+                    signals.recv(WAKE_BYTES)
                 if self._reload and not self._stop:
                     self._reload = False
                     self._swap()
@@ -86,6 +84,25 @@ class Daemon:
                 server.shutdown()
                 server.server_close()
             emit(Signal.STOPPED)
+
+    @contextmanager
+    def _signals(self) -> Iterator[socket.socket]:
+        """Handles the signals, and gives a socket that each of them makes readable.
+
+        Python runs a handler between two of this thread's instructions. A signal that comes just before the thread begins to
+        wait, or that the kernel hands to another thread, wakes no lock; the bytes that the interpreter writes here do.
+        """
+        signals, interpreter = socket.socketpair()
+        with signals, interpreter:
+            interpreter.setblocking(False)
+            before = signal.set_wakeup_fd(interpreter.fileno(), warn_on_full_buffer=False)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._on_stop)
+            signal.signal(signal.SIGHUP, self._on_hup)
+            try:
+                yield signals
+            finally:
+                signal.set_wakeup_fd(before)
 
     def _metrics_server(self) -> WSGIServer | None:
         metrics = self._app.settings.metrics
@@ -106,11 +123,9 @@ class Daemon:
     def _on_stop(self, _: int, __: FrameType | None) -> None:
         self._stop = True
         self._app.stopping.set()  # a reload may be under way: its end is not waited for
-        self._wake.put(None)
 
     def _on_hup(self, _: int, __: FrameType | None) -> None:
         self._reload = True
-        self._wake.put(None)
 
     def _swap(self) -> None:
         """Builds anew from the settings and only then lets the old go."""

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import queue
 import signal
 import sys
-import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +15,6 @@ from connector import daemon, telemetry, wiring
 from connector.errors import ConfigError, TransientError
 
 REFUSED = 20
-PLACES = {daemon.__file__, queue.__file__, threading.__file__}
 
 
 def main() -> None:
@@ -36,7 +33,7 @@ def main() -> None:
         return wiring.App(settings)
 
     def interrupt(frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code.co_filename not in PLACES:
+        if frame.f_code.co_filename != daemon.__file__:
             return None
         if event == "line" and callable(signal.getsignal(signal.SIGHUP)):
             signal.raise_signal(signal.SIGHUP if builds < 3 + REFUSED else signal.SIGTERM)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import socket
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +139,17 @@ def test_a_daemon_without_sources_says_what_to_do(tmp_path):
     _, errors = daemon.communicate(timeout=60)
     assert daemon.returncode == 2
     assert "triaged demo" in errors.decode()
+
+
+def test_a_signal_that_the_kernel_hands_to_another_thread_reloads_as_well(tmp_path):
+    site = Site(tmp_path, level="info")
+    daemon = site.start()
+    wait_until(lambda: "daemon.started" in logged(daemon), "the daemon runs", of=daemon)
+    other = max(int(thread.name) for thread in Path(f"/proc/{daemon.pid}/task").iterdir())
+    assert other != daemon.pid
+    assert ctypes.CDLL(None).tgkill(daemon.pid, other, signal.SIGHUP) == 0
+    wait_until(lambda: "daemon.reloaded" in logged(daemon), "the reload is told", of=daemon)
+    stop(daemon)
 
 
 @pytest.mark.parametrize("harm", ["a folder", "not text"])

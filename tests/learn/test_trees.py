@@ -8,7 +8,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from connector.errors import ConfigError
-from connector.learn.training.trees import to_onnx
+from connector.learn.training.trees import one_thread, to_onnx
 
 RARELY_APART = 1e-4
 
@@ -26,7 +26,8 @@ def fitted(values: np.ndarray, classes: int) -> HistGradientBoostingClassifier:
     told = (
         (np.nan_to_num(values[:, 0]) > 2).astype(int) + (np.nan_to_num(values[:, 1], nan=5.0) > 1) + (values[:, 3] == 2)
     )
-    return HistGradientBoostingClassifier(max_iter=15).fit(values, told % classes)
+    with one_thread():
+        return HistGradientBoostingClassifier(max_iter=15).fit(values, told % classes)
 
 
 def run(graph: bytes, values: np.ndarray) -> np.ndarray:
@@ -59,7 +60,8 @@ def test_categorical_splits_are_refused() -> None:
     dice = np.random.default_rng(4)
     values = dice.integers(0, 6, (400, 1)).astype(np.float32)
     model = HistGradientBoostingClassifier(max_iter=2, categorical_features=[0], min_samples_leaf=5)
-    model.fit(values, np.isin(values[:, 0], [1, 4]))
+    with one_thread():
+        model.fit(values, np.isin(values[:, 0], [1, 4]))
 
     with pytest.raises(ConfigError, match="categorical"):
         to_onnx(model)

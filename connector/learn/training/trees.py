@@ -7,12 +7,15 @@ and (n, outputs) raw scores out, before any sigmoid or softmax. Why no converter
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from connector.errors import ConfigError
 
@@ -20,6 +23,17 @@ INPUT: Final = "features"
 OUTPUT: Final = "scores"
 OPSETS: Final = (("", 17), ("ai.onnx.ml", 3))
 _IR: Final = 8
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Trees are fitted and asked in one thread.
+
+    Threads that wait for each other on shared cores cost more than they save, and scikit-learn's each set Python's filters of
+    warnings, which are the process's before Python 3.14: one finds them empty while another replaces them, and warns.
+    """
+    with threadpool_limits(1, "openmp"):
+        yield
 
 
 def to_onnx(fitted: HistGradientBoostingClassifier | HistGradientBoostingRegressor) -> bytes:

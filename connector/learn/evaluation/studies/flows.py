@@ -26,6 +26,7 @@ from connector.learn.evaluation.bootstrap import EDGES, resampled
 from connector.learn.evaluation.studies.behaviour import Forest
 from connector.learn.evaluation.studies.flow_tables import Numbers, Table, Whole, cicids, nsl, plain, unsw
 from connector.learn.evaluation.studies.records import at
+from connector.learn.training.trees import one_thread
 
 DRAWS: Final = 200
 FOLDS: Final = 3
@@ -99,7 +100,8 @@ def models(plan: Plan) -> Mapping[str, Model]:
 
 
 def _fit(model: Any, features: Numbers, truth: Whole) -> Fitted:
-    fitted = model.fit(features, truth)
+    with one_thread():
+        fitted = model.fit(features, truth)
     return lambda rows: np.asarray(fitted.predict(rows), np.intp)
 
 

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from connector.errors import ConfigError
 from connector.learn.corpora.lanl import Logon, RedTeam, flows, known, logons, red_team, starts
+from connector.learn.training.trees import one_thread
 
 KINDS: Final = ("Kerberos", "NTLM", "Negotiate", "MICROSOFT_AUTHENTICATION_PACKAGE_V1_0")
 LOGON_TYPES: Final = ("Network", "Interactive", "Batch", "Service", "Unlock", "RemoteInteractive", "NewCredentials")
@@ -196,7 +197,8 @@ def _rated(
     held: NDArray[np.bool_],
 ) -> Rated:
     features, truth, weight = data
-    said = model().fit(features[rest], truth[rest]).predict_proba(features[held])[:, 1]
+    with one_thread():
+        said = model().fit(features[rest], truth[rest]).predict_proba(features[held])[:, 1]
     found = {"sample_weight": weight[held]}
     return Rated(
         name,

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
-from connector.learn.training.trees import INPUT, OUTPUT, to_onnx
+from connector.learn.training.trees import INPUT, OUTPUT, one_thread, to_onnx
 from connector.models.meta import PER_MEMBER
 
 MEAN, WEIGHTED = "mean of logits", "logistic regression of logits alone"
@@ -122,11 +121,11 @@ def trees(rows: Rows, members: int) -> Combiner:
     rising = np.zeros(rows.features.shape[1], int)
     rising[0 : PER_MEMBER * members : PER_MEMBER] = 1
     model = HistGradientBoostingClassifier(**TREE_OPTIONS, monotonic_cst=rising, random_state=SEED)
-    with threadpool_limits(1, "openmp"):  # threads that wait for each other on shared cores cost more than they save
+    with one_thread():
         model.fit(rows.features, rows.truth, sample_weight=rows.weight)
 
     def scores(features: Floats) -> NDArray[np.float64]:
-        with threadpool_limits(1, "openmp"):
+        with one_thread():
             return np.asarray(model.decision_function(features), np.float64)
 
     return Combiner(TREES, scores, to_onnx(model))

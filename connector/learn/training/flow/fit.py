@@ -12,6 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from connector.errors import ConfigError
 from connector.learn.corpora.labelled_flows import Labelled
+from connector.learn.training.trees import one_thread
 from connector.models.flow.classes import BENIGN
 from connector.models.flow.features import rows
 
@@ -98,7 +99,8 @@ def fit(flows: Flows, classes: Sequence[str], recipe: Recipe) -> HistGradientBoo
         early_stopping=False,
         random_state=recipe.seed,
     )
-    return model.fit(known, truth, sample_weight=weight * share[truth] ** (RARITY - 1.0))
+    with one_thread():
+        return model.fit(known, truth, sample_weight=weight * share[truth] ** (RARITY - 1.0))
 
 
 def raw(model: HistGradientBoostingClassifier, flows: Flows) -> Floats:
