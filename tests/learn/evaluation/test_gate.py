@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from connector.cli import app
 from connector.errors import ConfigError
 from connector.learn import dataset_file
-from connector.learn.dataset import Dataset, Facts, Row, digest_of
+from connector.learn.dataset import SPLIT_RULE, Dataset, Facts, Row, digest_of
 from connector.learn.evaluation.gate import __main__ as gate, checks, report as reports
 from connector.learn.evaluation.gate.judge import Material, judge
 from connector.learn.evaluation.gate.recordings import Heard, Recording, Recordings, checked, heard, left_out, unjudged
@@ -21,7 +21,7 @@ from connector.learn.streams import Labelled, streams, trains
 from connector.learn.training.members import RECORDINGS
 from connector.learn.training.retrain import closures
 from connector.models import Store
-from connector.models.manifest import Platt
+from connector.models.manifest import Dataset as TrainedOn, Platt, Source
 from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.testbed import WEIGHTS, Weights, lay_bundle
 from tests.learn import campaigns, corpus
@@ -259,6 +259,21 @@ def retrained(site: Path) -> Path:
 def test_a_challenger_is_judged_by_no_row_that_it_knows(site: Path) -> None:
     lay_bundle(site / "store", version="4", trained_on=[row.fingerprint for row in LEFT_OUT[:7]])
     assert material(site, "tiny/4").left_out == LEFT_OUT[7:]
+
+
+@pytest.mark.parametrize(
+    ("named", "rule", "judged_by"), [("made", SPLIT_RULE, 80), ("other", SPLIT_RULE, 73), ("made", "by row", 73)]
+)
+def test_rows_that_a_bundles_own_split_left_out_judge_it_although_it_knows_them(
+    site: Path, named: str, rule: str, judged_by: int
+) -> None:
+    read = dataset_file.read(site / "rows")
+    facts = msgspec.structs.replace(read.facts, split=SPLIT_RULE, sources={"made": len(read.rows)})
+    dataset_file.write(Dataset(read.rows, facts), site / "rows")
+    source = Source(name=named, upstream="", commit="", licence="", rows=1, sha256="")
+    told = TrainedOn(digest="", sources=(source,), split=rule, rows={}, seed=0)
+    lay_bundle(site / "store", version="4", trained_on=[row.fingerprint for row in LEFT_OUT[:7]], dataset=told)
+    assert len(material(site, "tiny/4").left_out) == judged_by
 
 
 def test_what_nearly_repeats_a_closure_that_was_learnt_judges_nothing(site: Path, retrained: Path) -> None:

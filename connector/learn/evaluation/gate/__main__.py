@@ -12,7 +12,7 @@ import msgspec
 from connector.errors import ConfigError
 from connector.learn import dataset_file
 from connector.learn.corpora.source import Corpora
-from connector.learn.dataset import Dataset, Row
+from connector.learn.dataset import SPLIT_RULE, Dataset, Facts, Row
 from connector.learn.evaluation.gate import report
 from connector.learn.evaluation.gate.judge import Material, judge
 from connector.learn.evaluation.gate.recordings import left_out
@@ -21,6 +21,7 @@ from connector.learn.training.retrain import closures
 from connector.learn.training.retrain.combined import apart
 from connector.learn.training.retrain.frozen import RETRAINED
 from connector.models import fingerprints
+from connector.models.manifest import Manifest
 from connector.models.store import Store
 
 EXIT_CONFIG = 2
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def gathered(store: Store, options: argparse.Namespace) -> Material:
     """The rows of the base dataset that no weights were fitted on, and the closures by whether the challenger saw them.
 
-    Neither holds a row that a bundle knows, nor one that nearly repeats a closure that it knows. Raises ``ConfigError``
+    No closure is among them that a bundle knows, nor a row that nearly repeats one. Raises ``ConfigError``
     for a dataset that was split otherwise than the bundles' own, and for other closures than those learnt from.
     """
     both = (options.challenger, options.incumbent)
@@ -64,7 +65,11 @@ def gathered(store: Store, options: argparse.Namespace) -> Material:
     found = _closures(store, options)
     newest = [msgspec.structs.replace(row, split="dev") for row in found if not is_known(row)]
     learnt = [row for row in found if is_known(row)]
-    unseen = [*newest, *(row for row in base.rows if row.split != "train" and not is_known(row))]
+    fitted = [
+        () if _same_split(store.manifest(ref), base.facts) else seen for ref, seen in zip(both, known, strict=True)
+    ]
+    left = (row for row in base.rows if row.split != "train" and not any(row.fingerprint in seen for seen in fitted))
+    unseen = [*newest, *left]
     kept = apart(Dataset(tuple(unseen), base.facts), learnt).rows if learnt else unseen
     return Material(
         left_out=[row for row in kept if row.source != training.SOURCE],
@@ -73,6 +78,24 @@ def gathered(store: Store, options: argparse.Namespace) -> Material:
         recordings=None
         if options.corpora is None
         else left_out(Corpora(options.corpora), base.facts.seed, [store.manifest(ref) for ref in both]),
+    )
+
+
+def _same_split(manifest: Manifest, base: Facts) -> bool:
+    """Whether a bundle was trained on a part of the base dataset's sources, split by the same rule.
+
+    A group's split follows from its name. So the bundle knows the dataset's dev and calibration rows, which chose its
+    epoch and set its levels, but its weights were fitted on none of them. Of closures that it learnt the export tells.
+    """
+    told = manifest.dataset
+    sources = [source for source in told.sources if source.name != training.SOURCE]
+    return (
+        bool(sources)
+        and told.split == base.split == SPLIT_RULE
+        and all(
+            source.name in base.sources and source.sha256 in {"", base.verified.get(source.name, source.sha256)}
+            for source in sources
+        )
     )
 
 
