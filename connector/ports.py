@@ -125,14 +125,22 @@ class Previews(Protocol):
         ...
 
 
+Evidence = Literal["whole", "found", "none"]
+
+
 class MemberSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A member as the bundle's manifest lists it. ``options`` is the member's own business."""
+    """A member as the bundle's manifest lists it. ``options`` is the member's own business.
+
+    ``evidence`` is what its vote adds to those of others: the ``whole`` of it; only what it ``found``, for a member that
+    knows some kinds of attack alone, to which all others look harmless; or ``none``, for one that is told and no more.
+    """
 
     name: str
     kind: str
     directory: str
     labels: tuple[str, ...]
     options: Mapping[str, Any] = {}
+    evidence: Evidence = "whole"
 
 
 class Member(Protocol):

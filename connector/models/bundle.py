@@ -53,7 +53,8 @@ class Bundle:
         self.members: Mapping[str, Member] = {member.name: member for member in members}
         self._all = tuple(members)
         self._names = tuple(self.members)
-        self._combiner = Combiner(members, manifest.labels, manifest.calibration)
+        evidence = {spec.name: spec.evidence for spec in manifest.members}
+        self._combiner = Combiner(members, manifest.labels, manifest.calibration, evidence)
         self._predictor = Predictor(manifest.labels, manifest.thresholds.techniques, manifest.abstention)
         self._predictions: Cache[Hashable, Prediction] = Cache(cache_entries)
         rows = cache_entries if len(members) > 1 else 0

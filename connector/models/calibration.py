@@ -43,8 +43,9 @@ def prior_shift(calibration: Calibration) -> float:
     Bayes: posterior odds are prior odds times the likelihood ratio, and only the prior differs between the two.
     Source: Saerens, Latinne, Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities, 2002.
     """
-    return _log_odds(calibration.reference_prevalence) - _log_odds(calibration.train_prevalence)
+    return log_odds(calibration.reference_prevalence) - log_odds(calibration.train_prevalence)
 
 
-def _log_odds(probability: float) -> float:
+def log_odds(probability: float) -> float:
+    """Of a probability within (0, 1), in nats."""
     return math.log(probability) - math.log1p(-probability)

@@ -4,8 +4,8 @@ It reads no event text. A row of its features is what each member says (its logi
 its likeliest technique), how common the fingerprint is in training, and the family of the event's kind. A member without a
 view is missing values, which the trees take as they are. Source: Wolpert, Stacked generalization, 1992.
 
-Two rules stand beside the graph. Where no member has a view, it has none. A member of the bundle that it was not trained
-with speaks beside it: the mean of its logit and theirs is the answer, where they have a view.
+Where none of the members that it was trained with has a view, it has none. What a bundle's other members say is added to
+what it says (:mod:`connector.models.ensemble`).
 """
 
 from __future__ import annotations
@@ -66,13 +66,12 @@ Floats = NDArray[np.float64]
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the manifest may say of a meta-classifier.
 
-    ``trained`` are the members whose outputs its graph reads, in the order of its columns; ``beside`` those of the bundle
-    that it was not trained with. ``labels`` are the technique columns of each. ``malicious`` calibrates the graph's logit.
+    ``trained`` are the members whose outputs its graph reads, in the order of its columns. ``labels`` are the technique
+    columns of each. ``malicious`` calibrates the graph's logit.
     """
 
     trained: tuple[str, ...]
     labels: Mapping[str, tuple[str, ...]]
-    beside: tuple[str, ...] = ()
     malicious: Platt = Platt()
 
 
@@ -87,7 +86,7 @@ class MetaMember:
             self._options = msgspec.convert(spec.options, Options)
         except msgspec.ValidationError as error:
             raise ConfigError(f"member {spec.name!r}: {error}") from error
-        self.needs = (*self._options.trained, *self._options.beside)
+        self.needs = self._options.trained
         if missing := sorted(set(self.needs) - self._options.labels.keys()):
             raise ConfigError(f"member {spec.name!r} does not say the labels of {', '.join(missing)}")
         self._commons = commons.read(directory / commons.FILE)
@@ -120,8 +119,7 @@ class MetaMember:
                 places=seen,
             )
             own = self._logits(rows)
-            beside = [logit(views[name].p_malicious[seen]) for name in self._options.beside]
-            votes[seen] = sigmoid(_mean(np.stack([own, *beside])))
+            votes[seen] = sigmoid(own)
             for row in np.flatnonzero(votes[seen] >= EXPLAIN_FROM):
                 notes[seen[row]] = self._note(rows[row], float(own[row]))
         return Scores(techniques=techniques, p_malicious=votes, notes=tuple(notes)), StateChange()
@@ -209,12 +207,6 @@ def family(kind: str) -> int | None:
 def technique_logits(probabilities: NDArray[np.floating]) -> Floats:
     """Logits of techniques, within :data:`MOST_LOGIT`; nan stays nan."""
     return np.clip(logit(probabilities), -MOST_LOGIT, MOST_LOGIT)
-
-
-def _mean(logits: Floats) -> Floats:
-    """The mean over those that say something (k, n)."""
-    count = (~np.isnan(logits)).sum(axis=0)
-    return np.where(count > 0, np.nansum(logits, axis=0) / np.maximum(count, 1), np.nan)
 
 
 class _Graph:

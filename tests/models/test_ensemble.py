@@ -36,7 +36,7 @@ def test_a_member_that_needs_a_stranger_is_a_configuration_error():
         in_order([Fixed("a", 0.1, needs=("ghost",))])
 
 
-def test_without_meta_malice_is_the_mean_logit_of_members_with_a_view():
+def test_without_meta_the_evidence_of_members_with_a_view_adds():
     members = [Fixed("a", 0), Fixed("b", 0), Fixed("c", 0)]
     views = {
         "a": scores([[0.1]] * 3, [0.9, 0.9, NAN]),
@@ -44,9 +44,40 @@ def test_without_meta_malice_is_the_mean_logit_of_members_with_a_view():
         "c": scores([[NAN]] * 3, [NAN] * 3),
     }
     found = Combiner(members, ["T1059"], EVEN).combine(views, 3).p_malicious
-    assert logit(found[0]) == pytest.approx((logit(0.9) + logit(0.2)) / 2, abs=1e-5)
+    assert logit(found[0]) == pytest.approx(logit(0.9) + logit(0.2), abs=1e-5)
     assert found[1] == pytest.approx(0.9, abs=1e-6)
     assert math.isnan(found[2])
+
+
+def test_evidence_is_what_a_vote_says_beyond_the_prevalence_that_it_was_trained_at():
+    rare = Calibration(train_prevalence=0.2, reference_prevalence=0.2)
+    views = {"a": scores([[0]] * 2, [0.6, 0.6]), "b": scores([[0]] * 2, [0.2, 0.5])}
+    found = Combiner([Fixed("a", 0), Fixed("b", 0)], ["T1059"], rare).combine(views, 2).p_malicious
+    assert found[0] == pytest.approx(0.6, abs=1e-6), "a vote of what was to be expected adds nothing"
+    assert logit(found[1]) == pytest.approx(logit(0.6) + logit(0.5) - logit(0.2), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "attack", "harmless"), [("whole", 0.9, 0.1), ("found", 0.9, 0.5), ("none", 0.5, 0.5)]
+)
+def test_what_a_member_adds_is_the_whole_of_its_vote_or_what_it_found_or_nothing(evidence, attack, harmless):
+    views = {"a": scores([[0]] * 3, [0.5, 0.5, NAN]), "b": scores([[0]] * 3, [0.9, 0.1, 0.1])}
+    combiner = Combiner([Fixed("a", 0), Fixed("b", 0)], ["T1059"], EVEN, {"b": evidence})
+    found = combiner.combine(views, 3)
+    assert found.p_malicious[:2] == pytest.approx([attack, harmless], abs=1e-6)
+    assert math.isnan(found.p_malicious[2]) == (evidence == "none")
+    assert found.votes[1] == pytest.approx([0.9, 0.1, 0.1], abs=1e-6), "its vote is told whatever it adds"
+
+
+def test_meta_stands_for_those_that_it_reads_and_the_others_add():
+    members = [Fixed("a", 0), Fixed("b", 0), Highest("meta", needs=("a",))]
+    views = {
+        "a": scores([[0]] * 2, [0.6] * 2),
+        "b": scores([[0]] * 2, [0.7] * 2),
+        "meta": scores([[0]] * 2, [0.9, NAN]),
+    }
+    found = Combiner(members, ["T1059"], EVEN).combine(views, 2).p_malicious
+    assert [logit(p) for p in found] == pytest.approx([logit(0.9) + logit(0.7), logit(0.6) + logit(0.7)], abs=1e-5)
 
 
 def test_without_meta_a_technique_is_the_highest_probability_in_the_bundles_labels():

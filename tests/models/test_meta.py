@@ -25,11 +25,9 @@ def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 
 
-def meta(folder, *, columns=COLUMNS, beside=(), **options):
-    trained = [name for name in columns if name not in beside]
-    lay_meta_member(folder, trained)
-    spec = meta_spec(columns, trained=trained, beside=list(beside), **options)
-    return MetaMember(spec, folder, 1)
+def meta(folder, *, columns=COLUMNS, **options):
+    lay_meta_member(folder, list(columns))
+    return MetaMember(meta_spec(columns, trained=list(columns), **options), folder, 1)
 
 
 def asked(member, text, rules, **others):
@@ -56,19 +54,10 @@ def test_permuting_a_members_votes_over_the_events_permutes_what_they_change(tmp
     assert straight[2] == turned[2]
 
 
-def test_swapping_two_members_votes_is_not_the_same_where_the_graph_weighs_them_apart(tmp_path):
+def test_a_member_that_it_was_not_trained_with_is_not_read(tmp_path):
     lay_meta_member(tmp_path, ("text",))
-    member = MetaMember(meta_spec(COLUMNS, trained=["text"], beside=["rules"]), tmp_path, 1)
-    one, other = asked(member, [0.9], [0.2]).p_malicious[0], asked(member, [0.2], [0.9]).p_malicious[0]
-    assert one != pytest.approx(other, abs=0.01)
-
-
-def test_a_member_that_it_was_not_trained_with_speaks_beside_it_by_the_mean_of_logits(tmp_path):
-    columns = {**COLUMNS, "payload": ("T1059",)}
-    found = asked(
-        meta(tmp_path, columns=columns, beside=("payload",)), [0.9, 0.9, NAN], [0.9, 0.9, NAN], payload=[NAN, 0.5, 0.8]
-    )
-    assert found.p_malicious == pytest.approx([sigmoid(2 * STEP), sigmoid(STEP), 0.8], abs=1e-6)
+    member = MetaMember(meta_spec(COLUMNS, trained=["text"]), tmp_path, 1)
+    assert asked(member, [0.9], [0.2]).p_malicious == asked(member, [0.9], [0.8]).p_malicious
 
 
 def test_techniques_are_left_to_the_members(tmp_path):

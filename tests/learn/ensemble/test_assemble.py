@@ -11,13 +11,12 @@ from connector.errors import ConfigError
 from connector.learn.corpora.source import Corpora, Source as Pin
 from connector.learn.streams import trains
 from connector.learn.training.ensemble.assemble import Bundled, assemble
-from connector.learn.training.ensemble.combiners import MEAN
+from connector.learn.training.ensemble.combiners import SUM
 from connector.learn.training.ensemble.material import Material
 from connector.learn.training.ensemble.operate import BUNDLE
 from connector.learn.training.ensemble.recorded import ATTACK
 from connector.learn.training.ensemble.train import Base, Output, bundle_of
 from connector.learn.training.members import RECORDINGS, Report, TrainedMember, write_member
-from connector.learn.training.served import OWN_LEVELS
 from connector.models import Store, commons
 from connector.models.commons import table
 from connector.models.manifest import Source
@@ -76,7 +75,7 @@ def test_the_text_member_stays_byte_for_byte_and_all_members_serve(base: Store, 
         name: digest for name, digest in before.files.items() if name.startswith("text/")
     }
     assert not list(folder.rglob("report.json"))
-    assert after.metrics[OWN_LEVELS]["trigger"] == 0.9
+    assert (after.thresholds.trigger, after.thresholds_alone.trigger) == (0.95, before.thresholds.trigger)
     assert after.metrics["members"]["rules"]["f1"] == 0.5
     assert [source.name for source in after.dataset.sources] == ["otrf"]
     assert "| rules | rules |" in (folder / "README.md").read_text()
@@ -162,8 +161,8 @@ def test_the_best_way_of_combining_ships_and_serves(base: Store, tmp_path: Path,
     manifest = base.manifest("tiny/2")
     told = manifest.metrics["ensemble"]
     assert told["chosen"] == max(told["combiners"], key=told["combiners"].get)
-    assert ("meta" in [spec.name for spec in manifest.members]) == (told["chosen"] != MEAN)
-    assert (told["chosen"] != MEAN) or text > 0
+    assert ("meta" in [spec.name for spec in manifest.members]) == (told["chosen"] != SUM)
+    assert (told["chosen"] != SUM) or text > 0
     bundle = base.open("tiny/2", threads=1)
     try:
         (prediction,) = bundle.predict([process_start("mimikatz")], {})[0]

@@ -25,6 +25,7 @@ from connector.models.meta import INPUT, PER_MEMBER
 from tests.learn.ensemble import made
 
 MEMBERS = (TEXT, RULES)
+NOBODY = np.full(0, np.nan)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def ways(rows: Rows) -> dict[str, Combiner]:
 def test_together_members_rank_better_than_the_best_of_them_alone(found: Recorded, folds: list[Fold]) -> None:
     best = tried(found, folds, MEMBERS)[0]
     alone = [
-        np.mean([average_precision(found, fold, logit(fold.p_malicious(member))) or 0.0 for fold in folds])
+        average_precision(found, folds, {fold.name: Said(logit(fold.p_malicious(member)), NOBODY) for fold in folds})
         for member in MEMBERS
     ]
     assert best.score > max(alone)
@@ -85,7 +86,7 @@ def test_a_member_surer_of_malice_never_makes_it_less_likely(rows: Rows, ways: d
 
 
 def test_an_event_that_nobody_has_a_view_of_gets_none(found: Recorded, folds: list[Fold]) -> None:
-    said = asked(combiners.mean_of(1), folds[0], (RULES,))
+    said = asked(combiners.sum_of(1), folds[0], (RULES,))
     assert np.isnan(said.logits[::4]).all()
     assert np.isfinite(said.logits[1::4]).all()
     assert np.isnan(said.administration).all(), "rows of administration have a text alone"

@@ -13,7 +13,7 @@ from connector.learn.evaluation import bootstrap
 from connector.learn.evaluation.bootstrap import Interval
 from connector.learn.evaluation.curves import Ranked
 from connector.learn.evaluation.ensemble.incidents import PER, Named, Raised, replayed
-from connector.learn.training.ensemble.combiners import MEAN
+from connector.learn.training.ensemble.combiners import SUM
 from connector.learn.training.ensemble.crossfit import Tried, asked, distinct, fitted, joined, rows_of
 from connector.learn.training.ensemble.operate import Operating, Said, operating
 from connector.learn.training.ensemble.opinions import RULES, TEXT, Fold, truth
@@ -68,12 +68,12 @@ class Model(msgspec.Struct, frozen=True, eq=False):
 
 
 def models(recorded: Recorded, folds: Sequence[Fold], best: Tried, members: Sequence[str]) -> list[Model]:
-    """Each member alone, text and rules by the mean of logits, and what was chosen over all members."""
+    """Each member alone, text and rules by the sum of logits, and what was chosen over all members."""
     found: list[tuple[str, tuple[str, ...], Mapping[str, Said]]] = [
         (name, (name,), _alone(folds, name)) for name in members
     ]
     if len(members) > 2:
-        found.append(("text and rules", (TEXT, RULES), _mean(recorded, folds, (TEXT, RULES))))
+        found.append(("text and rules", (TEXT, RULES), _sum(recorded, folds, (TEXT, RULES))))
     found.append(("ensemble", tuple(members), best.said))
     return [Model(name, of, said, _points(recorded, folds, said)) for name, of, said in found]
 
@@ -154,9 +154,9 @@ def _alone(folds: Sequence[Fold], member: str) -> dict[str, Said]:
     }
 
 
-def _mean(recorded: Recorded, folds: Sequence[Fold], members: Sequence[str]) -> dict[str, Said]:
+def _sum(recorded: Recorded, folds: Sequence[Fold], members: Sequence[str]) -> dict[str, Said]:
     rows = joined([rows_of(recorded, folds[0], members)])
-    return {fold.name: asked(fitted(MEAN, rows, len(members)), fold, members) for fold in folds}
+    return {fold.name: asked(fitted(SUM, rows, len(members)), fold, members) for fold in folds}
 
 
 def _points(recorded: Recorded, folds: Sequence[Fold], said: Mapping[str, Said]) -> dict[str, Operating]:

@@ -19,6 +19,7 @@ from connector.models.integrity import MANIFEST
 from connector.models.manifest import Calibration, Dataset, Manifest, Source, Thresholds, seal
 from connector.models.sequence import vocabulary
 from connector.models.store import Store
+from connector.ports import Evidence, MemberSpec
 
 SEQUENCE: Final = "sequence"
 """The kind of member that reads the text member's columns by their place."""
@@ -36,6 +37,14 @@ class Bundled(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     thresholds: Thresholds
     metrics: Mapping[str, Any]
+
+
+EVIDENCE: Final[Mapping[str, Evidence]] = {"payload": "found", "flow": "none"}
+"""What a member's vote adds, by its kind, where it is not the whole: what is not taught by recordings of hosts.
+
+Payloads are taught by attacks on web applications: a value that is none of these says nothing of what else a host does.
+Flows are taught by one network, and on others they rank attacks no better than chance (docs/flow.md).
+"""
 
 
 def assemble(
@@ -127,7 +136,7 @@ def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundl
         version=bundled.version,
         created=datetime.now(UTC).replace(microsecond=0),
         labels=(*before.labels, *sorted(labels - set(before.labels))),
-        members=(*before.members, *(member.spec for member in members)),
+        members=(*before.members, *(_weighed(member.spec) for member in members)),
         dataset=_dataset(before.dataset, sources),
         calibration=bundled.calibration,
         thresholds=bundled.thresholds,
@@ -140,6 +149,10 @@ def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundl
         files={},
         train_fingerprints=before.train_fingerprints,
     )
+
+
+def _weighed(spec: MemberSpec) -> MemberSpec:
+    return msgspec.structs.replace(spec, evidence=EVIDENCE.get(spec.kind, spec.evidence))
 
 
 def _dataset(before: Dataset, sources: tuple[Source, ...]) -> Dataset:

@@ -1,4 +1,4 @@
-"""Ways to make one logit of malice of what the members say: the mean, logistic regression, gradient-boosted trees.
+"""Ways to make one logit of malice of what the members say: their sum, logistic regression, gradient-boosted trees.
 
 All read the meta-classifier's features. Missing views are missing values. Rows are weighed so that each recording counts
 once, and attack and background count the same: the logits are stated for a prevalence of one half.
@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from connector.learn.training.trees import INPUT, OUTPUT, one_thread, to_onnx
 from connector.models.meta import PER_MEMBER
 
-MEAN, WEIGHTED = "mean of logits", "logistic regression of logits alone"
+SUM, WEIGHTED = "sum of logits", "logistic regression of logits alone"
 LOGISTIC, TREES = "logistic regression", "gradient-boosted trees"
 
 TREE_OPTIONS: Final[Mapping[str, Any]] = {
@@ -55,7 +55,7 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
 
 
 class Combiner(msgspec.Struct, frozen=True, eq=False):
-    """A fitted way: its logits of features, and its ONNX graph; None for the mean, which needs none."""
+    """A fitted way: its logits of features, and its ONNX graph; None for the sum, which needs none."""
 
     name: str
     scores: Scores
@@ -73,15 +73,14 @@ def balanced(truth: NDArray[np.floating], groups: Sequence[str] | NDArray[np.int
     return found
 
 
-def mean_of(members: int) -> Combiner:
-    """The mean logit of the members with a view."""
+def sum_of(members: int) -> Combiner:
+    """The sum of the members' logits: independent pieces of evidence add, and a view that is missing adds nothing."""
 
     def scores(rows: Floats) -> NDArray[np.float64]:
         logits = rows[:, 0 : PER_MEMBER * members : PER_MEMBER].astype(np.float64)
-        count = (~np.isnan(logits)).sum(axis=1)
-        return np.where(count > 0, np.nansum(logits, axis=1) / np.maximum(count, 1), np.nan)
+        return np.where(np.isnan(logits).all(axis=1), np.nan, np.nansum(logits, axis=1))
 
-    return Combiner(MEAN, scores)
+    return Combiner(SUM, scores)
 
 
 def weighted(rows: Rows, members: int) -> Combiner:

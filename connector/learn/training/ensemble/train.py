@@ -75,7 +75,7 @@ def bundle_of(material: Material, corpora: Corpora, given: Sequence[TrainedMembe
     best = found[0]
     print("; ".join(f"{one.name}: average precision {one.score:.3f}" for one in found), flush=True)
     point = point_of(material.recorded, material.folds, best.said)
-    chosen = best.name != combiners.MEAN
+    chosen = best.name != combiners.SUM
     bundled = Bundled(
         name=output.name,
         version=output.version,
@@ -142,7 +142,6 @@ def write_meta(  # noqa: PLR0917 (one caller, above)
     )
     options = {
         "trained": list(trained),
-        "beside": [name for name in labels if name not in trained],
         "labels": {name: list(columns) for name, columns in labels.items()},
         "malicious": msgspec.to_builtins(point.platt),
     }
