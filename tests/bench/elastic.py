@@ -151,17 +151,20 @@ def cpu_of(folder: Path, source: str, events: int) -> float:
 def show(stream: str, events: int, cost: Cost, parts: Mapping[str, float], seconds: Mapping[str, float]) -> None:
     """Two tables for people and the JSON line for machines."""
     pipelines = Table(title=f"events of {stream}, indexed through each pipeline")
-    for name in ("pipeline", "server µs/event", "middle turn", "kept", "kept by clock", "events/s"):
+    for name in ("pipeline", "server µs/event", "kept", "kept by clock", "events/s"):
         pipelines.add_column(name)
     for name in cost.cpu:
-        spent = (f"{cost.cpu[name]:.0f}", f"{cost.middle[name]:.0f}")
-        left = (f"{cost.kept[name]:.3f}", f"{cost.kept_by_clock[name]:.3f}", f"{cost.rate[name]:.0f}")
-        pipelines.add_row(name, *spent, *left)
+        left = (
+            f"{cost.cpu[name]:.0f}",
+            f"{cost.kept[name]:.3f}",
+            f"{cost.kept_by_clock[name]:.3f}",
+            f"{cost.rate[name]:.0f}",
+        )
+        pipelines.add_row(name, *left)
     facts = {
         "stream": stream,
         "events": events,
         "server_cpu_us_per_event": _rounded(cost.cpu, 1),
-        "server_cpu_us_per_event_middle": _rounded(cost.middle, 1),
         "kept": _rounded(cost.kept, 3),
         "kept_by_clock": _rounded(cost.kept_by_clock, 3),
         "one_thread_us_per_document": _rounded(parts, 1),

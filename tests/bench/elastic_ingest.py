@@ -5,8 +5,9 @@ whole and in parts, in turns that are short and change their order. The index ha
 of a data stream has. The look-up table is what the shipped model says of the most frequent fingerprints of all events, as
 large as the default allows.
 
-Processor time is that of the server's process without the threads that compile Java, in the best turn of each: what else
-runs on the machine makes a turn dearer, never cheaper. The rate by the clock is printed beside it.
+Processor time is that of the server's process without the threads that compile Java, in the middle turn of each: a turn
+is cheap where the server puts off the merging of what it holds, and dear where it makes up for it. The rate by the clock is
+printed beside it.
 """
 
 from __future__ import annotations
@@ -83,12 +84,11 @@ MAPPINGS: Final[Mapping[str, Any]] = {
 
 
 class Cost(NamedTuple):
-    """Of each pipeline: microseconds of the server's processors a document, in the best turn and in the middle one; the
-    share of ``none``'s rate that is left by the best turns, and by the clock. Then how many microseconds a document ours took
-    by the server's own clock, and the share of the documents that it enriched."""
+    """Of each pipeline, in the middle turn: microseconds of the server's processors a document; the share of ``none``'s rate
+    that is left by them, and by the clock. Then how many microseconds a document ours took by the server's own clock, and the
+    share of the documents that it enriched."""
 
     cpu: Mapping[str, float]
-    middle: Mapping[str, float]
     kept: Mapping[str, float]
     kept_by_clock: Mapping[str, float]
     rate: Mapping[str, float]
@@ -129,13 +129,11 @@ def measured(server: Server, events: Sequence[Event], rounds: int) -> Cost:
             if name == "whole":
                 enriched = ask(server, "POST", f"/{TRIAL}/_count", ENRICHED)["count"]
     after = pipeline_stats(server)
-    best = {name: min(cpu for cpu, _ in rows) for name, rows in turns.items()}
     middle = {name: statistics.median(cpu for cpu, _ in rows) for name, rows in turns.items()}
     clock = {name: statistics.median(wall for _, wall in rows) for name, rows in turns.items()}
     return Cost(
-        cpu={name: 1e6 * cpu / size for name, cpu in best.items()},
-        middle={name: 1e6 * cpu / size for name, cpu in middle.items()},
-        kept={name: best["none"] / cpu for name, cpu in best.items()},
+        cpu={name: 1e6 * cpu / size for name, cpu in middle.items()},
+        kept={name: middle["none"] / cpu for name, cpu in middle.items()},
         kept_by_clock={name: clock["none"] / wall for name, wall in clock.items()},
         rate={name: size / wall for name, wall in clock.items()},
         pipeline=1000 * (after["time_in_millis"] - before["time_in_millis"]) / (after["count"] - before["count"]),

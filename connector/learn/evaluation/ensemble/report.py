@@ -92,7 +92,7 @@ def _lines(report: Report) -> Iterator[str]:
     for target in report.targets:
         yield f"- {'met' if target.met else 'MISSED'}: {target.name}: {target.measured} (wanted {target.wanted})"
     yield ""
-    yield "Ways to combine, mean over folds of average precision:"
+    yield "Ways to combine, by average precision over all that was left out:"
     yield from (f"- {name}: {score:.3f}" for name, score in report.combiners.items())
     yield ""
     yield "| left out | model | recordings | attack | background | average precision | ROC AUC | chance |"
