@@ -95,8 +95,9 @@ def learn(
 ) -> SiteManifest:
     """Learns a layer for a bundle and writes it as the store's next version, not promoted.
 
-    ``budget`` is the alarms (level malicious) per 10,000 events that are wanted; without one no level becomes more
-    frequent than it is or than the bundle states. Raises ``ConfigError`` where nothing was gathered that can be scored.
+    ``budget`` is the alarms (level malicious of the text member alone) per 10,000 events that are wanted; without one no
+    level becomes more frequent than it is or than the bundle states. Raises ``ConfigError`` where nothing was gathered that
+    can be scored.
     """
     scored = score(found, bundle)
     left = guarded(scored)

@@ -1,4 +1,7 @@
-"""What each level of a bundle costs on a site's stream, and the site's logit that makes it cost what it should."""
+"""What each level of the text member costs on a site's stream, and the site's logit that makes it cost what it should.
+
+A layer changes that member's vote and nothing else, so its levels are those of what the member says by itself.
+"""
 
 from __future__ import annotations
 
@@ -37,23 +40,20 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def levels(sample: Sample, manifest: Manifest, budget: float | None) -> Mapping[str, Level]:
-    """Every level of the bundle, as it stands here.
+    """Every level of the text member, as it stands here.
 
     A level costs here what it cost before the layer: its logit moves as the quantile moves that it stands at. Where what
     recurs on several hosts or days alone costs more than the bundle states, it rises until that costs what is stated. With
-    a ``budget`` (alarms of level malicious per 10,000 events) it costs that, the other levels in the bundle's proportion.
+    a ``budget`` (alarms of level malicious per 10,000 events) it costs that, the other levels in the stated proportion.
     Where rules fire on all that passed, every level stays where it is.
     """
+    votes = {name: vote_of(level, manifest) for name, level in manifest.thresholds_alone.levels().items()}
     if not len(sample.before):
-        return {
-            name: Level(per_10000=0.0, before=0.0, after=0.0, here=own, bundle=own)
-            for name, own in ((name, vote_of(level, manifest)) for name, level in manifest.thresholds.levels().items())
-        }
-    stated = manifest.thresholds.false_alarms
+        return {name: Level(per_10000=0.0, before=0.0, after=0.0, here=own, bundle=own) for name, own in votes.items()}
+    stated = manifest.thresholds_alone.false_alarms
     found: dict[str, Level] = {}
     floor = -math.inf
-    for name, threshold in manifest.thresholds.levels().items():
-        own = vote_of(threshold, manifest)
+    for name, own in votes.items():
         now = rate_at(sample.before, sample.alarms, own, sample.events)
         if budget is None:
             here, wanted = max(_moved(sample, own, now), _at_most(sample, stated[name])), min(now, stated[name])
@@ -91,9 +91,10 @@ def _at_most(sample: Sample, per_10000: float) -> float:
 
 
 def vote_of(threshold: float, manifest: Manifest) -> float:
-    """The logit of the text member's vote that a threshold of p_malicious stands for, where that member is alone."""
-    platt = manifest.calibration.malicious
-    return (float(logit(np.array([threshold]))[0]) - prior_shift(manifest.calibration) - platt.b) / platt.a
+    """The logit of the text member's vote that a threshold of what it says by itself stands for."""
+    alone = manifest.calibration_alone
+    platt = alone.malicious
+    return (float(logit(np.array([threshold]))[0]) - prior_shift(alone) - platt.b) / platt.a
 
 
 def rate_at(logits: Floats, alarms: Floats, cut: float, events: float) -> float:

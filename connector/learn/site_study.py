@@ -35,6 +35,7 @@ from connector.learn.evaluation.samples import read
 from connector.learn.site import learn
 from connector.learn.site_baseline import gathered
 from connector.models import Bundle, Store
+from connector.models.ensemble import TEXT
 from connector.models.memory import Memory, keys_of
 from connector.models.site import bundle_digest
 from connector.models.site_store import SiteStore
@@ -238,7 +239,7 @@ class Remembering:
 def studied(store: Path) -> Bundle:
     """The bundle that a store has in production, with a text member that remembers."""
     bundle = Store(store).open(threads=1)
-    members: list[Member] = [Remembering(member) for member in bundle.members.values()]
+    members = [Remembering(m) if m.name == TEXT else m for m in bundle.members.values()]
     return Bundle(bundle.manifest, members, cache_entries=0, attacks=bundle.attacks)
 
 

@@ -56,6 +56,7 @@ class Bundle:
         evidence = {spec.name: spec.evidence for spec in manifest.members}
         self._combiner = Combiner(members, manifest.labels, manifest.calibration, evidence)
         self._predictor = Predictor(manifest.labels, manifest.thresholds.techniques, manifest.abstention)
+        self._alone = Predictor(manifest.labels, manifest.thresholds_alone.techniques, manifest.abstention)
         self._predictions: Cache[Hashable, Prediction] = Cache(cache_entries)
         rows = cache_entries if len(members) > 1 else 0
         self._memories = {m.name: Memory(m, self._above(m), rows) for m in members}
@@ -74,6 +75,11 @@ class Bundle:
     def thresholds(self) -> Thresholds:
         """The levels of p_malicious, and the techniques' thresholds."""
         return self.manifest.thresholds
+
+    @property
+    def thresholds_alone(self) -> Thresholds:
+        """The same for :meth:`text_alone`."""
+        return self.manifest.thresholds_alone
 
     def on_site(self, layer: SiteLayer | None) -> Bundle:
         """The same members with another site layer, or with none; what was predicted is not remembered."""
@@ -137,6 +143,7 @@ class Bundle:
     def text_alone(self, events: Sequence[Event]) -> list[Prediction]:
         """What the text member alone says of each event: a function of the fingerprint, fit to be published by it.
 
+        Its levels are :attr:`thresholds_alone`.
         A bundle without a text member, or one that needs others, abstains.
         """
         text = self.members.get(TEXT)
@@ -149,7 +156,7 @@ class Bundle:
         alone = Combiner((text,), self.manifest.labels, self.manifest.calibration_alone).combine(
             {TEXT: scores}, len(events)
         )
-        return self._predictor.predict(alone, (TEXT,), scores.notes)
+        return self._alone.predict(alone, (TEXT,), scores.notes)
 
     def explain(self, event: Event) -> Explanation | None:
         """What weighed most in an event and what it is like, whatever its score; None without a member that reads texts."""

@@ -22,6 +22,7 @@ from connector.ports import MemberSpec
 FORMAT = 1
 """Grows when a reader of today could misread a manifest of tomorrow."""
 
+_TEXT: Final = "text"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 """Bundle names, versions and member directories: one path segment that cannot climb out of the store."""
 
@@ -140,7 +141,10 @@ class Histogram(Part, frozen=True):
 
 
 class Reference(Part, frozen=True):
-    """What drift is measured against: final scores, kinds of event and technique rates on held-out rows."""
+    """What drift is measured against: scores, kinds of event and technique rates on held-out rows.
+
+    They are of the member that reads texts, by itself: rows have texts alone.
+    """
 
     p_malicious: Histogram
     kinds: Mapping[str, float] = {}
@@ -150,6 +154,8 @@ class Reference(Part, frozen=True):
 class Manifest(Part, frozen=True):
     """One bundle. ``canonical_versions`` is the digest of each kind of event that it was trained on.
 
+    ``thresholds`` are of what all members say together. Of several, ``text_thresholds`` are those of what the text member
+    says alone; a bundle of one member has none of its own.
     ``train_fingerprints`` names a file of sorted 8-byte fingerprint prefixes. ``files`` holds the SHA-256 of every
     file but the manifest, by path relative to it. ``metrics`` is free-form JSON, documented in the README beside it.
     """
@@ -164,6 +170,7 @@ class Manifest(Part, frozen=True):
     dataset: Dataset
     calibration: Calibration
     thresholds: Thresholds
+    text_thresholds: Thresholds | msgspec.UnsetType = msgspec.UNSET
     base: Base | None = None
     abstention: Abstention = Abstention()
     metrics: Mapping[str, Any] = {}
@@ -182,6 +189,11 @@ class Manifest(Part, frozen=True):
         """For what one member says by itself: among several, the bundle's Platt scaling is of what they say together."""
         several = len(self.members) > 1
         return msgspec.structs.replace(self.calibration, malicious=Platt()) if several else self.calibration
+
+    @property
+    def thresholds_alone(self) -> Thresholds:
+        """The levels of what the text member says by itself, and what each costs."""
+        return self.thresholds if self.text_thresholds is msgspec.UNSET else self.text_thresholds
 
 
 _MANIFEST: Final = msgspec.json.Decoder(Manifest)
@@ -226,12 +238,7 @@ def check(manifest: Manifest) -> list[str]:
         if not NAME.fullmatch(name):
             problems.append(f"{what} {name!r} is not one plain path segment")
     problems += _member_problems(manifest)
-    limits = manifest.thresholds
-    numbers = (*limits.levels().values(), limits.techniques.default, *limits.techniques.labels.values())
-    if not all(0.0 <= number <= 1.0 for number in numbers):
-        problems.append("a threshold is not a probability")
-    elif not limits.suspicious <= limits.malicious <= limits.trigger:
-        problems.append("thresholds must rise: suspicious <= malicious <= trigger")
+    problems += _level_problems(manifest)
     prevalences = (manifest.calibration.train_prevalence, manifest.calibration.reference_prevalence)
     if not all(0.0 < number < 1.0 for number in prevalences):
         problems.append("a prevalence lies strictly between 0 and 1")
@@ -239,6 +246,24 @@ def check(manifest: Manifest) -> list[str]:
         problems.append("the calibration is not finite")
     if manifest.train_fingerprints is not None and manifest.train_fingerprints not in manifest.files:
         problems.append(f"train_fingerprints {manifest.train_fingerprints!r} is not among the files")
+    return problems
+
+
+def _level_problems(manifest: Manifest) -> list[str]:
+    problems = []
+    names = {member.name for member in manifest.members}
+    several = len(names) > 1
+    alone = manifest.text_thresholds is not msgspec.UNSET
+    if alone and not several:
+        problems.append("text_thresholds are for a bundle of several members: a lone one's are its thresholds")
+    if several and not alone and _TEXT in names:
+        problems.append("it has several members, and no text_thresholds for what the text member says alone")
+    for limits in (manifest.thresholds, manifest.thresholds_alone) if alone else (manifest.thresholds,):
+        numbers = (*limits.levels().values(), limits.techniques.default, *limits.techniques.labels.values())
+        if not all(0.0 <= number <= 1.0 for number in numbers):
+            problems.append("a threshold is not a probability")
+        elif not limits.suspicious <= limits.malicious <= limits.trigger:
+            problems.append("thresholds must rise: suspicious <= malicious <= trigger")
     return problems
 
 

@@ -2,7 +2,7 @@
 
 A layer is a folder of a manifest and two files of numbers. It changes one thing: the text member's vote p_malicious.
 Two findings move its logit: a small head over the member's scores, and how often the event recurs here. Then the logit is
-stretched so that each level of the bundle costs, on this site's stream, what the bundle says it costs: thresholds stay the
+stretched so that each level of that member costs, on this site's stream, what the bundle says it costs: thresholds stay the
 bundle's own, and mean the same everywhere (docs/site.md).
 
 Everything that a layer says of an event is a function of its canonical form, so predictions are cached as before.
@@ -72,7 +72,7 @@ class Learnt(Part, frozen=True):
 
 
 class Level(Part, frozen=True):
-    """One threshold of the bundle: what it is set to cost, and the site's logits that stand for it.
+    """One threshold of what the text member says alone: what it is set to cost, and the site's logits that stand for it.
 
     Of 10,000 events, ``per_10000`` alarms are wanted and ``before`` were made without the layer; ``after`` are made with
     it, by heads that learnt from the other half of the stream. ``here`` is the site's logit that becomes ``bundle``, the bundle's own.

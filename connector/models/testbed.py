@@ -37,6 +37,16 @@ BIAS = -4.0
 PADDING = 9.0
 """What a padding token would add to every logit if it were not masked, so that a wrong mask shows."""
 
+THRESHOLDS = manifests.Thresholds(
+    suspicious=0.3,
+    malicious=0.6,
+    trigger=0.9,
+    techniques=manifests.TechniqueThresholds(default=0.5),
+    false_alarms={"suspicious": 100.0, "malicious": 10.0, "trigger": 1.0},
+)
+TEXT_THRESHOLDS = msgspec.structs.replace(THRESHOLDS, suspicious=0.1, malicious=0.2, trigger=0.4)
+"""Of the text member alone, where others stand beside it: levels that no level of the bundle can be taken for."""
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
@@ -74,7 +84,10 @@ def lay_bundle(
     trained_on: Sequence[str] = (),
     **parts: Any,
 ) -> manifests.Manifest:
-    """Writes and seals a bundle of that text member and any others; ``parts`` replace fields of its manifest."""
+    """Writes and seals a bundle of that text member and any others; ``parts`` replace fields of its manifest.
+
+    With others, :data:`TEXT_THRESHOLDS` are the text member's own levels.
+    """
     directory = store / name / version
     lay_text_member(directory / "text", weights)
     fingerprints.write(directory / fingerprints.FILE, trained_on)
@@ -90,13 +103,8 @@ def lay_bundle(
         members=specs,
         dataset=manifests.Dataset(digest="0" * 64, sources=(), split="none", rows={}, seed=0),
         calibration=manifests.Calibration(train_prevalence=0.5, reference_prevalence=0.5),
-        thresholds=manifests.Thresholds(
-            suspicious=0.3,
-            malicious=0.6,
-            trigger=0.9,
-            techniques=manifests.TechniqueThresholds(default=0.5),
-            false_alarms={"suspicious": 100.0, "malicious": 10.0, "trigger": 1.0},
-        ),
+        thresholds=THRESHOLDS,
+        text_thresholds=TEXT_THRESHOLDS if members else msgspec.UNSET,
         train_fingerprints=fingerprints.FILE,
     )
     return manifests.seal(directory, msgspec.structs.replace(draft, **parts))

@@ -82,7 +82,7 @@ class Lookups:
             techniques=prediction.techniques,
             passed=prediction.passed,
             kind=event.kind,
-            verdict=verdict_name(prediction, bundle.thresholds),
+            verdict=verdict_name(prediction, bundle.thresholds_alone),
             expires_at=expires_at,
             origin=identity.origin_mark(self._origin_key, record),
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
-from connector.events import normalise
 from connector.models import Bundle, Store, manifest as manifests, reference
-from connector.types import Event, RawEvent, Scores, SourceRef
+from connector.types import Event, Scores
+from tests.models.events import process_start
 from tests.models.tiny import tiny_store
 
 ATTACK = "powershell mimikatz"
@@ -17,19 +18,8 @@ ADMIN = "powershell whoami"
 
 
 def event(command: str, *, host: str = "ws1", day: int = 1, image: str = "tool") -> Event:
-    document = {
-        "@timestamp": f"2026-03-{day:02d}T10:00:00Z",
-        "host": {"name": host},
-        "event": {"code": "1", "provider": "Microsoft-Windows-Sysmon"},
-        "winlog": {
-            "channel": "Microsoft-Windows-Sysmon/Operational",
-            "provider_name": "Microsoft-Windows-Sysmon",
-            "event_id": "1",
-            "event_data": {"Image": f"C:\\Tools\\{image}.exe", "CommandLine": command},
-        },
-    }
-    ref = SourceRef(siem="files", index="a.jsonl", id="1")
-    return normalise(RawEvent(deployment="lab", native_id=f"{host}{day}{command}", ref=ref, data=document))
+    at = f"2026-03-{day:02d}T10:00:00Z"
+    return process_start(command, native_id=f"{host}{day}{command}", host=host, at=at, image=image)
 
 
 @cache
@@ -48,9 +38,9 @@ def week(hosts: Sequence[str] = ("ws1", "ws2"), days: int = 3, commands: int = 6
     return list(_week(tuple(hosts), days, commands))
 
 
-def bundle_with_reference(path) -> Bundle:
-    """The tiny bundle, with an attack reference."""
-    directory = tiny_store(path) / "tiny" / "1"
+def bundle_with_reference(path: Path, lay: Callable[[Path], Path] = tiny_store) -> Bundle:
+    """The tiny bundle, or what is laid out instead, with an attack reference."""
+    directory = lay(path) / "tiny" / "1"
     manifest = manifests.read(directory)
     labels = len(manifest.members[0].labels)
     rows = np.linspace(0.5, 0.99, 60, dtype=np.float32)

@@ -9,7 +9,8 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.models import fingerprints, manifest as manifests
-from connector.models.testbed import lay_bundle
+from connector.models.rules.testbed import rules_spec
+from connector.models.testbed import TEXT_THRESHOLDS, lay_bundle
 
 
 @pytest.fixture
@@ -53,6 +54,22 @@ def test_member_labels_must_be_the_bundles(manifest):
 
 def test_two_members_cannot_share_a_name(manifest):
     assert manifests.check(changed(manifest, members=manifest.members * 2)) == ["member 'text' is listed twice"]
+
+
+def test_several_members_need_levels_of_what_the_text_member_says_alone_and_a_lone_one_has_none(tmp_path, manifest):
+    several = lay_bundle(tmp_path, version="2", members=[rules_spec()])
+    assert several.thresholds_alone == TEXT_THRESHOLDS != several.thresholds
+    (problem,) = manifests.check(changed(several, text_thresholds=msgspec.UNSET))
+    assert "no text_thresholds" in problem
+    (problem,) = manifests.check(changed(manifest, text_thresholds=TEXT_THRESHOLDS))
+    assert "a lone one's are its thresholds" in problem
+    falling = msgspec.structs.replace(TEXT_THRESHOLDS, trigger=0.0)
+    assert any("rise" in problem for problem in manifests.check(changed(several, text_thresholds=falling)))
+
+
+def test_a_lone_members_manifest_is_written_as_before_there_were_several(manifest):
+    assert manifest.thresholds_alone == manifest.thresholds
+    assert b"text_thresholds" not in msgspec.json.encode(manifest), "site layers are bound to what is written"
 
 
 def test_a_manifest_of_a_later_format_is_refused(tmp_path, manifest):

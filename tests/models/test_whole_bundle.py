@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from connector.events import normalise
 from connector.models import Store
 from connector.models.bundle import Bundle
-from connector.models.flow.testbed import LABELS as FLOWS, flow_spec, lay_flow_member
-from connector.models.meta_testbed import lay_meta_member, meta_spec
-from connector.models.payload.testbed import lay_payload_member, payload_spec
-from connector.models.rules.testbed import LABELS as RULES, lay_rules_member, rules_spec
-from connector.models.sequence.testbed import lay_sequence_member, sequence_spec
-from connector.models.testbed import lay_bundle, text_spec
+from connector.models.flow.testbed import LABELS as FLOWS
+from connector.models.rules.testbed import LABELS as RULES
 from connector.types import Event, Prediction, RawEvent, SourceRef
+from tests.models.events import process_start
 from tests.models.flow.flows import event as flow, netflow
+from tests.models.whole import whole_store
 
 UNANSWERED = netflow(
     source={"packets": 1, "bytes": 52},
@@ -28,18 +25,7 @@ State = dict[str, dict[str, tuple[int, bytes]]]
 
 
 def start(command: str, host: str, second: int) -> Event:
-    document = {
-        "@timestamp": f"2026-03-01T10:00:{second:02}Z",
-        "host": {"name": host},
-        "event": {"code": "1", "provider": "Microsoft-Windows-Sysmon"},
-        "winlog": {
-            "channel": "Microsoft-Windows-Sysmon/Operational",
-            "provider_name": "Microsoft-Windows-Sysmon",
-            "event_id": "1",
-            "event_data": {"Image": "C:\\Windows\\System32\\cmd.exe", "CommandLine": command},
-        },
-    }
-    return _event(document, f"{host} {second}")
+    return process_start(command, native_id=f"{host} {second}", host=host, at=f"2026-03-01T10:00:{second:02}Z")
 
 
 def request(body: str) -> Event:
@@ -48,28 +34,14 @@ def request(body: str) -> Event:
         f"POST /search HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n{body}"
     )
     url = {"path": "/search", "full": "http://shop.example/search"}
-    return _event({"ecs": {"version": "8.11.0"}, "event": {"kind": "event"}, "url": url, "request": sent}, body)
-
-
-def _event(document: dict[str, Any], native_id: str) -> Event:
-    ref = SourceRef(siem="files", index="a", id=native_id)
-    return normalise(RawEvent(deployment="lab", native_id=native_id, ref=ref, data=document))
+    document = {"ecs": {"version": "8.11.0"}, "event": {"kind": "event"}, "url": url, "request": sent}
+    ref = SourceRef(siem="files", index="a", id=body)
+    return normalise(RawEvent(deployment="lab", native_id=body, ref=ref, data=document))
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
-    store = tmp_path_factory.mktemp("store")
-    folder = store / "tiny" / "1"
-    lay_rules_member(folder / "rules")
-    lay_sequence_member(folder / "sequence")
-    lay_payload_member(folder / "payload")
-    lay_flow_member(folder / "flow")
-    trained = ("text", "rules", "sequence")
-    lay_meta_member(folder / "meta", trained)
-    specs = (rules_spec(), sequence_spec(), payload_spec(), flow_spec())
-    columns = {spec.name: spec.labels for spec in (text_spec(), *specs)}
-    lay_bundle(store, members=(*specs, meta_spec(columns, trained=trained)))
-    opened = Store(store).open("tiny/1", threads=1)
+    opened = Store(whole_store(tmp_path_factory.mktemp("store"))).open(threads=1)
     yield opened
     opened.close()
     assert set(RULES) | set(FLOWS) <= set(opened.manifest.labels)

@@ -24,4 +24,7 @@ def add_member(path: Path, *, name: str, kind: str, labels: tuple[str, ...], ref
     manifest = manifests.read(directory)
     spec = MemberSpec(name=name, kind=kind, directory=name, labels=labels)
     everything = tuple(sorted({*manifest.labels, *labels}))
-    manifests.seal(directory, msgspec.structs.replace(manifest, members=(*manifest.members, spec), labels=everything))
+    more = msgspec.structs.replace(
+        manifest, members=(*manifest.members, spec), labels=everything, text_thresholds=manifest.thresholds_alone
+    )
+    manifests.seal(directory, more)

@@ -91,7 +91,7 @@ class Judge:
     def __init__(self, bundle: bundles.Bundle, base: Sequence[Row], said: Said) -> None:
         self._calibrated = bundle.calibrated
         self._base, self._said = base, said
-        self.levels = bundle.manifest.thresholds.levels()
+        self.levels = bundle.manifest.thresholds_alone.levels()
 
     def stage(self, rows: Sequence[Row], said: Said) -> SecondStage | None:
         """What base rows and closures teach."""

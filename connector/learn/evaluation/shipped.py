@@ -11,7 +11,6 @@ from connector.errors import ConfigError
 from connector.learn.dataset import Dataset, Row
 from connector.learn.evaluation.fitting import Predicted, spoken
 from connector.learn.training.calibrate import Calibrated
-from connector.learn.training.served import own_thresholds
 from connector.models import fingerprints
 from connector.models.ensemble import TEXT
 from connector.models.manifest import HeadCalibration, Manifest
@@ -38,7 +37,7 @@ class Bundle(msgspec.Struct, frozen=True):
         """How it makes probabilities of its text member's logits."""
         spec, _ = self.member
         heads = msgspec.convert(spec.options.get("calibration", {}), HeadCalibration)
-        return Calibrated(heads, self.manifest.calibration_alone, own_thresholds(self.manifest))
+        return Calibrated(heads, self.manifest.calibration_alone, self.manifest.thresholds_alone)
 
     def predicted(self, texts: Sequence[str]) -> Predicted:
         """What its text member says of texts, through the quantised graph that serves."""

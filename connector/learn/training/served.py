@@ -18,16 +18,13 @@ from connector.learn.training.measure import flagged, parent_hits, separation, t
 from connector.models.calibration import scaled, sigmoid
 from connector.models.ensemble import TEXT
 from connector.models.mail import PHISHING
-from connector.models.manifest import Histogram, Manifest, Reference, Thresholds
+from connector.models.manifest import Histogram, Manifest, Reference
 from connector.models.second_stage import FILE
 from connector.models.store import Store
 from connector.models.text import TextMember
 from connector.ports import MemberSpec
 
 MAIL = "phishing"
-
-OWN_LEVELS = "text_thresholds"
-"""Where the metrics of a bundle of several members keep the levels of its text member alone."""
 
 
 def free(store: Path | Store, name: str, version: str) -> Path:
@@ -46,12 +43,6 @@ def reader(manifest: Manifest) -> MemberSpec:
         if spec.kind == MAIL:
             return msgspec.structs.replace(spec, labels=(PHISHING,))
     raise ConfigError(f"bundle {manifest.ref} has no member that reads texts")
-
-
-def own_thresholds(manifest: Manifest) -> Thresholds:
-    """The levels that the reader was trained with: those of a bundle of several members are of what these say together."""
-    told = manifest.metrics.get(OWN_LEVELS)
-    return manifest.thresholds if told is None else msgspec.convert(told, Thresholds)
 
 
 def logits(member: Path, spec: MemberSpec, rows: Sequence[Row]) -> tuple[Floats, Floats]:

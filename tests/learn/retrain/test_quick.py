@@ -20,7 +20,6 @@ from connector.learn.training.retrain.frozen import Frozen
 from connector.learn.training.retrain.graft import Correction, graft, grafted
 from connector.learn.training.retrain.order import carried, next_version
 from connector.learn.training.retrain.renewed import workplace
-from connector.learn.training.served import OWN_LEVELS, own_thresholds
 from connector.models import fingerprints
 from connector.models.manifest import seal
 from connector.models.rules.testbed import lay_rules_member, rules_spec
@@ -250,7 +249,7 @@ def test_what_stands_beside_the_text_member_stays_with_its_levels_and_measures(m
     before = made.store.manifest(made.incumbent)
     several = shutil.copytree(made.store.directory(made.incumbent), tmp_path / "several" / "9")
     lay_rules_member(several / "beside")
-    told = {**before.metrics, "members": {"beside": {}}, OWN_LEVELS: before.thresholds}
+    told = {**before.metrics, "members": {"beside": {}}}
     rules = msgspec.structs.replace(rules_spec(), name="beside", directory="beside")
     limits = msgspec.structs.replace(before.thresholds, suspicious=1e-9)
     seal(
@@ -263,6 +262,7 @@ def test_what_stands_beside_the_text_member_stays_with_its_levels_and_measures(m
             labels=tuple(dict.fromkeys((*before.labels, *rules.labels))),
             metrics=told,
             thresholds=limits,
+            text_thresholds=before.thresholds,
         ),
     )
     store = Store(tmp_path)
@@ -275,5 +275,5 @@ def test_what_stands_beside_the_text_member_stays_with_its_levels_and_measures(m
     assert store.verify(ref) == ()
     assert [member.name for member in after.members] == ["text", "beside"]
     assert after.thresholds == limits
-    assert own_thresholds(after) == own_thresholds(before)
+    assert after.thresholds_alone == before.thresholds
     assert after.metrics["retrained"]["newest"] == made.store.manifest(made.ref).metrics["retrained"]["newest"]

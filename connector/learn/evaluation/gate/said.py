@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from connector.errors import ConfigError
 from connector.learn.evaluation.bootstrap import Floats
 from connector.learn.evaluation.calibration import at_half
-from connector.learn.training.served import own_thresholds, reader
+from connector.learn.training.served import reader
 from connector.models.calibration import prior_shift, scaled, sigmoid, technique_scale
 from connector.models.store import Store
 from connector.models.text import Options, TextMember
@@ -56,5 +56,5 @@ def said(store: Store, ref: str, texts: Sequence[str]) -> Said:
         names=tuple(spec.labels[column] for column in parents),
         techniques=sigmoid(techniques * slope + intercept)[:, parents].astype(np.float32),
         malicious=at_half(served, stated.reference_prevalence),
-        over={level: served >= cut for level, cut in own_thresholds(manifest).levels().items()},
+        over={level: served >= cut for level, cut in manifest.thresholds_alone.levels().items()},
     )

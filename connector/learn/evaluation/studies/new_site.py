@@ -124,7 +124,7 @@ class _Simulation:
     def __init__(self, plan: Plan, learner: Learner, strategy: Strategy, seed: int, host: str) -> None:
         self._site, self._learner = plan.site, learner
         self._strategy, self._seed, self._host = strategy, seed, host
-        self._cuts = cuts(plan.bundle.manifest.thresholds)
+        self._cuts = cuts(plan.bundle.manifest.thresholds_alone)
         self._malicious = [row.malicious for row in plan.elsewhere]
         self._draw = np.random.default_rng((seed, list(plan.site.hosts).index(host)))
         self._answers: list[Answer] = []

@@ -13,7 +13,7 @@ import msgspec
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Source as Upstream
 from connector.learn.training.members import TrainedMember
-from connector.learn.training.served import OWN_LEVELS, free
+from connector.learn.training.served import free
 from connector.models.ensemble import TEXT
 from connector.models.integrity import MANIFEST
 from connector.models.manifest import Calibration, Dataset, Manifest, Source, Thresholds, seal
@@ -140,11 +140,11 @@ def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundl
         dataset=_dataset(before.dataset, sources),
         calibration=bundled.calibration,
         thresholds=bundled.thresholds,
+        text_thresholds=before.thresholds,
         metrics={
             **before.metrics,
             "members": told,
             "ensemble": dict(bundled.metrics),
-            OWN_LEVELS: before.thresholds,
         },
         files={},
         train_fingerprints=before.train_fingerprints,

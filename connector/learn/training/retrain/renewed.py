@@ -34,7 +34,7 @@ WORK: Final = ".work"
 README: Final = "README.md"
 _PREFIX: Final = 8
 
-BESIDE: Final = ("members", "ensemble", served.OWN_LEVELS)
+BESIDE: Final = ("members", "ensemble")
 """Measures of a bundle of several members that the closures do not change: what stands beside the text member stays."""
 
 Reader: TypeAlias = tuple[Path, MemberSpec, Calibrated]
@@ -88,7 +88,7 @@ def finish(work: Path, renewal: Renewal) -> None:
     before, spec = renewal.before, renewal.spec
     member = work / spec.directory
     heads = msgspec.convert(spec.options, Options).calibration
-    calibrated = Calibrated(heads, before.calibration_alone, served.own_thresholds(before))
+    calibrated = Calibrated(heads, before.calibration_alone, before.thresholds_alone)
     closures = list(compress(renewal.rows, is_closure(renewal.rows)))
     readers = ((renewal.source / spec.directory, spec, calibrated), (member, spec, calibrated))
     metrics, reference = _measured(work, renewal, calibrated, {row.fingerprint for row in closures})
