@@ -20,7 +20,7 @@ from connector.learn.training.payload.__main__ import main
 from connector.learn.training.payload.encodings import ENCODINGS
 from connector.learn.training.payload.export import export
 from connector.learn.training.payload.fit import Recipe, tensors
-from connector.learn.training.payload.network import ByteNetwork
+from connector.learn.training.payload.network import ByteNetwork, averaged
 from connector.learn.training.payload.network_payloads import against_chance
 from connector.learn.training.payload.report import lines
 from connector.learn.training.payload.rows import near_copies, parameter_rows, split
@@ -29,7 +29,7 @@ from connector.models.payload.decode import plain
 from connector.models.payload.member import MODEL, PayloadMember
 from tests.learn.payload.corpus import lay
 
-SMALL = Recipe(epochs=1, normal=120, injections=60, rarer=60, ordinary=30, raw=60)
+SMALL = Recipe(networks=2, epochs=1, normal=120, injections=60, rarer=60, ordinary=30, raw=60)
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,27 @@ def test_a_folder_that_exists_is_not_written_over(
     assert "exists already" in capsys.readouterr().err
 
 
+def spoken(network: ByteNetwork) -> ByteNetwork:
+    """The table of runs begins at zero: here every run says something."""
+    torch.nn.init.normal_(network.wide.weights.weight)
+    return network
+
+
+def test_several_networks_as_one_say_the_mean_of_what_each_says() -> None:
+    torch.manual_seed(4)
+    several = [spoken(ByteNetwork(4)).eval() for _ in range(3)]
+    windows = tensors([b"a", b"1' or 1=1--", b"x" * 300])
+
+    with torch.inference_mode():
+        alone = [network(*windows) for network in several]
+        kinds, malicious = averaged(several)(*windows)
+    np.testing.assert_allclose(kinds.numpy(), np.mean([each[0].numpy() for each in alone], axis=0), rtol=1e-4)
+    np.testing.assert_allclose(malicious.numpy(), np.mean([each[1].numpy() for each in alone], axis=0), rtol=1e-4)
+
+
 def test_the_graph_says_what_the_network_says_whatever_is_beside_it(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    network = ByteNetwork(4).eval()
+    network = averaged([spoken(ByteNetwork(4)) for _ in range(2)])
     graph = Graph(export(network, tmp_path), labels=4, threads=1, batch_size=8)
     data = [b"a", b"1' or 1=1--", bytes(range(256)), b"x" * 300]
     read = graph.run([Reading((np.frombuffer(each, np.uint8).astype(np.int64) + 1).tolist()) for each in data])

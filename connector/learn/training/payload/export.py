@@ -5,7 +5,10 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
 
 from connector.learn.training.payload.network import ByteNetwork
 from connector.models.payload.member import MODEL
@@ -14,8 +17,14 @@ OPSET = 17
 
 
 def export(network: ByteNetwork, folder: Path) -> Path:
-    """Writes ``model.onnx`` in 32-bit floats: it is small, and so it says to the last digits what was fitted."""
+    """Writes ``model.onnx``: weights in 16-bit floats, arithmetic in 32 bits.
+
+    Rounds the weights of ``network`` too, so that it says what the graph says.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(weight.half().float())
     ids = torch.ones((2, 9), dtype=torch.long)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=DeprecationWarning)  # the TorchScript exporter, as of the text member
@@ -34,4 +43,20 @@ def export(network: ByteNetwork, folder: Path) -> Path:
                 "malicious": {0: "batch"},
             },
         )
+    _halve(folder / MODEL)
     return folder / MODEL
+
+
+def _halve(path: Path) -> None:
+    """Keeps each constant that 16 bits hold exactly in them, and has it widened when the graph is loaded."""
+    model = onnx.load_model(path)
+    graph = model.graph
+    for constant in list(graph.initializer):
+        values = numpy_helper.to_array(constant)
+        narrow = values.astype(np.float16) if values.dtype == np.float32 else values
+        if values.dtype == np.float32 and np.array_equal(narrow.astype(np.float32), values):
+            name = constant.name
+            graph.initializer.remove(constant)
+            graph.initializer.append(numpy_helper.from_array(narrow, f"{name}.narrow"))
+            graph.node.insert(0, helper.make_node("Cast", [f"{name}.narrow"], [name], to=onnx.TensorProto.FLOAT))
+    onnx.save_model(model, path)

@@ -1,4 +1,4 @@
-"""Fits the network: an epoch draws rows by kind, each changed at random, in batches of like lengths."""
+"""Fits the networks: an epoch draws rows by kind, each changed at random, in batches of like lengths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from connector.errors import ConfigError
 from connector.learn.corpora.http_params import NORMAL, SHOWS
 from connector.learn.training.payload.encodings import DISTORTIONS
-from connector.learn.training.payload.network import ByteNetwork
+from connector.learn.training.payload.network import ByteNetwork, averaged
 from connector.learn.training.payload.rows import Row
 from connector.models.payload.decode import plain
 from connector.models.payload.windows import WIDTH
@@ -32,12 +32,13 @@ _DIGITS: Final = re.compile(rb"[0-9]+")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How the network is trained.
+    """How the networks are trained: so many, each from other first weights and other draws, and averaged.
 
     So many rows are drawn an epoch, evenly over groups of near-copies: of ordinary parameters, of SQL injection, of each
     rarer kind of attack, of ordinary values from other corpora, and of bytes that are no text.
     """
 
+    networks: int = 4
     epochs: int = 5
     normal: int = 7000
     injections: int = 3500
@@ -59,15 +60,19 @@ class Example(msgspec.Struct, frozen=True):
 
 
 def fit(rows: Sequence[Row], kinds: Sequence[str], recipe: Recipe) -> ByteNetwork:
-    """The fitted network, ready to be read. Raises ``ConfigError`` where a kind has no rows."""
+    """The fitted networks as one, ready to be read. Raises ``ConfigError`` where a kind has no rows."""
     text = {str(row.kind) for row in rows if not row.raw}
     if text and (missing := sorted({*SHOWS, NORMAL} - text)):
         raise ConfigError(f"there is nothing to learn {', '.join(missing)} from")
-    torch.manual_seed(recipe.seed)
-    draw = Random(recipe.seed)  # noqa: S311 (a seeded draw, no secret)
+    pool = _Pool(rows)
+    return averaged([_one(pool, kinds, recipe, recipe.seed + number) for number in range(recipe.networks)])
+
+
+def _one(pool: _Pool, kinds: Sequence[str], recipe: Recipe, seed: int) -> ByteNetwork:
+    torch.manual_seed(seed)
+    draw = Random(seed)  # noqa: S311 (a seeded draw, no secret)
     network = ByteNetwork(len(kinds))
     descent = Descent(list(network.parameters()))
-    pool = _Pool(rows)
     for epoch in range(recipe.epochs):
         batches = _batches(pool.epoch(recipe, kinds, draw), recipe.batch, draw)
         for number, batch in enumerate(batches):
@@ -75,7 +80,6 @@ def fit(rows: Sequence[Row], kinds: Sequence[str], recipe: Recipe) -> ByteNetwor
             rate = recipe.learning_rate * min(done / WARM, (1.0 - done) / (1.0 - WARM))
             _loss(network, batch).backward()
             descent.step(rate)
-    network.eval()
     return network
 
 
@@ -171,9 +175,9 @@ class _Pool:
                 lambda found: b"%0*d" % (len(found[0]), draw.randrange(10 ** min(len(found[0]), 12))), data
             )
         if row.kind == NORMAL and row.part and draw.random() < 0.3:
-            data = draw.choice((b" ", b", ", b"; ", b" - ")).join(
-                [data, *draw.choices(self._words, k=draw.randint(1, 8))]
-            )
+            # no semicolon: it is what a command stands behind
+            words = [data, *draw.choices(self._words, k=draw.randint(1, 8))]
+            data = draw.choice((b" ", b", ", b" - ")).join(words)
         elif row.kind != NORMAL and not data[:1].isalnum() and draw.random() < 0.2:
             data = draw.choice(self._words) + data  # a command that began with a letter would become part of the word
         if draw.random() < recipe.distorted:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from connector.learn.training.payload.rows import SEEN
+
 
 def lines(metrics: Mapping[str, Any]) -> list[str]:
     """The report of a member's ``metrics``."""
     return [
-        *_classes(metrics["classes"]),
+        *_classes("all folds", metrics["classes"]),
+        *_classes(f"folds {SEEN + 1} and on, which no choice was made on", metrics["classes in folds not looked at"]),
         *_encodings(metrics["encodings"]),
         *_length(metrics["length"]),
         *_alarms(metrics),
@@ -18,8 +21,8 @@ def lines(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _classes(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "F1 of parameters left out by group of near-copies, with 95% intervals"
+def _classes(folds: str, found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"F1 of parameters left out by group of near-copies, with 95% intervals: {folds}"
     for model, classes in found.items():
         yield f"  {model}"
         for name, told in classes.items():

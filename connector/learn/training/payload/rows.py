@@ -21,6 +21,8 @@ Split: TypeAlias = str
 """``train``, ``calibration`` or ``test``."""
 
 FOLDS: Final = 5
+SEEN: Final = 2
+"""The first folds: how many networks, their linear part and what is drawn were chosen on these."""
 CALIBRATION: Final = 0.15
 MOST_ORDINARY: Final = 6_000
 """Ordinary values of each form that one source gives to training."""

@@ -27,6 +27,7 @@ from connector.learn.training.payload.measure import Readers, Said
 from connector.learn.training.payload.rows import (
     FOLDS,
     MOST_ORDINARY,
+    SEEN,
     Row,
     ordinary_rows,
     parameter_rows,
@@ -166,8 +167,10 @@ def _told(folds: Sequence[Fold]) -> dict[str, Any]:
     }
     alarms = [told for fold in folds for told in fold.ordinary]
     norm = [each for each in plain[measure.NETWORK] if each.row.kind == NORMAL]
+    fresh = {name: [said for fold in folds[SEEN:] for said in fold.plain[name]] for name in plain}
     return {
         "classes": {name: measure.by_class(said) for name, said in plain.items()},
+        "classes in folds not looked at": {name: measure.by_class(said) for name, said in fresh.items() if said},
         "encodings": {
             name: {encoding: measure.by_class(said, intervals=False)["macro"] for encoding, said in found.items()}
             for name, found in dressed.items()
