@@ -14,6 +14,7 @@ import numpy as np
 from connector.errors import ConfigError
 from connector.models.rules import needs_extra
 from connector.models.rules.nouns import LEVELS, Match
+from connector.models.rules.views import view_of
 from connector.models.rules.weights import Weights, read
 from connector.ports import MemberPlugin, MemberSpec, State
 from connector.types import Event, Scores, StateChange
@@ -97,8 +98,6 @@ class RulesMember:
 
     def _matches(self, current: Current, event: Event) -> list[Match] | None:
         """The matches that count, the most severe first; None where no rule speaks of the event's log."""
-        from connector.models.rules.views import view_of  # noqa: PLC0415 - see above
-
         view = view_of(event)
         if not current.rules.covers(view):
             return None
@@ -127,13 +126,12 @@ def _options(spec: MemberSpec) -> Options:
 
 
 def _key(rules: RuleSet, digest: str, event: Event) -> str:
-    from connector.models.rules.views import view_of  # noqa: PLC0415 - the extra may be missing
-
-    parts = [digest]
-    for told in rules.reads(view_of(event)):
-        parts.append(f"{len(told)};")
-        parts += [f"{len(text)}:{text}" for text in told]
-    return hashlib.sha256("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    told = (digest, *rules.reads(view_of(event)))
+    try:
+        whole = msgspec.msgpack.encode(told)
+    except UnicodeEncodeError:  # half of a surrogate pair, which Python's own notation can say
+        whole = repr(told).encode()
+    return hashlib.sha256(whole).hexdigest()
 
 
 plugin = MemberPlugin(member=RulesMember, testbed="connector.models.rules.testbed:RulesTestbed")

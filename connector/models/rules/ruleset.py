@@ -13,7 +13,7 @@ from connector.models.rules.nouns import LeftOut, Match
 from connector.models.rules.reading import Rule, Variant
 from connector.models.rules.sources import Source
 from connector.models.rules.values import KEYWORDS, Clause, Test
-from connector.models.rules.views import View, view_of
+from connector.models.rules.views import Told, View, view_of
 from connector.types import Event
 
 _DEPTH: Final = 3
@@ -52,13 +52,12 @@ class RuleSet:
         """Whether any rule speaks of the event's log."""
         return any(index.size for index in self._indexes(view))
 
-    def reads(self, view: View) -> Iterator[tuple[str, ...]]:
-        """All that decides which rules match: the event's log, and each field that a rule of it reads with its values."""
+    def reads(self, view: View) -> tuple[Sequence[str], Sequence[str], Sequence[Told]]:
+        """All that decides which rules match: the event's log, the fields that a rule of it reads, and their values."""
         indexes = self._indexes(view)
-        yield ("" if view.channel is None else view.channel, view.code, *(index.source for index in indexes))
-        for name in dict.fromkeys(name for index in indexes for name in index.names(view)):
-            if values := view.get(name):
-                yield (name, *values)
+        one = indexes[0].names(view) if len(indexes) == 1 else (name for index in indexes for name in index.names(view))
+        names = tuple(dict.fromkeys(one))
+        return (view.channel or "", view.code, *(index.source for index in indexes)), names, view.told(names)
 
     def _indexes(self, view: View) -> Sequence[Index]:
         """Those of the event's log: one of a Windows event, one a source of any other.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from connector.events.canonical import text_of
 from connector.events.families import KINDS
+from connector.events.fields import Rule
 from connector.types import Document, Event, Json
 
 MAX_VALUE: Final = 65_536
@@ -42,6 +43,8 @@ _PASSING_ECS: Final = (
 """Ends of names whose values come once: what no keyword means."""
 
 Texts = tuple[str, ...]
+Told: TypeAlias = str | Texts
+"""The values of a field: one text by itself, or any number of them."""
 
 
 class View:
@@ -72,6 +75,10 @@ class View:
             found = self._folded[name] = tuple([value.casefold() for value in self.get(name)])
         return found
 
+    def told(self, names: Iterable[str]) -> list[Told]:
+        """The values of these fields, in the order of the names: what tells this event from others."""
+        return [self.get(name) for name in names]
+
     def text(self, names: Iterable[str]) -> str:
         """The values of these fields, case-folded, one after the other."""
         return SEPARATOR.join([value for name in names for value in self.folded(name)])
@@ -87,21 +94,36 @@ class View:
 class WindowsView(View):
     """A Windows event: nothing is read that no rule asks for."""
 
-    __slots__ = ("_data", "_event", "_user_data", "_winlog")
+    __slots__ = ("_data", "_event", "_moved", "_user_data", "_winlog")
 
     def __init__(self, event: Event, winlog: Mapping[str, Any], code: str) -> None:
         channel = winlog.get("channel") or _CHANNELS.get(event.kind.partition("-")[0], "")
         super().__init__(channel.casefold() if type(channel) is str else "", code.casefold())
         data, user_data = winlog.get("event_data"), winlog.get("user_data")
         self._event = event
+        self._moved = _MOVED.get(event.kind, _NOTHING)
         self._winlog = winlog
         self._data: Mapping[str, Json] = data if type(data) is dict else {}
         self._user_data: Mapping[str, Json] = user_data if type(user_data) is dict else {}
 
     def names(self) -> Iterable[str]:
         """The names of the event's data, and of the record's fields."""
-        found = (name for part in (self._data, self._user_data) for name in part if not name.endswith(_PASSING))
-        return dict.fromkeys((*islice(found, MAX_VALUES), "Provider_Name"))
+        found = [name for part in (self._data, self._user_data) for name in part if not name.endswith(_PASSING)]
+        return dict.fromkeys((*found[:MAX_VALUES], "Provider_Name"))
+
+    def told(self, names: Iterable[str]) -> list[Told]:
+        """As of any event; what is an ordinary text, or is nowhere, costs one look."""
+        data, moved = self._data, self._moved
+        told: list[Told] = []
+        for name in names:
+            value = data.get(name)
+            if type(value) is str and len(value) <= MAX_VALUE:
+                told.append(value)
+            elif value is None and not self._user_data and name not in moved and name not in _OF_RECORD:
+                told.append(())
+            else:
+                told.append(self.get(name))
+        return told
 
     def _find(self, name: str) -> Texts:
         value = self._data.get(name)
@@ -121,7 +143,7 @@ class WindowsView(View):
             return self._winlog.get(_RECORD_FIELDS[name]) or (self.channel if name == "Channel" else None)
         if name == "Data":
             return [value for key, value in self._data.items() if key.startswith("param") and key[5:].isdigit()]
-        return _moved(self._event, name)
+        return _read(self._event.ecs, self._moved.get(name, ()))
 
 
 _RECORD_FIELDS: Final = {
@@ -130,6 +152,21 @@ _RECORD_FIELDS: Final = {
     "Provider_Name": "provider_name",
     "Computer": "computer_name",
 }
+_OF_RECORD: Final = frozenset({*_RECORD_FIELDS, "Data"})
+
+_Places: TypeAlias = tuple[tuple[str, ...], ...]
+_NOTHING: Final[Mapping[str, _Places]] = {}
+
+
+def _places(rules: Iterable[Rule]) -> Mapping[str, _Places]:
+    """Where a kind's event data may stand in ECS, by name, as Elastic's integrations leave what they map."""
+    found: dict[str, _Places] = {}
+    for rule in rules:
+        found[rule.name] = (*found.get(rule.name, ()), (*rule.folders, rule.leaf))
+    return found
+
+
+_MOVED: Final = {kind: _places(meta.rules) for kind, meta in KINDS.items()}
 
 
 class FlatView(View):
@@ -188,18 +225,16 @@ def _leaves(path: str, value: Json, depth: int) -> Iterator[tuple[str, str]]:
         yield path, repr(value) if type(value) is float else text_of(value)
 
 
-def _moved(event: Event, name: str) -> Json:
-    """Event data that stands in ECS alone, as Elastic's integrations leave what they map."""
-    meta = KINDS.get(event.kind)
-    for field, folders, leaf, _ in meta.rules if meta else ():
-        if field == name:
-            node: Json = event.ecs
-            for key in (*folders, leaf):
-                node = node.get(key) if type(node) is dict else None
-            if type(node) is dict:
-                node = _account(node) if "name" in node else _hashes(node)
-            if node is not None:
-                return node
+def _read(ecs: Document, places: _Places) -> Json:
+    """The first value that stands in one of these places."""
+    for path in places:
+        node: Json = ecs
+        for key in path:
+            node = node.get(key) if type(node) is dict else None
+        if type(node) is dict:
+            node = _account(node) if "name" in node else _hashes(node)
+        if node is not None:
+            return node
     return None
 
 

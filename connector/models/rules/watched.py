@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from connector.telemetry import Signal, emit
 EVERY_S = 5.0
 """Folders are looked at so often, and no oftener."""
 
+_ENDS = tuple(SUFFIXES)
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -100,9 +102,17 @@ def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
     try:
         if not folder.is_dir():
             raise ConfigError(f"there is no folder of rules at {folder}")
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in SUFFIXES:
-                facts = path.stat()
-                yield (str(path), facts.st_mtime_ns, facts.st_size)
+        yield from sorted(_walked(folder))
     except OSError as error:
         raise ConfigError(f"the rules in {folder} cannot be read: {error}") from error
+
+
+def _walked(folder: Path | str) -> Iterator[tuple[str, int, int]]:
+    """The same unsorted. Thousands of files are looked at every few seconds: no object is made of each."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walked(entry.path)
+            elif entry.name.endswith(_ENDS):
+                facts = entry.stat()
+                yield (entry.path, facts.st_mtime_ns, facts.st_size)

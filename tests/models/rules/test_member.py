@@ -80,6 +80,15 @@ def test_the_key_changes_with_what_rules_read_and_with_nothing_else(member) -> N
     assert member.key(users[0]) != member.key(users[1])
 
 
+def test_texts_that_are_no_unicode_have_keys_of_their_own_too(member) -> None:
+    # the one door mends such text; an event that came by another way is no reason to stop
+    halves = [
+        msgspec.structs.replace(WHOAMI, ecs={**WHOAMI.ecs, "winlog": {**WHOAMI.ecs["winlog"], "event_data": data}})
+        for data in ({"CommandLine": "a\ud800"}, {"CommandLine": "a\ud801"}, {"CommandLine": "a"})
+    ]
+    assert len({member.key(one) for one in halves}) == len(halves)
+
+
 def test_no_event_is_kept_once_its_key_is_told_and_it_is_scored(member) -> None:
     one = sysmon(CommandLine="whoami /priv")
     holders = sys.getrefcount(one)
@@ -225,6 +234,16 @@ def test_in_a_file_of_several_rules_a_slip_keeps_the_rule_that_it_broke_and_no_o
         [match.title for match in found] for found in rules.match([sysmon(Image="x"), sysmon(CommandLine="x")])
     ] == [["a"], ["b"]]
     assert len(rules.left_out) == 1
+
+
+def test_a_rule_that_changes_deep_in_a_folder_is_read_again(tmp_path) -> None:
+    clock, deep = Clock(), tmp_path / "mine" / "windows"
+    deep.mkdir(parents=True)
+    put(deep, "a")
+    watched = Watched([tmp_path / "mine"], [], clock)
+    put(deep, "b")
+    clock.later()
+    assert titles(watched) == ["a", "b"]
 
 
 def test_folders_of_one_name_both_take_part(tmp_path) -> None:
