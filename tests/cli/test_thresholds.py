@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from connector.cli import app
 from connector.errors import ConfigError
-from connector.learn.evaluation.points import METRIC, Point
+from connector.learn.evaluation.points import ENSEMBLE, METRIC, Point
+from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.store import Store
-from connector.models.testbed import lay_bundle
+from connector.models.testbed import TEXT_THRESHOLDS, lay_bundle
 
 POINTS = (
     Point(0.1, 0.9, 100.0, counted=True),
@@ -81,3 +82,23 @@ def test_a_bundle_without_points_says_where_to_get_them(tmp_path: Path) -> None:
     (tmp_path / "triaged.toml").write_text(f'[model]\nstore = "{tmp_path / "store"}"\n')
     with pytest.raises(ConfigError, match="--evaluation"):
         triaged(tmp_path)
+
+
+def test_of_several_members_the_points_are_of_what_they_say_together_and_the_text_members_levels_stay(
+    site: Path,
+) -> None:
+    points = msgspec.to_builtins(POINTS)
+    lay_rules_member(site / "store" / "tiny" / "3" / "rules")
+    texts = [{**points[0], "recall": 1.0}]
+    metrics = {METRIC: texts, ENSEMBLE: {METRIC: points}}
+    lay_bundle(site / "store", version="3", members=[rules_spec()], metrics=metrics)
+    triaged(site, "tiny/3", "--prevalence", "0.01", "--precision", "0.85", "--set", "4")
+
+    made = Store(site / "store").manifest("tiny/4")
+    assert (made.thresholds.trigger, made.thresholds_alone) == (0.7, TEXT_THRESHOLDS)
+    (site / "evaluation.json").write_text('{"bundle": "tiny/3"}')
+    with pytest.raises(ConfigError, match="measures the text member alone"):
+        triaged(site, "tiny/3", "--evaluation", str(site / "evaluation.json"))
+    lay_bundle(site / "store", version="3", members=[rules_spec()], metrics={METRIC: texts})
+    with pytest.raises(ConfigError, match="no operating points of what its members say together"):
+        triaged(site, "tiny/3")

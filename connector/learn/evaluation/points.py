@@ -12,7 +12,10 @@ from connector.errors import ConfigError
 from connector.models.manifest import Manifest
 
 METRIC = "operating_points"
-"""The key among a manifest's metrics, and in ``evaluation.json``."""
+"""The key among a manifest's metrics, and in ``evaluation.json``. There they are of the member that reads texts."""
+
+ENSEMBLE = "ensemble"
+"""The key of a manifest's metrics under which several members' measures together stand, :data:`METRIC` among them."""
 
 PER = 10_000
 
@@ -35,9 +38,14 @@ class Point(msgspec.Struct, frozen=True):
 
 
 def of(manifest: Manifest, evaluation: Path | None) -> Sequence[Point]:
-    """The points of a bundle: those that an evaluation of it found, else those of its manifest. Raises ``ConfigError``."""
-    if evaluation is None:
-        table: Any = manifest.metrics.get(METRIC)
+    """The points of a bundle: those that an evaluation of it found, else those of its manifest.
+
+    Of several members they are of what these say together, which no evaluation of texts measures. Raises ``ConfigError``.
+    """
+    if len(manifest.members) > 1:
+        table = _together(manifest, evaluation)
+    elif evaluation is None:
+        table = manifest.metrics.get(METRIC)
         if table is None:
             raise ConfigError(
                 f"the manifest of {manifest.ref} has no operating points; name its evaluation.json with --evaluation"
@@ -61,6 +69,18 @@ def reaching(points: Iterable[Point], precision: float, prevalence: float) -> Po
             break
         chosen = point
     return chosen
+
+
+def _together(manifest: Manifest, evaluation: Path | None) -> Any:
+    if evaluation is not None:
+        raise ConfigError(f"{evaluation} measures the text member alone, and {manifest.ref} has several members")
+    told = manifest.metrics.get(ENSEMBLE, {})
+    if METRIC not in told:
+        raise ConfigError(
+            f"the manifest of {manifest.ref} has no operating points of what its members say together: "
+            "`triaged train ensemble` measures them"
+        )
+    return told[METRIC]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Corpora, Source as Pin
+from connector.learn.evaluation import points
+from connector.learn.evaluation.operating import RATES
 from connector.learn.streams import trains
-from connector.learn.training.ensemble.assemble import Bundled, assemble
+from connector.learn.training.ensemble.assemble import Bundled, assemble, text_alone
 from connector.learn.training.ensemble.combiners import SUM
 from connector.learn.training.ensemble.material import Material
 from connector.learn.training.ensemble.operate import BUNDLE
@@ -61,10 +63,10 @@ def base(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def made(base: Store, tmp_path: Path, given: list[TrainedMember]) -> Path:
+def made(base: Store, tmp_path: Path, given: list[TrainedMember], *, of: str = "tiny/1", version: str = "2") -> Path:
     limits = msgspec.structs.replace(base.manifest("tiny/1").thresholds, trigger=0.95)
-    bundled = Bundled(name="tiny", version="2", calibration=BUNDLE, thresholds=limits, metrics={"chosen": "made"})
-    return assemble(tmp_path / "store", "tiny/1", given, bundled, output=tmp_path / "store", pins=PINS)
+    bundled = Bundled(name="tiny", version=version, calibration=BUNDLE, thresholds=limits, metrics={"chosen": "made"})
+    return assemble(tmp_path / "store", of, given, bundled, output=tmp_path / "store", pins=PINS)
 
 
 def test_the_text_member_stays_byte_for_byte_and_all_members_serve(base: Store, tmp_path: Path) -> None:
@@ -88,6 +90,19 @@ def test_the_text_member_stays_byte_for_byte_and_all_members_serve(base: Store, 
     assert None not in prediction.members.values()
 
 
+def test_of_a_base_of_several_members_the_text_member_alone_is_taken(base: Store, tmp_path: Path) -> None:
+    before = base.manifest("tiny/1")
+    given = members(tmp_path / "members", before.members[0].labels)
+    made(base, tmp_path, given)
+    made(base, tmp_path, given[:1], of="tiny/2", version="3")
+    after = base.manifest("tiny/3")
+    assert [spec.name for spec in after.members] == ["text", "rules"]
+    assert not [name for name in after.files if name.startswith("meta/")]
+    assert after.thresholds_alone == before.thresholds
+    assert (tmp_path / "store" / "tiny" / "3" / "README.md").read_text().count("## Members") == 1
+    assert text_alone(after).labels == text_alone(before).labels == before.labels
+
+
 def test_a_source_that_may_not_train_never_ships(base: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="closed, which may not train"):
         made(base, tmp_path, members(tmp_path / "members", base.manifest("tiny/1").members[0].labels, "closed"))
@@ -105,13 +120,13 @@ def test_a_sequence_member_that_was_trained_with_other_labels_of_the_text_member
         made(base, tmp_path, [other])
 
 
-def test_a_member_given_twice_and_a_base_of_several_are_refused(base: Store, tmp_path: Path) -> None:
+def test_a_member_given_twice_and_a_base_without_a_text_member_are_refused(base: Store, tmp_path: Path) -> None:
     given = members(tmp_path / "members", base.manifest("tiny/1").members[0].labels)
     with pytest.raises(ConfigError, match="given twice: rules"):
         made(base, tmp_path, [*given, given[0]])
     lay_rules_member(tmp_path / "store" / "tiny" / "1" / "rules")
     lay_bundle(tmp_path / "store", members=[rules_spec()])
-    with pytest.raises(ConfigError, match="no bundle of a text member alone"):
+    with pytest.raises(ConfigError, match="has no text member"):
         made(base, tmp_path, given)
 
 
@@ -160,6 +175,7 @@ def test_the_best_way_of_combining_ships_and_serves(base: Store, tmp_path: Path,
     bundle_of(material, Corpora(tmp_path), [], Base(tmp_path / "store", "tiny/1"), output)
     manifest = base.manifest("tiny/2")
     told = manifest.metrics["ensemble"]
+    assert len(points.of(manifest, None)) == len(RATES)
     assert told["chosen"] == max(told["combiners"], key=told["combiners"].get)
     assert ("meta" in [spec.name for spec in manifest.members]) == (told["chosen"] != SUM)
     assert (told["chosen"] != SUM) or text > 0

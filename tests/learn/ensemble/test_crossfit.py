@@ -17,7 +17,7 @@ from connector.learn.training.ensemble.crossfit import (
     tried,
     with_missing,
 )
-from connector.learn.training.ensemble.operate import Said, operating
+from connector.learn.training.ensemble.operate import Said, costs, operating
 from connector.learn.training.ensemble.opinions import RULES, TEXT, Fold, truth
 from connector.learn.training.ensemble.recorded import Recorded
 from connector.models.calibration import logit
@@ -111,3 +111,17 @@ def test_levels_cost_the_false_alarms_that_they_are_set_by() -> None:
     rate = weight[point.p_malicious(stream) >= point.levels["suspicious"]].sum()
     assert rate == pytest.approx(0.01, rel=0.1)
     assert point.levels["suspicious"] <= point.levels["malicious"] <= point.levels["trigger"]
+    found = {one.alarms: one for one in costs([said], [seen], [np.zeros(40_500, np.int32)], point)}
+    assert found[100.0].cut == pytest.approx(point.levels["suspicious"])
+    p_attack = point.p_malicious(attack)
+    assert found[100.0].recall == pytest.approx((p_attack >= found[100.0].cut).mean(), abs=1e-3)
+    assert found[1000.0].recall > found[1.0].recall
+    assert not found[0.1].counted
+
+
+def test_a_recording_of_many_attack_events_weighs_no_more_in_recall_than_one_of_few() -> None:
+    logits = np.concatenate([np.linspace(-6, -3, 1000), np.full(90, -9.0), np.full(10, 5.0)])
+    seen = np.concatenate([np.zeros(1000), np.ones(100)]).astype(np.float32)
+    groups = np.concatenate([np.zeros(1000), np.full(90, 1), np.full(10, 2)]).astype(np.int32)
+    told = ([Said(logits, np.full(0, np.nan))], [seen], [groups])
+    assert {one.recall for one in costs(*told, operating(*told))} == {0.5}

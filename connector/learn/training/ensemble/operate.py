@@ -8,16 +8,21 @@ their attacks, as often as it was logged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from connector.errors import ConfigError
+from connector.learn.evaluation.calibration import by_group
+from connector.learn.evaluation.operating import RATES
+from connector.learn.evaluation.points import PER, Point
 from connector.learn.training.calibrate import (
     ADMINISTRATION_SHARE,
     FALSE_ALARMS,
     REFERENCE_PREVALENCE,
+    TAIL_ROWS,
     cut_at,
     platt,
 )
@@ -53,30 +58,72 @@ def operating(
 
     Raises ``ConfigError`` where no benign event is among them.
     """
+    stream = _stream(said, truth, groups)
+    weight = balanced(stream.seen, stream.names).astype(np.float32)
+    fitted = platt(stream.logits.astype(np.float32), stream.seen, weight)
+    moved = scaled(stream.benign, fitted) + prior_shift(BUNDLE)
+    cuts = {
+        level: float(sigmoid(np.array(cut_at(moved, stream.weight, rate / PER))))
+        for level, rate in FALSE_ALARMS.items()
+    }
+    suspicious = cuts["suspicious"]
+    malicious = max(cuts["malicious"], suspicious)
+    levels = {"suspicious": suspicious, "malicious": malicious, "trigger": max(cuts["trigger"], malicious)}
+    return Operating(fitted, levels)
+
+
+def costs(
+    said: Sequence[Said],
+    truth: Sequence[NDArray[np.float32]],
+    groups: Sequence[NDArray[np.integer]],
+    point: Operating,
+) -> list[Point]:
+    """What a threshold of p_malicious finds and costs, rising, on the stream that the levels were set on.
+
+    Each recording's attack weighs the same. Without an attack there is no point.
+    """
+    stream = _stream(said, truth, groups)
+    attack = stream.seen > 0
+    if not attack.any():
+        return []
+    benign, found = (scaled(part, point.platt) + prior_shift(BUNDLE) for part in (stream.benign, stream.logits[attack]))
+    weight = by_group(stream.names[attack].tolist())
+    points = []
+    for rate in RATES:
+        cut = cut_at(benign, stream.weight, rate / PER)
+        recall = round(float(np.average(found >= cut, weights=weight)), 4)
+        counted = int(np.sum(benign >= cut)) >= TAIL_ROWS
+        points.append(Point(float(sigmoid(np.array(cut))), recall, rate, counted))
+    return points
+
+
+class _Stream(NamedTuple):
+    """Labelled events with a view (n,): logits, sides, recordings; and the benign stream (m,) with the weight of each."""
+
+    logits: NDArray[np.float64]
+    seen: NDArray[np.float32]
+    names: NDArray[np.integer]
+    benign: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
+def _stream(
+    said: Sequence[Said], truth: Sequence[NDArray[np.float32]], groups: Sequence[NDArray[np.integer]]
+) -> _Stream:
     logits = np.concatenate([one.logits for one in said])
     seen, names = np.concatenate(list(truth)), np.concatenate(list(groups))
     known = ~np.isnan(logits) & ~np.isnan(seen)
     logits, seen, names = logits[known], seen[known], names[known]
     if not (seen == 0).any():
         raise ConfigError("no benign event is left to set levels by")
-    weight = balanced(seen, names).astype(np.float32)
-    fitted = platt(logits.astype(np.float32), seen, weight)
     administration = np.concatenate([one.administration for one in said])
     administration = administration[~np.isnan(administration)]
     share = ADMINISTRATION_SHARE if len(administration) else 0.0
     benign = logits[seen == 0]
-    parts = np.concatenate([benign, administration])
-    weights = np.concatenate(
+    weight = np.concatenate(
         [
             np.full(len(benign), (1 - share) / len(benign)),
             np.full(len(administration), share / max(len(administration), 1)),
         ]
     )
-    moved = scaled(parts, fitted) + prior_shift(BUNDLE)
-    cuts = {
-        level: float(sigmoid(np.array(cut_at(moved, weights, rate / 10_000)))) for level, rate in FALSE_ALARMS.items()
-    }
-    suspicious = cuts["suspicious"]
-    malicious = max(cuts["malicious"], suspicious)
-    levels = {"suspicious": suspicious, "malicious": malicious, "trigger": max(cuts["trigger"], malicious)}
-    return Operating(fitted, levels)
+    return _Stream(logits, seen, names, np.concatenate([benign, administration]), weight)

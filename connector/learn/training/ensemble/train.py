@@ -15,6 +15,7 @@ from connector.errors import ConfigError
 from connector.learn.corpora import otrf
 from connector.learn.corpora.source import Corpora
 from connector.learn.evaluation.ensemble.compared import point_of
+from connector.learn.evaluation.points import METRIC
 from connector.learn.evaluation.sigma import SOURCE as SIGMA
 from connector.learn.streams import CAMPAIGNS
 from connector.learn.training.calibrate import FALSE_ALARMS
@@ -22,8 +23,8 @@ from connector.learn.training.ensemble import combiners
 from connector.learn.training.ensemble.assemble import Bundled, assemble
 from connector.learn.training.ensemble.crossfit import SEED, Tried, fitted, joined, rows_of, tried
 from connector.learn.training.ensemble.material import Material, Order, gathered
-from connector.learn.training.ensemble.operate import BUNDLE, Operating
-from connector.learn.training.ensemble.opinions import PREVALENCE, RULES, SEQUENCE, TEXT, rule_labels
+from connector.learn.training.ensemble.operate import BUNDLE, Operating, costs
+from connector.learn.training.ensemble.opinions import PREVALENCE, RULES, SEQUENCE, TEXT, rule_labels, truth
 from connector.learn.training.ensemble.recorded import Recorded, taught, witnesses
 from connector.learn.training.members import RECORDINGS, Report, TrainedMember, read_member, write_member
 from connector.learn.training.provenance import source_of
@@ -75,6 +76,11 @@ def bundle_of(material: Material, corpora: Corpora, given: Sequence[TrainedMembe
     best = found[0]
     print("; ".join(f"{one.name}: average precision {one.score:.3f}" for one in found), flush=True)
     point = point_of(material.recorded, material.folds, best.said)
+    asked = (
+        [best.said[fold.name] for fold in material.folds],
+        [truth(material.recorded, fold) for fold in material.folds],
+        [material.recorded.part[fold.events] for fold in material.folds],
+    )
     chosen = best.name != combiners.SUM
     bundled = Bundled(
         name=output.name,
@@ -85,6 +91,7 @@ def bundle_of(material: Material, corpora: Corpora, given: Sequence[TrainedMembe
             "combiners": {one.name: round(one.score, 4) for one in found},
             "chosen": best.name,
             "folds": [fold.name for fold in material.folds],
+            METRIC: costs(*asked, point),
             RECORDINGS: fitted_on(material.recorded),
         },
     )
