@@ -128,7 +128,7 @@ class Previews(Protocol):
 Evidence = Literal["whole", "found", "none"]
 
 
-class MemberSpec(msgspec.Struct, frozen=True, kw_only=True):
+class MemberSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A member as the bundle's manifest lists it. ``options`` is the member's own business.
 
     ``evidence`` is what its vote adds to those of others: the ``whole`` of it; only what it ``found``, for a member that
