@@ -124,10 +124,8 @@ def test_a_member_given_twice_and_a_base_without_a_text_member_are_refused(base:
     given = members(tmp_path / "members", base.manifest("tiny/1").members[0].labels)
     with pytest.raises(ConfigError, match="given twice: rules"):
         made(base, tmp_path, [*given, given[0]])
-    lay_rules_member(tmp_path / "store" / "tiny" / "1" / "rules")
-    lay_bundle(tmp_path / "store", members=[rules_spec()])
     with pytest.raises(ConfigError, match="has no text member"):
-        made(base, tmp_path, given)
+        text_alone(msgspec.structs.replace(base.manifest("tiny/1"), members=(rules_spec(),)))
 
 
 def test_nothing_that_ships_is_fitted_on_a_recording_that_the_gate_judges_by(base: Store, tmp_path: Path) -> None:

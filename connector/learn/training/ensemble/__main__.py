@@ -54,7 +54,7 @@ def order_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # no
 
 def arguments(made: argparse.ArgumentParser) -> None:
     """The options that training and evaluating the ensemble share."""
-    made.add_argument("--base", required=True, help="name/version of a bundle of a text member alone")
+    made.add_argument("--base", required=True, help="name/version of the bundle whose text member is taken")
     made.add_argument("--store", type=Path, help="the model store of --base; default: the shipped one")
     made.add_argument("--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees")
     made.add_argument("--rows", type=Path, required=True, help="the dataset of --base, as `triaged dataset` writes it")

@@ -25,6 +25,10 @@ SEQUENCE: Final = "sequence"
 """The kind of member that reads the text member's columns by their place."""
 
 CARD: Final = "README.md"
+HEADING: Final = "\n## Members\n\n"
+MEMBERS, ENSEMBLE = "members", "ensemble"
+"""Where the manifest's metrics tell of each member, and of how they are combined."""
+
 MOST_BYTES: Final = 40_000_000
 """What a bundle may weigh: it ships inside the package."""
 
@@ -58,24 +62,26 @@ def assemble(
 ) -> Path:
     """Writes the bundle and returns its folder.
 
-    Raises ``ConfigError`` for a base without a text member or with others, a member named twice or trained with another
-    text member, a source that may not train, a version that exists, and a bundle that would weigh too much.
+    What else stands in the base beside its text member is left behind. Raises ``ConfigError`` for a base without a text
+    member, a member named twice or trained with another text member, a source that may not train, a version that exists, and
+    a bundle that would weigh too much.
     """
     origin = Store(store)
     if problems := origin.verify(base):
         raise ConfigError(f"bundle {base} is refused: {'; '.join(problems)}")
-    before = origin.manifest(base)
+    before = text_alone(origin.manifest(base))
     _check(before, members, pins)
+    others = {spec.directory for spec in origin.manifest(base).members} - {before.members[0].directory}
     folder = free(output, bundled.name, bundled.version)
     try:
-        shutil.copytree(origin.directory(base), folder, ignore=shutil.ignore_patterns(MANIFEST, CARD))
+        shutil.copytree(origin.directory(base), folder, ignore=shutil.ignore_patterns(MANIFEST, CARD, *others))
         for member in members:
             for path in member.files():
                 place = folder / member.spec.directory / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(member.folder / path, place)
         manifest = _manifest(before, members, bundled)
-        card = (origin.directory(base) / CARD).read_text("utf-8") + _card(before, members)
+        card = (origin.directory(base) / CARD).read_text("utf-8").partition(HEADING)[0] + _card(before, members)
         (folder / CARD).write_text(
             card.replace(f"# {before.name} {before.version}", f"# {bundled.name} {bundled.version}", 1)
         )
@@ -87,14 +93,28 @@ def assemble(
     return folder
 
 
+def text_alone(manifest: Manifest) -> Manifest:
+    """The manifest as it is without other members. Raises ``ConfigError`` where there is no text member."""
+    text = next((spec for spec in manifest.members if spec.name == TEXT), None)
+    if text is None:
+        raise ConfigError(f"bundle {manifest.ref} has no text member")
+    return msgspec.structs.replace(
+        manifest,
+        labels=text.labels,
+        members=(text,),
+        calibration=manifest.calibration_alone,
+        thresholds=manifest.thresholds_alone,
+        text_thresholds=msgspec.UNSET,
+        metrics={name: found for name, found in manifest.metrics.items() if name not in {MEMBERS, ENSEMBLE}},
+    )
+
+
 def _weigh(folder: Path) -> None:
     if (weight := sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())) > MOST_BYTES:
         raise ConfigError(f"the bundle weighs {weight:,} bytes, more than {MOST_BYTES:,}")
 
 
 def _check(before: Manifest, members: Sequence[TrainedMember], pins: Mapping[str, Upstream]) -> None:
-    if [spec.name for spec in before.members] != [TEXT]:
-        raise ConfigError(f"bundle {before.ref} is no bundle of a text member alone")
     names = [TEXT, *(member.spec.name for member in members)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"members are given twice: {', '.join(twice)}")
@@ -143,8 +163,8 @@ def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundl
         text_thresholds=before.thresholds,
         metrics={
             **before.metrics,
-            "members": told,
-            "ensemble": dict(bundled.metrics),
+            MEMBERS: told,
+            ENSEMBLE: dict(bundled.metrics),
         },
         files={},
         train_fingerprints=before.train_fingerprints,
@@ -166,7 +186,7 @@ def _name(source: Source) -> str:
 
 def _card(before: Manifest, members: Sequence[TrainedMember]) -> str:
     lines = [
-        "\n## Members\n\n",
+        HEADING,
         f"The text member is that of `{before.ref}`, byte for byte; all above is said of it. Beside it stand:\n\n",
         "| member | kind | labels | trained on | licences |\n|---|---|---|---|---|\n",
     ]

@@ -37,7 +37,7 @@ from connector.ports import MemberSpec
 
 
 class Base(NamedTuple):
-    """A bundle of a text member alone, in a store."""
+    """The bundle of a store whose text member is taken."""
 
     store: Path
     ref: str
