@@ -45,10 +45,7 @@ class Predictor:
         self._order = np.array(sorted(range(len(labels)), key=lambda i: (parent_of[i], labels[i])), np.intp)
         starts = [i for i, c in enumerate(self._order) if i == 0 or parent_of[c] != parent_of[self._order[i - 1]]]
         self._starts = np.array(starts, np.intp)
-        self._subs = [
-            np.array([i for i, label in enumerate(labels) if label.startswith(f"{parent}.")], np.intp)
-            for parent in self._parents
-        ]
+        self._below = _below(self._parents, self._labels)
         self._parent_place = {parent: place for place, parent in enumerate(self._parents)}
         self._limits = np.array([thresholds.of(label) for label in labels])
         self._parent_limits = np.array([thresholds.of(parent) for parent in self._parents])
@@ -58,15 +55,14 @@ class Predictor:
         """One prediction a row; ``notes`` are the members' explanations, one tuple a row."""
         columns = np.nan_to_num(combined.techniques, nan=0.0)
         parents = np.maximum.reduceat(columns[:, self._order], self._starts, axis=1)
-        best = np.argsort(-parents, axis=1, kind="stable")[:, :SHOWN]
-        hits = columns >= self._limits
-        parent_hits = parents >= self._parent_limits
+        shown = self._shown(parents, columns)
+        passed = self._passed(parents, columns)
         votes = combined.votes.T.tolist()
         return [
             Prediction(
                 p_malicious=p,
-                techniques=tuple(self._score(int(place), parents[row], columns[row]) for place in best[row]),
-                passed=self._passed(parents[row], columns[row], parent_hits[row], hits[row]),
+                techniques=shown[row],
+                passed=passed.get(row, ()),
                 members={n: None if math.isnan(v) else v for n, v in zip(names, votes[row], strict=True)},
                 abstain=self._silence(p, spread, notes[row]),
                 explanation=notes[row],
@@ -74,19 +70,33 @@ class Predictor:
             for row, (p, spread) in enumerate(zip(combined.p_malicious.tolist(), combined.spread.tolist(), strict=True))
         ]
 
-    def _score(self, place: int, parents: NDArray[np.float32], columns: NDArray[np.float32]) -> TechniqueScore:
-        probability = float(parents[place])
-        subs = self._subs[place]
-        if len(subs):
-            best = int(subs[np.argmax(columns[subs])])
-            share = float(columns[best])
-            if share >= STANDS_OUT * probability:
-                return technique_score(
-                    self._parents[place], round(probability, DIGITS), self._labels[best], round(share, DIGITS)
-                )
-        return technique_score(self._parents[place], round(probability, DIGITS))
+    def _shown(self, parents: NDArray[np.float32], columns: NDArray[np.float32]) -> list[tuple[TechniqueScore, ...]]:
+        """The likeliest techniques of each row, each with its likeliest sub-technique where that stands out."""
+        best = _best(parents)
+        likely = np.take_along_axis(parents, best, axis=1)
+        below = self._below[best]
+        known = np.concatenate([columns, np.full((len(columns), 1), -1.0, np.float32)], axis=1)
+        shares = known[np.arange(len(columns))[:, None, None], below]
+        subs = np.take_along_axis(below, shares.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
+        most = shares.max(axis=2)
+        subs[most < STANDS_OUT * likely] = len(self._labels)
+        rows = zip(best.tolist(), likely.tolist(), subs.tolist(), most.tolist(), strict=True)
+        return [tuple(map(self._score, *row)) for row in rows]
 
-    def _passed(
+    def _score(self, place: int, probability: float, sub: int, share: float) -> TechniqueScore:
+        if sub == len(self._labels):
+            return technique_score(self._parents[place], round(probability, DIGITS))
+        return technique_score(
+            self._parents[place], round(probability, DIGITS), self._labels[sub], round(share, DIGITS)
+        )
+
+    def _passed(self, parents: NDArray[np.float32], columns: NDArray[np.float32]) -> dict[int, tuple[str, ...]]:
+        """The ids above their thresholds of each row that has any."""
+        hits, parent_hits = columns >= self._limits, parents >= self._parent_limits
+        rows = np.flatnonzero(hits.any(axis=1) | parent_hits.any(axis=1)).tolist()
+        return {row: self._above(parents[row], columns[row], parent_hits[row], hits[row]) for row in rows}
+
+    def _above(
         self,
         parents: NDArray[np.float32],
         columns: NDArray[np.float32],
@@ -110,3 +120,22 @@ class Predictor:
         if limit is not None and spread > limit:
             return f"members are {spread:.2f} apart, more than {limit:.2f}"
         return None
+
+
+def _below(parents: Sequence[str], labels: Sequence[str]) -> NDArray[np.intp]:
+    """The columns of each parent's sub-techniques (parents, most of any); the place behind the last label is none."""
+    found = [[place for place, label in enumerate(labels) if label.startswith(f"{parent}.")] for parent in parents]
+    table = np.full((len(parents), max(1, *map(len, found))), len(labels), np.intp)
+    for row, places in enumerate(found):
+        table[row, : len(places)] = places
+    return table
+
+
+def _best(parents: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The places of each row's :data:`SHOWN` highest, the first of equal ones first: a few looks, where sorting takes many."""
+    left, rows = parents.copy(), np.arange(len(parents))
+    best = np.empty((len(parents), min(SHOWN, parents.shape[1])), np.intp)
+    for rank in range(best.shape[1]):
+        best[:, rank] = left.argmax(axis=1)
+        left[rows, best[:, rank]] = -1.0
+    return best
