@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from connector.cli import options
+from connector.cli import options, promote
 from connector.cli.train import OWN_OPTIONS, started
 from connector.errors import ConfigError
+from connector.models import Store
 
 if TYPE_CHECKING:
     from connector.learn.intel.findings import Finding
@@ -25,6 +26,11 @@ app = typer.Typer(help="Learn from new threat intelligence.", no_args_is_help=Tr
 Paths = list[Path] | None
 NOT_STATED = "not stated"
 SHOWN = 10
+NAME: Final = "triaged"
+ROWS: Final = "rows"
+"""The folder below the output that the dataset is written to."""
+
+REFUSED: Final = 1
 
 
 @app.command("report-text", context_settings=OWN_OPTIONS, add_help_option=False)
@@ -39,8 +45,9 @@ def study(context: typer.Context) -> None:
     raise typer.Exit(started("connector.learn.evaluation.studies", *context.args))
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def intel(
+    context: typer.Context,
     *,
     output: Annotated[Path, typer.Option(help="Folder that samples.jsonl and sources.toml are written to.")],
     attack: Annotated[
@@ -55,12 +62,21 @@ def intel(
         str, typer.Option(help="Licence of the STIX, TAXII and MISP content, for the card.")
     ] = NOT_STATED,
     corpora: Annotated[Path | None, typer.Option(help="Folder of the corpora; needed to retrain.")] = None,
-    retrain: Annotated[Path | None, typer.Option(help="Model store: build, train into it, and evaluate.")] = None,
+    retrain: Annotated[
+        Path | None, typer.Option(help="Model store: build, train into it, evaluate, and judge.")
+    ] = None,
     version: Annotated[str | None, typer.Option(help="Version of the retrained bundle; needed to retrain.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Names of the pinned sources to train on too, comma-separated; default: all.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Evaluate as `triaged evaluate --quick` does.")] = False,
     config: options.Config = None,
     secrets_dir: options.Secrets = None,
 ) -> None:
-    """Turn new intelligence into training rows with provenance, and on request retrain and evaluate."""
+    """Turn new intelligence into training rows with provenance, and on request retrain and evaluate.
+
+    What follows `--` goes to `triaged train text`, such as `-- --letter-epochs 0`.
+    """
     _check(corpora, retrain, version)
     from connector.learn.intel import findings as found  # noqa: PLC0415 - the extra may be missing
 
@@ -74,11 +90,13 @@ def intel(
     ]
     found.write(listed, output)
     _say(listed, output)
-    steps = commands(output, corpora, retrain, version)
-    for step in steps:
-        typer.echo("triaged " + " ".join(step))
+    bounds = Bounds(only=only, quick=quick, recipe=tuple(context.args))
+    for step in commands(output, corpora, retrain, version, bounds):
+        typer.echo(" ".join(["triaged", *step]))
         if retrain is not None and (code := _run(step)):
             raise typer.Exit(code)
+    if retrain is not None and not _judged(retrain, output / ROWS, f"{NAME}/{version}"):
+        raise typer.Exit(REFUSED)
 
 
 def _check(corpora: Path | None, retrain: Path | None, version: str | None) -> None:
@@ -96,15 +114,53 @@ def _run(step: Sequence[str]) -> int:
     return subprocess.run(command, check=False).returncode  # noqa: S603 (our own commands)
 
 
-def commands(output: Path, corpora: Path | None, store: Path | None, version: str | None) -> list[list[str]]:
+class Bounds(NamedTuple):
+    """What keeps a retraining small: some of the pinned sources, a quick evaluation, options of ``triaged train text``."""
+
+    only: str | None = None
+    quick: bool = False
+    recipe: tuple[str, ...] = ()
+
+
+def commands(
+    output: Path, corpora: Path | None, store: Path | None, version: str | None, bounds: Bounds | None = None
+) -> list[list[str]]:
     """The commands that retrain and evaluate; what was not named stands as a word in capitals."""
-    rows, folder, kept = output / "rows", str(corpora or "CORPORA"), str(store or "STORE")
-    version = version or "VERSION"
+    rows, folder, kept = str(output / ROWS), str(corpora or "CORPORA"), str(store or "STORE")
+    version, bounds = version or "VERSION", bounds or Bounds()
+    build = ["dataset", "build", "--corpora", folder, "--extra", str(output), "--output", rows]
+    train = [
+        "train",
+        "text",
+        "--rows",
+        rows,
+        "--pins",
+        str(output / "sources.toml"),
+        "--output",
+        kept,
+        "--version",
+        version,
+    ]
+    evaluate = ["evaluate", "--corpora", folder, "--rows", rows, "--store", kept, "--bundle", f"{NAME}/{version}"]
     return [
-        ["dataset", "build", "--corpora", folder, "--extra", str(output), "--output", str(rows)],
-        ["train", "text", "--rows", str(rows), "--pins", str(output / "sources.toml"), "--output", kept, "--version", version],
-        ["evaluate", "--corpora", folder, "--rows", str(rows), "--store", kept, "--bundle", f"triaged/{version}", "--output", str(output / "evaluation")],
-    ]  # fmt: skip
+        [*build, *(() if bounds.only is None else ("--only", bounds.only))],
+        [*train, *bounds.recipe],
+        [*evaluate, "--output", str(output / "evaluation"), *(("--quick",) if bounds.quick else ())],
+    ]
+
+
+def _judged(store: Path, rows: Path, bundle: str) -> bool:
+    """Runs the gate against the bundle in production, says what it found, and promotes nothing; False where it refuses."""
+    incumbent = Store(store).production()
+    if incumbent in {None, bundle}:
+        typer.echo(f"{bundle} is the first bundle of {store}, and so in production: there is none to judge it against")
+        return True
+    passed = promote.judged(Store(store), bundle, str(incumbent), ("--store", str(store), "--rows", str(rows)))
+    if passed:
+        typer.echo(f"{incumbent} stays in production; to promote: triaged promote {bundle} --store {store}")
+    else:
+        typer.echo(f"{incumbent} stays in production: the gate refuses {bundle}")
+    return passed is not None
 
 
 def _from_stix(paths: Sequence[Path], kind: str, licence: str) -> Iterator[Finding]:

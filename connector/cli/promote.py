@@ -63,7 +63,7 @@ def promote(
             {"--store": folder, "--rows": rows, "--export": export, "--excluded": excluded, "--corpora": corpora},
             mails or (),
         )
-        passed = _gate(opened, bundle, str(incumbent), order if rows or mails else ())
+        passed = judged(opened, bundle, str(incumbent), order if rows or mails else ())
         against = passed is None
         if against and override is None:
             typer.echo(f"{bundle} is not promoted; {incumbent} stays in production")
@@ -110,7 +110,7 @@ def history(store: At = None, config: options.Config = None, secrets_dir: option
     )
 
 
-def _gate(store: Store, bundle: str, incumbent: str, order: Sequence[str]) -> str | None:
+def judged(store: Store, bundle: str, incumbent: str, order: Sequence[str]) -> str | None:
     """The digest of the report by which the challenger passes; None where it does not.
 
     The gate is run by ``order``, if there is one, and judges anew what its report did not judge by; else a report must stand.
