@@ -25,6 +25,13 @@ class Output(StrEnum):
     JSON = "json"
 
 
+class Split(StrEnum):
+    """Which left-out groups give events."""
+
+    DEV = "dev"
+    CALIBRATION = "calibration"
+
+
 class Level(StrEnum):
     """Which of the bundle's thresholds flags an event."""
 
@@ -45,6 +52,9 @@ def evasion(
             min=0, max=1, help="Instead of a level: the threshold that this share of the clean harmless reach."
         ),
     ] = None,
+    split: Annotated[
+        Split | None, typer.Option(help="Groups of this split alone, as for choosing a recipe. Default: all left out.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Events that each source gives at most.")] = 200,
     seed: Annotated[int, typer.Option(help="Another seed draws other mutations.")] = 0,
     output: Annotated[Output, typer.Option(help="Tables, or one JSON document.")] = Output.TABLE,
@@ -55,7 +65,8 @@ def evasion(
 
     opened = Store(store or shipped("model_store")).open(bundle)
     try:
-        cases = measure.left_out(Corpora(corpora), seed=opened.manifest.dataset.seed, limit=limit)
+        seed_of_split, part = opened.manifest.dataset.seed, None if split is None else split.value
+        cases = measure.left_out(Corpora(corpora), seed=seed_of_split, limit=limit, split=part)
         report = measure.measure(opened, cases, level=level.value, seed=seed, alarms=alarms)
     finally:
         opened.close()

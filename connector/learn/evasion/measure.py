@@ -98,11 +98,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mutations: tuple[Row, ...]
 
 
-def left_out(corpora: Corpora, *, seed: int, limit: int) -> list[Case]:
+def left_out(corpora: Corpora, *, seed: int, limit: int, split: str | None = None) -> list[Case]:
     """Events with a command of groups that training did not see, at most ``limit`` a source, the same ones every time.
 
     ``seed`` is the one that the bundle's dataset was split by; of a source that may not train, every group is left out.
-    What a training group of any of these sources holds too, word for word or nearly, is not taken.
+    What a training group of any of these sources holds too, word for word or nearly, is not taken. With ``split`` the groups
+    are those of that split alone: what a recipe is chosen by must not be what it is tried on.
     """
     found: dict[str, dict[str, Case]] = {}
     trained: dict[str, Event] = {}
@@ -113,9 +114,10 @@ def left_out(corpora: Corpora, *, seed: int, limit: int) -> list[Case]:
             event = _event(sample, source)
             if event is None:
                 continue
-            if trains and split_of(source, sample.group, seed) == "train":
+            own = split_of(source, sample.group, seed) if trains else None
+            if own == "train":
                 trained.setdefault(event.fingerprint, event)
-            elif sample.malicious is (source in ATTACKS) and line_of(event):
+            elif split in {None, own} and sample.malicious is (source in ATTACKS) and line_of(event):
                 cases.setdefault(event.fingerprint, Case(source, source in ATTACKS, event))
     unseen = apart([case for cases in found.values() for _, case in sorted(cases.items())], trained)
     return [case for source in found for case in [one for one in unseen if one.source == source][:limit]]

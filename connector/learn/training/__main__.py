@@ -26,6 +26,7 @@ FRACTIONS = (
     "group_power",
     "most_weight",
     "oversampled",
+    "mutated",
 )
 WHOLE = (
     "vocabulary",

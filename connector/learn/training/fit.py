@@ -21,6 +21,7 @@ from connector.learn.dataset import Row
 from connector.learn.training.labels import Floats, positive_weights, repeats, shares, targets
 from connector.learn.training.measure import selection_score
 from connector.learn.training.model import LETTERS, PIECES, Shape, TextModel, load_encoder, load_tokenizer
+from connector.learn.training.mutants import mutants
 from connector.learn.training.optimizer import optimizer
 from connector.learn.training.rows import TextRows, ThinnedRows, collate
 from connector.learn.training.vocabulary import fit_tokenizer
@@ -45,7 +46,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     ``vocabulary``, by one of so many tokens that is fitted to the training texts. Each phase is evaluated as often as its ``…evaluations`` say, and stops after
     ``patience`` of them without a better score. ``group_power`` is that of :func:`labels.shares`. Rare techniques weigh
     more (``balance`` "weights", up to ``most_weight``) or occur more often ("oversampling", up to a share of
-    ``oversampled`` of the rows). Once learnt, malice is read from the ``window`` word pieces and the ``letter_window`` letters
+    ``oversampled`` of the rows). At most a share of ``mutated`` of the commands is written otherwise in a pass, by the
+    mutations that training may use. Once learnt, malice is read from the ``window`` word pieces and the ``letter_window`` letters
     in a row that say most, so that padding does not dilute them; 0 for the whole text.
     """
 
@@ -71,6 +73,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     balance: Literal["weights", "oversampling", "none"] = "weights"
     most_weight: float = 6.0
     oversampled: float = 0.005
+    mutated: float = 0.0
     window: int = 0
     letter_window: int = 0
     seed: int = 1
@@ -175,7 +178,8 @@ class _Session:
             places = repeats(goal.techniques, recipe.oversampled)
         letters = recipe.network.letters
         rows = TextRows(texts, goal, self.tokenizer, shares(train, recipe.group_power) * times, letters)
-        self.seen = ThinnedRows(rows, places, recipe.seed)
+        changed = mutants(train, recipe.mutated, recipe.seed) if recipe.mutated > 0 else None
+        self.seen = ThinnedRows(rows, places, recipe.seed, changed)
         reading = Tokenizer.from_str(self.tokenizer.to_str())
         reading.enable_truncation(recipe.max_length)  # as serving reads, whatever the training length
         self.unseen = TextRows([row.text for row in dev], targets(dev, labels), reading, shares(dev, 0.0), letters)

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from connector.learn.training.labels import Floats, Targets
+from connector.learn.training.mutants import Mutants
 from connector.models.graph import spelling
 
 FIELD = " | "
@@ -52,19 +53,22 @@ class TextRows(Dataset[Mapping[str, Any]]):  # type: ignore[misc]
 class ThinnedRows(TextRows):
     """Rows to learn from: each pass drops other fields, drawn from seed, pass and row, so that a resumed run draws the same.
 
-    ``places`` are the rows of one pass, in which a row may stand several times.
+    ``places`` are the rows of one pass, in which a row may stand several times; ``mutants`` writes some commands otherwise.
     """
 
-    def __init__(self, rows: TextRows, places: NDArray[np.intp], seed: int) -> None:
+    def __init__(self, rows: TextRows, places: NDArray[np.intp], seed: int, mutants: Mutants | None = None) -> None:
         super().__init__(rows.texts, rows.targets, rows.tokenizer, rows.share, rows.letters)
-        self.places, self.seed, self.epoch = places, seed, 0
+        self.places, self.seed, self.epoch, self.mutants = places, seed, 0, mutants
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
         place = int(self.places[index])
-        return self.item(place, thinned(self.texts[place], Random(f"{self.seed} {self.epoch} {index}")))  # noqa: S311
+        told, written = f"{self.seed} {self.epoch} {index}", None
+        if self.mutants is not None:
+            written = self.mutants.drawn(place, Random(f"{told} written"))  # noqa: S311
+        return self.item(place, thinned(written or self.texts[place], Random(told)))  # noqa: S311
 
     def lengths(self, most: int) -> list[int]:
         """Characters of each row, cut at ``most``: what rows of like length are found by."""
