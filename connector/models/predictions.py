@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.models.ensemble import Combined
+from connector.models.highest import highest
 from connector.models.manifest import Abstention, TechniqueThresholds
 from connector.types import Prediction, TechniqueScore
 
@@ -72,7 +73,7 @@ class Predictor:
 
     def _shown(self, parents: NDArray[np.float32], columns: NDArray[np.float32]) -> list[tuple[TechniqueScore, ...]]:
         """The likeliest techniques of each row, each with its likeliest sub-technique where that stands out."""
-        best = _best(parents)
+        best = highest(parents, SHOWN)
         likely = np.take_along_axis(parents, best, axis=1)
         below = self._below[best]
         known = np.concatenate([columns, np.full((len(columns), 1), -1.0, np.float32)], axis=1)
@@ -129,13 +130,3 @@ def _below(parents: Sequence[str], labels: Sequence[str]) -> NDArray[np.intp]:
     for row, places in enumerate(found):
         table[row, : len(places)] = places
     return table
-
-
-def _best(parents: NDArray[np.float32]) -> NDArray[np.intp]:
-    """The places of each row's :data:`SHOWN` highest, the first of equal ones first: a few looks, where sorting takes many."""
-    left, rows = parents.copy(), np.arange(len(parents))
-    best = np.empty((len(parents), min(SHOWN, parents.shape[1])), np.intp)
-    for rank in range(best.shape[1]):
-        best[:, rank] = left.argmax(axis=1)
-        left[rows, best[:, rank]] = -1.0
-    return best

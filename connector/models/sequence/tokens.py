@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from connector.models.cache import Cache
 from connector.models.calibration import logit
+from connector.models.highest import highest
 from connector.models.sequence.arrays import logit_of
 from connector.models.sequence.vocabulary import Places, Vocabulary
 from connector.models.sequence.window import TOP, Token, three
@@ -47,7 +48,7 @@ class Tokens:
         """The text member's view (n, its labels) and (n,), as tokens keep it."""
         seen = np.nan_to_num(techniques[:, self._columns])
         padded = np.pad(seen, ((0, 0), (0, max(0, TOP - seen.shape[1]))))
-        top = np.argsort(-padded, axis=1, kind="stable")[:, :TOP]
+        top = highest(padded, TOP)
         weights = np.rint(np.take_along_axis(padded, top, axis=1) * 255.0).astype(np.int64)
         return Told(logit_of(logit(p_malicious)), np.where(weights > 0, top + 1, 0), weights)
 
