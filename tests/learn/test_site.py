@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,11 +16,14 @@ from connector.learn.logistic import fitted
 from connector.learn.site import Demands, guarded, learn, score
 from connector.learn.site_baseline import Baseline, gathered, novelty
 from connector.learn.site_levels import cut_at, rate_at
-from connector.models.calibration import sigmoid
+from connector.models.calibration import logit, sigmoid
+from connector.models.manifest import Calibration, Platt
 from connector.models.site import HEAD, SEEN, Recurrence, bundle_digest, lowered
 from connector.models.site_store import SiteStore
+from connector.models.testbed import TEXT_THRESHOLDS
 from tests.learn.sites import ADMIN, ATTACK, bundle_with_reference, event, week
 from tests.models.tiny import tiny_store
+from tests.models.whole import whole_store
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
 FEW = Demands(events=100, days=2)
@@ -181,6 +185,21 @@ def test_without_an_attack_reference_there_is_no_head_and_recurrence_still_count
     store.promote(manifest.version)
     assert p(opened(bundle, store), event(ADMIN))[0] < p(bundle, event(ADMIN))[0]
     bundle.close()
+
+
+def test_of_several_members_a_layer_moves_the_text_members_vote_alone_and_by_levels_of_its_own(store, tmp_path):
+    scaled = Calibration(train_prevalence=0.5, reference_prevalence=0.5, malicious=Platt(a=3.0, b=1.0))
+    several = bundle_with_reference(tmp_path / "store", partial(whole_store, calibration=scaled))
+    manifest = learnt(several, store, week())
+    own = np.array(list(TEXT_THRESHOLDS.levels().values()))
+    assert [level.bundle for level in manifest.levels.values()] == pytest.approx(logit(own).tolist())
+    store.promote(manifest.version)
+    (before,), (after,) = (one.predict([event(ADMIN)], {})[0] for one in (several, opened(several, store)))
+    assert after.members["text"] < before.members["text"]
+    assert after.members["rules"] == before.members["rules"]
+    (here,) = opened(several, store).text_alone([event(ADMIN)])
+    assert here.p_malicious == pytest.approx(after.members["text"]), "what is published is as it is here, unscaled"
+    several.close()
 
 
 def test_what_is_kept_is_bounded_and_what_came_often_stays():

@@ -19,6 +19,7 @@ from connector.events import canonical, render
 from connector.learn.export.snapshot import group_in, kept_in
 from connector.learn.sampling import apart, boundary_margin
 from connector.ledger import Ledger, Review
+from connector.models.ensemble import META
 from connector.models.manifest import Thresholds
 from connector.types import ModelRef, Verdict
 
@@ -120,7 +121,7 @@ def text_of(snapshot: bytes | None) -> tuple[str, str] | None:
 
 
 def _seen(verdict: Verdict, confidence: float) -> Seen:
-    votes = [[math.nan if vote is None else vote] for vote in verdict.members.values()]
+    votes = [[math.nan if vote is None else vote] for name, vote in verdict.members.items() if name != META]
     disagreement = float(apart(np.array(votes, np.float64))[0]) if votes else math.nan
     return Seen(verdict.event_id, verdict.fingerprint, confidence, disagreement)
 

@@ -150,10 +150,11 @@ def test_old_verdicts_and_those_of_another_bundle_or_of_a_list_are_not_asked_abo
     assert distinct([good, replace(good, event_id=event(2))], model, (0.3, 0.9), {good.fingerprint}) == []
 
 
-def test_members_are_as_far_apart_as_their_votes_and_where_one_alone_has_a_view_nothing_is_known() -> None:
+def test_members_are_as_far_apart_as_their_own_votes_and_where_one_alone_has_a_view_nothing_is_known() -> None:
     for members, expected in (
         ({"text": 0.25, "rules": 0.75, "flow": None}, 0.5),
         ({"text": 0.25, "rules": None}, math.nan),
+        ({"text": 0.25, "rules": None, "meta": 0.75}, math.nan),
         ({}, math.nan),
     ):
         one = verdict(event(1), members=members)
