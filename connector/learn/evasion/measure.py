@@ -149,13 +149,13 @@ def measure(bundle: Bundle, cases: Sequence[Case], *, level: str, seed: int = 0,
     """
     scores = _Scores(bundle)
     texts = {case: render(case.event.canonical) for case in cases}
-    scores.learn({text: case.event for case, text in texts.items()})
+    scores.learn(case.event for case in texts)
     threshold = bundle.thresholds.levels()[level]
     if alarms is not None:
-        threshold = exceeded_by(alarms, [scores[text] for case, text in texts.items() if not case.malicious])
+        threshold = exceeded_by(alarms, [scores[case.event] for case in texts if not case.malicious])
     clean: dict[str, Tally] = defaultdict(Tally)
-    for case, text in texts.items():
-        hit = scores[text] >= threshold
+    for case in texts:
+        hit = scores[case.event] >= threshold
         clean[case.source].add(changed=False, before=hit, after=hit)
     rows = [_row(mutation, texts, scores, threshold, seed) for mutation in MUTATIONS]
     return Report(
@@ -172,23 +172,30 @@ def measure(bundle: Bundle, cases: Sequence[Case], *, level: str, seed: int = 0,
 
 
 class _Scores:
-    """p_malicious by text; a text that was scored before is not scored again. No view counts as 0."""
+    """p_malicious by event; what was scored before is not scored again. No view counts as 0.
+
+    A lone text member reads texts, so equal ones have one score. Among several, some read what no text tells.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._known: dict[str, float] = {}
+        self._known: dict[str | bytes, float] = {}
 
-    def learn(self, events: Mapping[str, Event]) -> None:
-        """Scores the events, by their texts, that are new."""
-        new = [text for text in events if text not in self._known]
-        for start in range(0, len(new), _BATCH):
-            part = new[start : start + _BATCH]
-            predictions = self._bundle.predict_without_state([events[text] for text in part])
-            for text, prediction in zip(part, predictions, strict=True):
-                self._known[text] = 0.0 if math.isnan(prediction.p_malicious) else prediction.p_malicious
+    def learn(self, events: Iterable[Event]) -> None:
+        """Scores the events that are new."""
+        new = {key: event for event in events if (key := self._key(event)) not in self._known}
+        keys = list(new)
+        for start in range(0, len(keys), _BATCH):
+            part = keys[start : start + _BATCH]
+            predictions = self._bundle.predict_without_state([new[key] for key in part])
+            for key, prediction in zip(part, predictions, strict=True):
+                self._known[key] = 0.0 if math.isnan(prediction.p_malicious) else prediction.p_malicious
 
-    def __getitem__(self, text: str) -> float:
-        return self._known[text]
+    def __getitem__(self, event: Event) -> float:
+        return self._known[self._key(event)]
+
+    def _key(self, event: Event) -> str | bytes:
+        return render(event.canonical) if len(self._bundle.members) == 1 else msgspec.json.encode(event.ecs)
 
 
 def exceeded_by(share: float, scores: Sequence[float]) -> float:
@@ -206,11 +213,11 @@ def _row(mutation: Mutation, cases: Mapping[Case, str], scores: _Scores, thresho
         draw = seeded(str(seed), mutation.name, case.event.fingerprint)
         if other := mutated(case.event, mutation, draw):
             written.append((case, render(other.canonical), other))
-    scores.learn({text: other for _, text, other in written})
+    scores.learn(other for _, _, other in written)
     attacks, ordinary = Tally(), Tally()
-    for case, text, _ in written:
+    for case, text, other in written:
         tally = attacks if case.malicious else ordinary
-        before, after = scores[cases[case]] >= threshold, scores[text] >= threshold
+        before, after = scores[case.event] >= threshold, scores[other] >= threshold
         tally.add(changed=text != cases[case], before=before, after=after)
     return _of(mutation.family, mutation.name, attacks, ordinary)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from connector.learn.evasion.measure import Case, Report, apart, exceeded_by, me
 from connector.models import Bundle, Store
 from connector.resources import shipped
 from tests.models.events import process_start
+from tests.models.whole import whole_store
 
 ATTACKS = (
     'cmd.exe /c "reg save HKLM\\SAM C:\\Windows\\Temp\\sam.dmp & whoami /all"',
@@ -80,6 +82,16 @@ def test_what_render_cannot_undo_is_counted_as_changed(report: Report) -> None:
     padding = next(row for row in report.families if row.family == "padding")
     assert padding.attacks.changed == padding.attacks.events > 0
     assert padding.ordinary.changed == padding.ordinary.events > 0
+
+
+def test_of_several_members_an_event_that_reads_as_another_is_scored_by_itself(tmp_path: Path) -> None:
+    several = Store(whole_store(tmp_path)).open(threads=1)
+    line = 'cmd.exe /c "powershell -enc aaaabbbbcccc"'
+    told = measure(several, [Case(source="atomic", malicious=True, event=process_start(line))], level="suspicious")
+    several.close()
+    carets = next(row for row in told.families if row.family == "carets").attacks
+    assert (carets.changed, carets.before) == (0, carets.events)
+    assert carets.after < carets.before, "a rule reads the carets that the text does not tell"
 
 
 def test_clean_shares_are_those_of_the_clean_events(report: Report) -> None:
