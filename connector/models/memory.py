@@ -40,6 +40,9 @@ class Memory:
         if self._rows is None:
             return self._member.score(events, needed, state)
         together = joined(self._lineage, keys)
+        if together and together.count(None) == len(together):
+            CACHE.labels(member=self._member.name, outcome="miss").inc(len(events))
+            return self._member.score(events, needed, state)
         known, todo = _recall(self._rows, together)
         change = StateChange()
         if todo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -47,7 +48,7 @@ class Predictor:
         starts = [i for i, c in enumerate(self._order) if i == 0 or parent_of[c] != parent_of[self._order[i - 1]]]
         self._starts = np.array(starts, np.intp)
         self._below = _below(self._parents, self._labels)
-        self._parent_place = {parent: place for place, parent in enumerate(self._parents)}
+        self._parent_of = np.array([self._parents.index(parent) for parent in parent_of], np.intp)
         self._limits = np.array([thresholds.of(label) for label in labels])
         self._parent_limits = np.array([thresholds.of(parent) for parent in self._parents])
         self._abstention = abstention
@@ -92,27 +93,19 @@ class Predictor:
         )
 
     def _passed(self, parents: NDArray[np.float32], columns: NDArray[np.float32]) -> dict[int, tuple[str, ...]]:
-        """The ids above their thresholds of each row that has any."""
-        hits, parent_hits = columns >= self._limits, parents >= self._parent_limits
-        rows = np.flatnonzero(hits.any(axis=1) | parent_hits.any(axis=1)).tolist()
-        return {row: self._above(parents[row], columns[row], parent_hits[row], hits[row]) for row in rows}
-
-    def _above(
-        self,
-        parents: NDArray[np.float32],
-        columns: NDArray[np.float32],
-        parent_hits: NDArray[np.bool_],
-        hits: NDArray[np.bool_],
-    ) -> tuple[str, ...]:
-        """The ids above their thresholds, best first; a sub-technique brings its parent with it."""
-        found = {self._parents[i]: float(parents[i]) for i in np.flatnonzero(parent_hits)}
-        for i in np.flatnonzero(hits):
-            label = self._labels[i]
-            parent = label.partition(".")[0]
-            found.setdefault(parent, float(parents[self._parent_place[parent]]))
-            if label != parent:
-                found[label] = float(columns[i])
-        return tuple(sorted(found, key=lambda label: (-found[label], label)))
+        """The ids above their thresholds of each row that has any, best first; a sub-technique brings its parent with it."""
+        found: defaultdict[int, dict[str, float]] = defaultdict(dict)
+        rows, places = np.nonzero(parents >= self._parent_limits)
+        for row, place, p in zip(rows.tolist(), places.tolist(), parents[rows, places].tolist(), strict=True):
+            found[row][self._parents[place]] = p
+        rows, places = np.nonzero(columns >= self._limits)
+        above = self._parent_of[places]
+        whole, own = parents[rows, above].tolist(), columns[rows, places].tolist()
+        for row, place, parent, p, q in zip(rows.tolist(), places.tolist(), above.tolist(), whole, own, strict=True):
+            found[row].setdefault(self._parents[parent], p)
+            if self._labels[place] != self._parents[parent]:
+                found[row][self._labels[place]] = q
+        return {row: tuple(sorted(ids, key=lambda label: (-ids[label], label))) for row, ids in found.items()}
 
     def _silence(self, p_malicious: float, spread: float, notes: tuple[str, ...]) -> str | None:
         if math.isnan(p_malicious):

@@ -55,9 +55,9 @@ class RuleSet:
     def reads(self, view: View) -> tuple[Sequence[str], Sequence[str], Sequence[Told]]:
         """All that decides which rules match: the event's log, the fields that a rule of it reads, and their values."""
         indexes = self._indexes(view)
-        one = indexes[0].names(view) if len(indexes) == 1 else (name for index in indexes for name in index.names(view))
-        names = tuple(dict.fromkeys(one))
-        return (view.channel or "", view.code, *(index.source for index in indexes)), names, view.told(names)
+        each = [index.names(view) for index in indexes]
+        names = tuple(each[0] if len(each) == 1 else dict.fromkeys(name for one in each for name in one))
+        return (view.channel or "", view.code, *[index.source for index in indexes]), names, view.told(names)
 
     def _indexes(self, view: View) -> Sequence[Index]:
         """Those of the event's log: one of a Windows event, one a source of any other.

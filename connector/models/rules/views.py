@@ -7,7 +7,7 @@ door moved into ECS are read back from there. All other events have dotted ECS n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -75,7 +75,7 @@ class View:
             found = self._folded[name] = tuple([value.casefold() for value in self.get(name)])
         return found
 
-    def told(self, names: Iterable[str]) -> list[Told]:
+    def told(self, names: Sequence[str]) -> list[Told]:
         """The values of these fields, in the order of the names: what tells this event from others."""
         return [self.get(name) for name in names]
 
@@ -111,28 +111,27 @@ class WindowsView(View):
         found = [name for part in (self._data, self._user_data) for name in part if not name.endswith(_PASSING)]
         return dict.fromkeys((*found[:MAX_VALUES], "Provider_Name"))
 
-    def told(self, names: Iterable[str]) -> list[Told]:
-        """As of any event; what is an ordinary text, or is nowhere, costs one look."""
-        data, moved = self._data, self._moved
-        told: list[Told] = []
-        for name in names:
-            value = data.get(name)
-            if type(value) is str and len(value) <= MAX_VALUE:
-                told.append(value)
-            elif value is None and not self._user_data and name not in moved and name not in _OF_RECORD:
-                told.append(())
-            else:
-                told.append(self.get(name))
-        return told
+    def told(self, names: Sequence[str]) -> list[Told]:
+        """As of any event, but texts uncut; what is a text, or is nowhere, costs one look."""
+        data, moved, user_data = self._data, self._moved, self._user_data
+        found = [data.get(name) for name in names]
+        return [
+            value
+            if type(value) is str
+            else ()
+            if value is None and not user_data and name not in moved and name not in _OF_RECORD
+            else self.get(name)
+            for name, value in zip(names, found, strict=True)
+        ]
 
     def _find(self, name: str) -> Texts:
         value = self._data.get(name)
         if value is None:
             value = self._user_data.get(name)
-        if type(value) is str:
-            return (value if len(value) <= MAX_VALUE else value[:MAX_VALUE],)
         if value is None:
             value = self._elsewhere(name)
+        if type(value) is str:
+            return (value if len(value) <= MAX_VALUE else value[:MAX_VALUE],)
         return () if value is None else tuple(text for _, text in islice(_leaves("", value, _DEEPEST), MAX_VALUES))
 
     def _elsewhere(self, name: str) -> Json:
