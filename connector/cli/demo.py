@@ -35,8 +35,8 @@ POLL_S = 0.2
 MANY = 100_000
 
 STOP_S = 60.0
-KEPT = "TRIAGED_MODEL__STORE"
-"""The one setting of the caller's environment that the demo heeds: another model may be shown."""
+KEPT = frozenset({"TRIAGED_MODEL__STORE", "TRIAGED_MODEL__RULES"})
+"""The settings of the caller's environment that the demo heeds: another model may be shown, and rules for it."""
 
 CONFIG = """\
 data_dir = {dir}
@@ -84,6 +84,7 @@ def demo(
                     findings(documents, runs, scenario),
                     steps=steps_found(truth().planted, tagged(documents, scenario)),
                     incidents=incidents(settings),
+                    runs=ran(documents, runs, scenario),
                 )
             )
             if serve:
@@ -116,6 +117,22 @@ def findings(
                 playbook=playbooks.get(event.id),
                 votes=document["triaged"]["members"],
             )
+
+
+def ran(documents: Sequence[dict[str, Any]], runs: Sequence[DryRun], scenario: Mapping[str, Event]) -> list[report.Ran]:
+    """What the dry-run SOAR recorded, each with the verdict that asked for it, as the target has it."""
+    verdicts = {document["event"]["id"]: document for document in documents}
+    return [
+        report.Ran(
+            playbook=run.playbook,
+            rule=run.rule,
+            host=run.host or "-",
+            event=report.summary(scenario[run.event_id].ecs),
+            confidence=verdicts[run.event_id]["triaged"]["confidence"],
+            votes=verdicts[run.event_id]["triaged"]["members"],
+        )
+        for run in sorted(runs, key=lambda run: run.started_at)
+    ]
 
 
 def incidents(settings: Settings) -> list[IncidentState]:
@@ -172,7 +189,9 @@ def _quoted(path: Path) -> str:
 @contextmanager
 def _own_environment() -> Iterator[None]:
     """Hides the caller's settings from us and the daemon, lest they win over the demo's and name a production ledger."""
-    hidden = {name: value for name, value in os.environ.items() if name.upper().startswith("TRIAGED_") and name != KEPT}
+    hidden = {
+        name: value for name, value in os.environ.items() if name.upper().startswith("TRIAGED_") and name not in KEPT
+    }
     for name in hidden:
         del os.environ[name]
     try:

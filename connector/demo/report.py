@@ -77,6 +77,20 @@ class Found(Noun, frozen=True):
     playbooks: tuple[str, ...] = ()
 
 
+class Ran(Noun, frozen=True):
+    """A playbook that ran, the rule that asked for it, and the event whose verdict met the rule.
+
+    ``confidence`` and ``votes`` are that verdict's.
+    """
+
+    playbook: str
+    rule: str
+    host: str
+    event: str
+    confidence: float | None
+    votes: Mapping[str, float | None] = {}
+
+
 def strongest(findings: Iterable[Finding]) -> dict[str, list[Found]]:
     """Per host, one row a technique, in the order in which the techniques were first seen (by ``at``)."""
     hosts: dict[str, dict[str, list[Finding]]] = {}
@@ -100,13 +114,15 @@ def report(
     *,
     steps: tuple[int, int] | None = None,
     incidents: Sequence[IncidentState] = (),
+    runs: Sequence[Ran] = (),
 ) -> RenderableType:
-    """One table a host, and each incident. ``steps``: how many of the planted steps were found, and of how many."""
+    """One table a host, each incident, and what ran. ``steps``: how many of the planted steps were found, and of how many."""
     hosts = strongest(findings)
     parts: list[RenderableType] = [_table(host, found) for host, found in hosts.items()]
     if not parts:
         parts.append(Text("Nothing was found."))
     parts += map(incident, sorted(incidents, key=lambda found: found.opened))
+    parts += map(ran, runs)
     if steps is not None:
         parts.append(Text(f"{steps[0]} of the {steps[1]} planted steps were tagged with a technique that they show."))
     return Group(*parts)
@@ -122,6 +138,17 @@ def incident(found: IncidentState) -> Text:
         ("Incident", "bold red"),
         f" {found.id}: {whose}\n  opened {since}, newest event {newest}; {found.events} events; "
         f"risk {found.peak:.0f}\n  {tactics}\n  {' → '.join(techniques_of(found.steps))}\n",
+    )
+
+
+def ran(found: Ran) -> Text:
+    """A playbook that ran: by which rule, on what event, how sure the verdict was and what each member said."""
+    return Text.assemble(
+        ("Playbook", "bold"),
+        f" {printable(found.playbook)} ran on {printable(found.host)}: rule {printable(found.rule)!r}, "
+        f"{_figure(found.confidence)} sure\n  {printable(found.event)}",
+        _votes(found.votes).replace("\n", "\n  "),
+        "\n",
     )
 
 

@@ -4,32 +4,51 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
 from connector.cli import app, demo
 from connector.errors import TransientError
+from connector.models.testbed import THRESHOLDS
 from connector.types import Event, SourceRef
 from connector.wiring import load_settings
 from tests.daemon.site import Site
-from tests.models.tiny import tiny_store
+from tests.models.whole import whole_store
 from tests.running import ROOT
 
 
-def test_the_callers_settings_do_not_steer_the_demo_and_any_folder_will_do(tmp_path) -> None:
-    folder = tmp_path / 'a "quoted" \\ földer 🌲'
+class Shown(NamedTuple):
+    """What a demo printed, and its folder."""
+
+    text: str
+    folder: Path
+
+    @property
+    def summary(self) -> dict[str, int | None]:
+        """The last line."""
+        return json.loads(self.text.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> Shown:
+    """The demo with a bundle of several members, in an environment that would steer it elsewhere."""
+    place = tmp_path_factory.mktemp("demo")
+    folder = place / 'a "quoted" \\ földer 🌲'
     steering = {
-        "TRIAGED_DATA_DIR": str(tmp_path / "production"),
-        "TRIAGED_LEDGER__URL": f"sqlite:///{tmp_path}/production.sqlite",
-        "TRIAGED_SECRETS_DIR": str(tmp_path),
-        "TRIAGED_MODEL__STORE": str(tiny_store(tmp_path / "store")),
+        "TRIAGED_DATA_DIR": str(place / "production"),
+        "TRIAGED_LEDGER__URL": f"sqlite:///{place}/production.sqlite",
+        "TRIAGED_SECRETS_DIR": str(place),
+        "TRIAGED_MODEL__STORE": str(whole_store(place / "store")),
+        "COLUMNS": "160",
     }
-    (tmp_path / "origin_key").write_text("short")
+    (place / "origin_key").write_text("short")
     done = subprocess.run(
         [sys.executable, "-m", "connector.cli", "demo", "--dir", str(folder)],
         cwd=ROOT,
@@ -39,19 +58,33 @@ def test_the_callers_settings_do_not_steer_the_demo_and_any_folder_will_do(tmp_p
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    return Shown(done.stdout, folder)
+
+
+def test_the_callers_settings_do_not_steer_the_demo_and_any_folder_will_do(shown) -> None:
+    found = shown.summary
     assert found["events"] == found["verdicts"] == found["written"] >= 500
-    assert (folder / "ledger.sqlite").exists()
-    assert not list(tmp_path.glob("production*"))
+    assert (shown.folder / "ledger.sqlite").exists()
+    assert not list(shown.folder.parent.glob("production*"))
+
+
+def test_votes_incident_and_what_ran_are_told_of_a_bundle_of_several_members(shown) -> None:
+    assert "votes: text 0.88, rules 0.75, sequence 1, payload -, flow -, meta 1" in shown.text
+    assert len(re.findall(r"^Incident \S+: LMR-WS-0147\.larkmoor\.example", shown.text, re.MULTILINE)) == 1
+    runs = re.findall(r"^Playbook (\S+) ran on (\S+): rule '(.+)', (\S+) sure$", shown.text, re.MULTILINE)
+    assert len(runs) == shown.summary["runs"] > 0
+    assert ("credential-dumping-response", "credential dumping") in {(run[0], run[2]) for run in runs}
+    assert all(float(run[3]) >= THRESHOLDS.trigger for run in runs)
 
 
 def test_the_environment_is_given_back(monkeypatch) -> None:
     monkeypatch.setenv("TRIAGED_DATA_DIR", "theirs")
     monkeypatch.setenv("triaged_log__level", "theirs")
-    monkeypatch.setenv("TRIAGED_MODEL__STORE", "theirs")
+    for name in demo.KEPT:
+        monkeypatch.setenv(name, "theirs")
     before = dict(os.environ)
     with demo._own_environment():
-        assert [name for name in os.environ if name.upper().startswith("TRIAGED_")] == ["TRIAGED_MODEL__STORE"]
+        assert {name for name in os.environ if name.upper().startswith("TRIAGED_")} == demo.KEPT
     assert dict(os.environ) == before
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from connector.demo.paths import FILE_SERVER, WORKSTATION
-from connector.demo.report import Finding, incident, render, strongest, summary
+from connector.demo.report import Finding, Ran, incident, ran, render, strongest, summary
 from connector.demo.truth import Planted, steps_found
 from connector.pipeline.entities import IncidentState, Step
 from connector.types import Entity
@@ -118,3 +120,17 @@ def test_an_incident_tells_whose_it_is_and_how_it_went_on_and_names_stay_text() 
     text = incident(found).plain
     for part in ("the-id", "WS[31m, alice", "risk 120", "Initial Access → Credential Access", "T1566 → T1003"):
         assert part in text
+
+
+def test_a_playbook_that_ran_is_told_with_its_rule_how_sure_the_verdict_was_and_each_vote() -> None:
+    found = Ran(
+        playbook="isolate\x1b[31m", rule="ransomware", host="WS", event="1: vssadmin", confidence=0.98,
+        votes={"text": 0.4, "sequence": 0.97, "flow": None},
+    )  # fmt: skip
+    assert ran(found).plain.splitlines() == [
+        "Playbook isolate[31m ran on WS: rule 'ransomware', 0.98 sure",
+        "  1: vssadmin",
+        "  votes: text 0.4, sequence 0.97, flow -",
+    ]
+    lone = msgspec.structs.replace(found, votes={"text": 0.98})
+    assert ran(lone).plain.splitlines()[1:] == ["  1: vssadmin"]
