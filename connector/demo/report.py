@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -147,8 +147,7 @@ def ran(found: Ran) -> Text:
         ("Playbook", "bold"),
         f" {printable(found.playbook)} ran on {printable(found.host)}: rule {printable(found.rule)!r}, "
         f"{_figure(found.confidence)} sure\n  {printable(found.event)}",
-        _votes(found.votes).replace("\n", "\n  "),
-        "\n",
+        f"\n  {votes}\n" if (votes := _votes(found.votes)) else "\n",
     )
 
 
@@ -176,7 +175,8 @@ def _table(host: str, found: Sequence[Found]) -> Table:
     table.add_column("Sure", justify="right", no_wrap=True)
     table.add_column("Likely", justify="right", no_wrap=True)
     table.add_column("Events", justify="right", no_wrap=True)
-    table.add_column("What was seen, in which event → the playbook", ratio=1, overflow="ellipsis", no_wrap=True)
+    header = Text("What was seen, in which event → the playbook", overflow="ellipsis", no_wrap=True)
+    table.add_column(header, ratio=1)
     for row in found:
         best = row.best
         table.add_row(
@@ -184,19 +184,25 @@ def _table(host: str, found: Sequence[Found]) -> Table:
             Text(_figure(best.confidence), style="bold red" if (best.confidence or 0.0) >= _CONFIDENT else "yellow"),
             Text(_figure(best.probability)),
             Text(str(row.events)),
-            Text.assemble(
-                (best.name, "bold"),
-                f"\n{printable(best.event)}",
-                _votes(best.votes),
-                *(f"\n→ {name}" for name in row.playbooks),
-            ),
+            Group(*_seen(row)),
         )
     return table
 
 
+def _seen(row: Found) -> Iterator[Text]:
+    """A line each of technique, event and playbooks, cut where the table is narrow; the votes are told whole."""
+    best = row.best
+    yield Text.assemble((best.name, "bold"), overflow="ellipsis", no_wrap=True)
+    yield Text(printable(best.event), overflow="ellipsis", no_wrap=True)
+    if votes := _votes(best.votes):
+        yield Text(votes)
+    for name in row.playbooks:
+        yield Text(f"→ {name}", overflow="ellipsis", no_wrap=True)
+
+
 def _votes(votes: Mapping[str, float | None]) -> str:
     """What each member says by itself; nothing of one that is alone, since its vote is the verdict's."""
-    return f"\nvotes: {', '.join(f'{name} {_figure(vote)}' for name, vote in votes.items())}" if len(votes) > 1 else ""
+    return f"votes: {', '.join(f'{name} {_figure(vote)}' for name, vote in votes.items())}" if len(votes) > 1 else ""
 
 
 def _figure(value: float | None) -> str:

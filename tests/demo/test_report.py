@@ -54,6 +54,9 @@ def test_how_sure_the_verdict_is_stands_beside_how_likely_the_technique_is() -> 
 def test_each_members_vote_stands_with_the_verdict_and_a_lone_members_does_not() -> None:
     assert "votes: text 0.4, rules -, meta 0.91" in render([finding(votes={"text": 0.4, "rules": None, "meta": 0.91})])
     assert "votes" not in render([finding(votes={"text": 0.91})])
+    six = dict.fromkeys(("text", "rules", "sequence", "payload", "flow", "meta"), 0.57)
+    narrow = render([finding(votes=six)], width=80)
+    assert narrow.count("0.57") == len(six), "whatever the terminal's width"
 
 
 def test_the_plain_form_has_no_escape_sequence_and_the_terminal_form_has_colour() -> None:
