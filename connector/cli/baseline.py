@@ -38,7 +38,7 @@ def learn(  # noqa: PLR0917 (typer reads the options from the signature)
     output: Annotated[Path, typer.Option(help="Folder of the site's layers.")],
     days: Annotated[int, typer.Option(min=1, help="How far back a source is read.")] = 7,
     alarms_a_day: Annotated[
-        float | None, typer.Option(min=0.01, help="Alarms (malicious) a day that are wanted.")
+        float | None, typer.Option(min=0.01, help="Alarms (malicious by the text member) a day that are wanted.")
     ] = None,
     per_10000: Annotated[float | None, typer.Option(min=0.001, help="The same, per 10,000 events.")] = None,
     min_events: Annotated[int, typer.Option(min=1, help="Events below which the baseline does not stand.")] = 10_000,

@@ -71,7 +71,9 @@ class SiteSettings(Section):
     events: int = Field(50_000, ge=1, description="events below which the baseline does not stand")
     days: int = Field(7, ge=1, description="days below which the baseline does not stand")
     per_10000: float | None = Field(
-        None, gt=0, description="alarms (malicious) wanted per 10,000 events; absent: no more than the bundle states"
+        None,
+        gt=0,
+        description="alarms (malicious by the text member) wanted per 10,000 events; absent: no more than it states",
     )
     rules: Path | None = Field(
         None, description="a folder of Sigma rules (extra `rules`): what they fire on is left out"
