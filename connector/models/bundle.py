@@ -28,6 +28,9 @@ from connector.ports import Closes, Member, State
 from connector.telemetry import CACHE, UNTRAINED
 from connector.types import Event, ModelRef, Prediction, Scores, StateChange
 
+EXPLAINED = 10_000
+"""Explanations that are remembered by fingerprint: a member that remembers hosts has every copy of an event predicted anew."""
+
 
 class Bundle:
     """The members of one version, run as one. Several threads may predict at once."""
@@ -58,6 +61,7 @@ class Bundle:
         self._predictor = Predictor(manifest.labels, manifest.thresholds.techniques, manifest.abstention)
         self._alone = Predictor(manifest.labels, manifest.thresholds_alone.techniques, manifest.abstention)
         self._predictions: Cache[Hashable, Prediction] = Cache(cache_entries)
+        self._explanations: Cache[tuple[str, bool], tuple[str, ...]] = Cache(min(cache_entries, EXPLAINED))
         rows = cache_entries if len(members) > 1 else 0
         self._memories = {m.name: Memory(m, self._above(m), rows) for m in members}
         self._kinds = frozenset(manifest.canonical_versions)
@@ -195,17 +199,22 @@ class Bundle:
         return [self._told(event, one) for event, one in zip(events, predictions, strict=True)], changes
 
     def _told(self, event: Event, prediction: Prediction) -> Prediction:
-        """The prediction with what it is like, and from ``trigger`` on with what weighed most."""
+        """The prediction with what it is like, and from ``trigger`` on with what weighed most, if its reader did not say so."""
         p, levels = prediction.p_malicious, self.thresholds
-        if not self._explains or self._reader is None or not p >= levels.suspicious:  # nan is below all
+        reader = self._reader
+        if not self._explains or reader is None or not p >= levels.suspicious:  # nan is below all
             return prediction
-        if p >= levels.trigger and not prediction.explanation:
-            told = explain(event, self._reader, self._examples)
-        else:
-            told = Explanation(fields=(), words=(), examples=like(event, self._reader, self._examples))
-        return msgspec.structs.replace(
-            prediction, explanation=(*prediction.explanation, *told.notes(self._reader.name))
-        )
+        whole = p >= levels.trigger and not any(note.startswith(f"{reader.name}: ") for note in prediction.explanation)
+        key = (event.fingerprint, whole)
+        if (told := self._explanations.get(key)) is None:
+            told = self._explained(event, reader, whole=whole)
+            self._explanations.put(key, told)
+        return msgspec.structs.replace(prediction, explanation=(*prediction.explanation, *told))
+
+    def _explained(self, event: Event, reader: Readable, *, whole: bool) -> tuple[str, ...]:
+        if whole:
+            return explain(event, reader, self._examples).notes(reader.name)
+        return Explanation(fields=(), words=(), examples=like(event, reader, self._examples)).notes(reader.name)
 
     def _here(self, events: Sequence[Event], scores: Scores) -> Scores:
         """The text member's scores as they are on this site."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,9 @@ UNANSWERED = netflow(
     destination={"packets": 0, "bytes": 0},
     netflow={"tcp_control_bits": 0x02, "reverse_tcp_control_bits": 0},
 )
+QUIET = "powershell -enc aaaa"
+"""The text member alone would not tell of it."""
+
 State = dict[str, dict[str, tuple[int, bytes]]]
 
 
@@ -112,3 +116,17 @@ def test_what_a_member_says_that_meta_was_not_trained_with_is_added(bundle: Bund
     said = found.members["meta"]
     assert said is not None
     assert found.p_malicious > said
+
+
+def test_what_weighed_most_in_the_text_is_told_beside_what_other_members_tell_and_worked_out_once(
+    tmp_path: Path,
+) -> None:
+    several = Store(whole_store(tmp_path, meta=False)).open(threads=1, explains=True)
+    batch = [start(line, host, second) for host in ("a", "b") for second, line in enumerate(("mimikatz", QUIET))]
+    found = [one for one, event in zip(predicted(several, batch), batch, strict=True) if "-enc" in str(event.canonical)]
+    several.close()
+    for one in found:
+        assert one.p_malicious >= several.thresholds.trigger
+        assert any(note.startswith("rules: Encoded PowerShell") for note in one.explanation)
+        assert any(note.startswith("text: words 'powershell' +3.00") for note in one.explanation)
+    assert len(several._explanations) == 2, "one for each fingerprint"
