@@ -16,6 +16,8 @@ from connector.learn.logistic import fitted
 from connector.learn.site import Demands, guarded, learn, score
 from connector.learn.site_baseline import Baseline, gathered, novelty
 from connector.learn.site_levels import cut_at, rate_at
+from connector.learn.site_study import studied
+from connector.models import Store
 from connector.models.calibration import logit, sigmoid
 from connector.models.manifest import Calibration, Platt
 from connector.models.site import HEAD, SEEN, Recurrence, bundle_digest, lowered
@@ -177,8 +179,6 @@ def test_where_rules_fire_on_all_that_passed_the_levels_stay_and_nothing_stands(
 
 
 def test_without_an_attack_reference_there_is_no_head_and_recurrence_still_counts(store, tmp_path):
-    from connector.models import Store
-
     bundle = Store(tiny_store(tmp_path / "store")).open(threads=1)
     manifest = learnt(bundle, store, week())
     assert not manifest.head
@@ -200,6 +200,15 @@ def test_of_several_members_a_layer_moves_the_text_members_vote_alone_and_by_lev
     (here,) = opened(several, store).text_alone([event(ADMIN)])
     assert here.p_malicious == pytest.approx(after.members["text"]), "what is published is as it is here, unscaled"
     several.close()
+
+
+def test_the_study_asks_all_members_as_the_bundle_does(tmp_path):
+    place = whole_store(tmp_path)
+    held, plain = studied(place), Store(place).open(threads=1)
+    for events in ([event(ATTACK), event(ADMIN)], [event(ADMIN), event(ATTACK, host="ws2")]):
+        assert held.predict(events, {}) == plain.predict(events, {})
+    held.close()
+    plain.close()
 
 
 def test_what_is_kept_is_bounded_and_what_came_often_stays():
