@@ -3,6 +3,9 @@
 The events come after their verdicts are in the ledger, and wait in memory for a job of their own: no verdict waits for the
 challenger, and none is changed by it. It scores on one thread. Where more waits than fits, or the process ends, what was
 not compared is counted as such.
+
+What the challenger's members remember (of a host what it did before) is kept in memory, the newest of it, and is empty after
+a start. An event that was not compared is missing there too.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from connector.errors import ConfigError, TransientError
 from connector.ledger import Ledger
 from connector.ledger.shadow import Compared, Disagreement
 from connector.models import Bundle
+from connector.models.cache import Cache
 from connector.policy.facts import verdict_name
 from connector.ports import Clock
 from connector.telemetry import Signal, emit
@@ -30,6 +34,9 @@ WAITING: Final = 5_000
 
 BYTES: Final = 32 << 20
 """Bytes of JSON that wait at most: events may be large, and a sender chooses how large."""
+
+REMEMBERED: Final = 20_000
+"""State rows of the challenger's members that are kept at most, hosts say: 26 MB of the sequence member's windows."""
 
 BATCH: Final = 256
 FLAGGED: Final = frozenset({"malicious", "suspicious"})
@@ -75,6 +82,7 @@ class Shadow:
         self._most = waiting
         self._room = size
         self._stopping = stopping
+        self._states: Cache[tuple[str, str], tuple[int, bytes]] = Cache(REMEMBERED)
         self._lock = Lock()
         self._waiting: deque[_Judged] = deque()
         self._counts: dict[str, Counter[Compared]] = {}
@@ -109,7 +117,7 @@ class Shadow:
         while compared < left and not self._stopping():
             batch = self._next()
             try:
-                predictions = self._challenger.predict_without_state([one.event for one in batch])
+                predictions = self._predicted([one.event for one in batch])
             except BaseException:
                 with self._lock:
                     self._skip(batch)
@@ -130,6 +138,18 @@ class Shadow:
         except TransientError as error:
             emit(Signal.JOB_FAILED, "shadow", error=error)
         self._challenger.close()
+
+    def _predicted(self, events: Sequence[Event]) -> list[Prediction]:
+        """What the challenger says, with what its members remember, and remember from now on."""
+        held = {
+            member: {key: row for key in keys if (row := self._states.get((member, key))) is not None}
+            for member, keys in self._challenger.state_keys(events).items()
+        }
+        predictions, changes = self._challenger.predict(events, held)
+        for member, change in changes.items():
+            for key, (version, value) in change.rows.items():
+                self._states.put((member, key), (version + 1, value))
+        return predictions
 
     def _next(self) -> list[_Judged]:
         with self._lock:

@@ -130,7 +130,7 @@ def passed(app: App, place: Path, part: Pairs) -> float:
 def scored(bundle: Bundle, part: Pairs) -> float:
     """CPU seconds of the challenger's scoring alone."""
     events = [event for _, event in part]
-    return _cpu(lambda: bundle.predict_without_state(events))
+    return _cpu(lambda: bundle.predict(events, {}))
 
 
 def configured(place: Path, store: Path, *, shadow: bool) -> Path:

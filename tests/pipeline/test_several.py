@@ -47,7 +47,7 @@ def on_one_host(image: str, **stamp: Any) -> dict[str, Any]:
 
 def raw(image: str) -> RawEvent:
     ref = SourceRef(siem="lab", index="", id=image)
-    return RawEvent(deployment="lab", native_id=image, ref=ref, data=process_start(image))
+    return RawEvent(deployment="lab", native_id=image, ref=ref, data=on_one_host(image))
 
 
 def verdicts(house: House) -> dict[str, dict[str, Any]]:
@@ -127,14 +127,18 @@ def test_what_a_search_is_told_has_all_votes_but_of_members_that_remember(whole:
     assert told["triaged"]["verdict"] == "suspicious"
 
 
-def test_a_challenger_of_several_members_is_named_by_what_they_say_together(
+def test_a_challenger_of_several_members_is_named_by_what_they_say_together_and_remember(
     whole: House, bundle: Bundle, several: Bundle
 ) -> None:
-    events = [normalise(raw(image)) for image in ("mimikatz.exe", "whoami.exe")]
     shadow = Shadow(several, whole.ledger, whole.clock)
-    shadow.take(events, bundle.predict(events, {})[0], bundle)
-    shadow.run()
+    for image in ("whoami.exe", "mimikatz.exe", "a -enc.exe"):
+        event = normalise(raw(image))
+        shadow.take([event], bundle.predict([event], {})[0], bundle)
+        shadow.run()
     assert {one.compared: one.events for one in whole.ledger.shadow_counts()} == {
-        Compared(said="malicious", instead="suspicious"): 1,
         Compared(said="benign", instead="benign"): 1,
+        Compared(said="malicious", instead="malicious", same_techniques=False): 1,
+        Compared(said="benign", instead="malicious", same_techniques=False): 1,
     }
+    alone = several.predict_without_state([event])[0].p_malicious
+    assert alone < several.thresholds.malicious, "what the host did before is what tells"
