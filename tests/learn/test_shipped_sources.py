@@ -7,7 +7,7 @@ import pytest
 
 from connector.learn.corpora.source import pinned
 from connector.learn.training.card import command
-from connector.learn.training.fit import Recipe
+from connector.learn.training.fit import DEFAULT, Recipe
 from connector.learn.training.notice import texts
 from connector.models import Store
 from connector.models.manifest import Manifest
@@ -33,13 +33,14 @@ def test_every_source_of_the_shipped_bundle_is_pinned_and_may_train(manifest: Ma
         assert (source.licence, source.authors) == (pin.licence, pin.credit)
 
 
-def test_the_default_recipe_is_the_one_that_the_shipped_bundle_was_trained_by(manifest: Manifest) -> None:
+def test_the_default_recipe_is_the_shipped_bundles_but_for_the_refit_that_came_after_it(manifest: Manifest) -> None:
     default = msgspec.to_builtins(Recipe(), builtin_types=(tuple,))
     recorded = default | manifest.metrics["training"]["recipe"]  # what a recipe of then did not know is as by default
     assert recorded == default | {"layers": [0, 2, 5]}
     assert command(manifest) == (
-        f"triaged train text --corpora DIR --output model_store --name {manifest.name} --version {manifest.version}"
+        f"triaged train text --corpora DIR --output model_store --name {manifest.name} --version {manifest.version} --refit 0.0"
     )
+    assert msgspec.structs.replace(DEFAULT, refit=0.0) == Recipe()
 
 
 def test_the_shipped_bundle_names_its_base(manifest: Manifest) -> None:

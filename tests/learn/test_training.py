@@ -20,7 +20,7 @@ from connector.learn.training import checkpoint, text
 from connector.learn.training.__main__ import _parser, main, order_of, recipe_of
 from connector.learn.training.bundle import Trained
 from connector.learn.training.card import card, command
-from connector.learn.training.fit import NAMED_EPOCHS, Recipe
+from connector.learn.training.fit import DEFAULT, NAMED_EPOCHS
 from connector.learn.training.model import PIECES, load_encoder
 from connector.learn.training.text import Order, train_text
 from connector.models import fingerprints
@@ -191,6 +191,22 @@ def test_a_fitted_networks_windows_stay_where_no_others_are_given_and_0_is_the_w
     assert [one.made.model.halves[PIECES].window for one in (first, kept, whole)] == [4, 4, 0]
 
 
+def test_heads_are_refitted_where_they_were_not_and_only_once(trained: Path, built: Dataset, tmp_path: Path) -> None:
+    def again(folder: Path, share: str) -> Trained:
+        words = ["text", "--output", str(tmp_path), "--base", str(trained / "base"), "--refit", share]
+        return text._again(order_of(_parser().parse_args(words)), built, folder)
+
+    with pytest.raises(ConfigError, match=r"refitted with --refit 0\.6"):
+        again(trained / "fitted", "0.3")
+    kept = again(trained / "fitted", "0.6")
+    before = kept.made.model.halves[PIECES].techniques.weight.detach().clone()
+    saved = checkpoint.of(kept.made, built.facts.digest, kept.labels, msgspec.structs.replace(kept.recipe, refit=0.0))
+    checkpoint.save(tmp_path / "fitted", kept.made, saved)
+    made = again(tmp_path / "fitted", "0.3")
+    assert made.recipe.refit == 0.3
+    assert (made.made.model.halves[PIECES].techniques.weight != before).any()
+
+
 def test_missing_corpora_are_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="lacks tldr"):
         train_text(Order(output=tmp_path / "store", corpora=tmp_path, only=("tldr",)))
@@ -239,7 +255,7 @@ def test_a_named_base_keeps_all_its_layers_unless_told_otherwise() -> None:
     assert recipe_of(_parser().parse_args(named)).layers is None
     assert recipe_of(_parser().parse_args(named)).epochs == NAMED_EPOCHS
     assert recipe_of(_parser().parse_args([*named, "--layers", "0,1"])).layers == (0, 1)
-    assert recipe_of(_parser().parse_args(["text", "--output", "s"])) == Recipe()
+    assert recipe_of(_parser().parse_args(["text", "--output", "s"])) == DEFAULT
 
 
 def test_layers_that_are_not_there_are_refused(trained: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from connector.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ FRACTIONS = (
     "most_weight",
     "oversampled",
     "mutated",
+    "refit",
 )
 WHOLE = (
     "vocabulary",
@@ -93,13 +96,14 @@ def order_of(options: argparse.Namespace) -> Order:
         fitted=options.fitted,
         window=options.window,
         letter_window=options.letter_window,
+        refit=options.refit,
         track=options.track,
     )
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """The default recipe with what the options change. A base that the user named is trained, and keeps all its layers."""
-    from connector.learn.training.fit import NAMED_EPOCHS, Recipe  # noqa: PLC0415
+    from connector.learn.training.fit import DEFAULT, NAMED_EPOCHS, Recipe  # noqa: PLC0415
 
     given = {
         name: getattr(options, name) for name in Recipe.__struct_fields__ if getattr(options, name, None) is not None
@@ -110,7 +114,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
         given["layers"] = None
     if options.base is not None:
         given.setdefault("epochs", NAMED_EPOCHS)
-    return Recipe(**given)
+    return msgspec.structs.replace(DEFAULT, **given)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import msgspec
 
 from connector.learn.corpora.recipes import RECIPES
 from connector.learn.dataset import Facts
-from connector.learn.training.fit import DEEP, NAMED_EPOCHS, SPELT, WIDE, Recipe
+from connector.learn.training.fit import DEEP, DEFAULT, NAMED_EPOCHS, SPELT, WIDE, Recipe
 from connector.learn.training.notice import texts
 from connector.models.manifest import Base, Manifest
 
@@ -120,11 +120,11 @@ def command(manifest: Manifest) -> str:
         f"triaged train text {rows} --output model_store",
         f"--name {manifest.name} --version {manifest.version}",
     ]
-    usual = msgspec.to_builtins(Recipe())
+    usual = msgspec.to_builtins(DEFAULT)
     if manifest.base is not None and not manifest.base.upstream:
         parts.append(f"--base {manifest.base.name}")
         usual |= {"layers": None, "epochs": NAMED_EPOCHS}
-    used = manifest.metrics["training"]["recipe"]
+    used = msgspec.to_builtins(msgspec.convert(manifest.metrics["training"]["recipe"], Recipe))
     for name, value in (
         (name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(used.items())
     ):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from connector.learn.dataset import Row
-from connector.learn.training.labels import Floats, positive_weights, repeats, shares, targets
+from connector.learn.training.labels import Floats, Targets, positive_weights, repeats, shares, targets
 from connector.learn.training.measure import selection_score
 from connector.learn.training.model import LETTERS, PIECES, Shape, TextModel, load_encoder, load_tokenizer
 from connector.learn.training.mutants import mutants
@@ -38,7 +38,9 @@ WIDE, SPELT, DEEP = "wide", "wide and letters", "wide and deep"
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How a text member is trained; every number that a result depends on. The defaults made the shipped bundle.
+    """How a text member is trained; every number that a result depends on.
+
+    Where a manifest names no value it is the one here, so these never change; :data:`DEFAULT` is what is trained now.
 
     The bags of letters are learnt after those of word pieces, for ``letter_epochs`` passes; 0 leaves them out. With ``epochs``
     0 the network is the bags alone; else the base's encoder is trained upon them, and ``layers`` are those of the packaged
@@ -47,7 +49,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     ``patience`` of them without a better score. ``group_power`` is that of :func:`labels.shares`. Rare techniques weigh
     more (``balance`` "weights", up to ``most_weight``) or occur more often ("oversampling", up to a share of
     ``oversampled`` of the rows). At most a share of ``mutated`` of the commands is written otherwise in a pass, by the
-    mutations that training may use. Once learnt, malice is read from the ``window`` word pieces and the ``letter_window`` letters
+    mutations that training may use. A share of ``refit`` of a softmax over parents is then mixed into the heads
+    (:func:`refit.refit`). Once learnt, malice is read from the ``window`` word pieces and the ``letter_window`` letters
     in a row that say most, so that padding does not dilute them; 0 for the whole text.
     """
 
@@ -74,6 +77,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     most_weight: float = 6.0
     oversampled: float = 0.005
     mutated: float = 0.0
+    refit: float = 0.0
     window: int = 0
     letter_window: int = 0
     seed: int = 1
@@ -82,6 +86,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     def network(self) -> Shape:
         """The shape of the network that is trained."""
         return self.shape if self.letter_epochs > 0 else msgspec.structs.replace(self.shape, letters=0)
+
+
+DEFAULT = Recipe(refit=0.6)
+"""What ``triaged train text`` does unless told otherwise; the refit came after the shipped bundle."""
+
+
+Teach: TypeAlias = Callable[[Targets], Targets]
+"""What makes other targets of those that the labels give, such as a teacher's answers."""
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +174,7 @@ class _Session:
         base: Path | None,
         recipe: Recipe,
         replay: Floats | None,
+        teach: Teach | None,
     ) -> None:
         self.recipe, self.dev, self.labels = recipe, dev, labels
         texts, goal = [row.text for row in train], targets(train, labels)
@@ -170,12 +183,13 @@ class _Session:
         weights = np.ones(len(labels), np.float32)
         if recipe.balance == "weights":
             weights = positive_weights(goal.techniques, recipe.most_weight)
+        goal = goal if teach is None else teach(goal)
         encoder = load_encoder(base, recipe.layers) if base is not None and recipe.epochs > 0 else None
         self.model = TextModel(encoder, len(labels), torch.from_numpy(weights), recipe.network)
         self.tokenizer = fit_tokenizer(texts, recipe.vocabulary) if base is None else load_tokenizer(base)
         places = np.arange(len(train))
         if recipe.balance == "oversampling":
-            places = repeats(goal.techniques, recipe.oversampled)
+            places = repeats(targets(train, labels).techniques, recipe.oversampled)
         letters = recipe.network.letters
         rows = TextRows(texts, goal, self.tokenizer, shares(train, recipe.group_power) * times, letters)
         changed = mutants(train, recipe.mutated, recipe.seed) if recipe.mutated > 0 else None
@@ -225,6 +239,7 @@ def fit(
     *,
     work: Path | None = None,
     replay: Floats | None = None,
+    teach: Teach | None = None,
 ) -> Fit:
     """Fits the bags of word pieces, those of letters, then, where the recipe trains it, the encoder of ``base`` upon them.
 
@@ -232,10 +247,10 @@ def fit(
 
     Each phase is judged with what came before it. Where it never beats that, it stays off. The letters are learnt by
     themselves, the encoder upon the bags: its heads start at zero, and so from their score. ``work`` keeps what a run that was broken off goes on from.
-    ``replay`` (n,) multiplies the weight of each training row in both losses.
+    ``replay`` (n,) multiplies the weight of each training row in both losses; ``teach`` changes the rows' targets.
     """
     set_seed(recipe.seed)
-    session = _Session(train, dev, labels, base, recipe, replay)
+    session = _Session(train, dev, labels, base, recipe, replay, teach)
     model = session.model
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if work is None else work

@@ -126,6 +126,16 @@ class TextModel(nn.Module):  # type: ignore[misc]
         self.eval()
         return self
 
+    def readers(self) -> list[tuple[nn.Linear, slice]]:
+        """The heads for techniques, each with the columns of the features that it reads."""
+        found, start = [], 0
+        for half in (self.halves[name] for name in self.on):
+            found.append((half.techniques, slice(start, start + half.techniques.in_features)))
+            start += half.techniques.in_features + half.malicious.in_features
+        if self.deep:
+            found.append((self.techniques, slice(start, start + self.techniques.in_features)))
+        return found
+
     def logits(self, batch: Read) -> tuple[Tensor, Tensor]:
         """The sum of the heads over the halves that are on, and over the mean of the tokens' last states where deep is on."""
         found, bad, _ = self.read(batch)

@@ -15,15 +15,14 @@ from connector.learn.corpora.source import PINS, Corpora, pinned
 from connector.learn.dataset import Row
 from connector.learn.training import checkpoint, tracking
 from connector.learn.training.bundle import Trained, assemble
-from connector.learn.training.fit import Fit, Recipe, fit
-from connector.learn.training.labels import Floats, label_space
+from connector.learn.training.fit import DEFAULT, Fit, Recipe, Teach, fit
+from connector.learn.training.labels import Floats, label_space, shares, targets
 from connector.learn.training.model import Read, check_base
 from connector.learn.training.provenance import check_rows, default_base
+from connector.learn.training.refit import refit
 from connector.learn.training.rows import padded
 from connector.learn.training.served import free
 from connector.models.graph import spelling
-
-RECIPE = Recipe()
 
 BATCH = 64
 """Texts that are read at once when a fitted network is measured."""
@@ -34,7 +33,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     ``keep`` is where the fitted network is saved, and ``resume`` goes on from what a run that was broken off left there;
     ``fitted`` is where one was saved, to be exported and calibrated again, with another ``window`` and ``letter_window`` where
-    they are given, 0 too. ``track`` is the MLflow store that the run is
+    they are given, 0 too, and with its heads ``refit`` where they were not. ``track`` is the MLflow store that the run is
     told to, empty for one beside ``output``.
     """
 
@@ -46,12 +45,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "triaged"
     version: str = "0.3.1"
     only: tuple[str, ...] | None = None
-    recipe: Recipe = RECIPE
+    recipe: Recipe = DEFAULT
     keep: Path | None = None
     resume: bool = False
     fitted: Path | None = None
     window: int | None = None
     letter_window: int | None = None
+    refit: float | None = None
     track: str | None = None
 
 
@@ -71,11 +71,18 @@ class FittedRows(msgspec.Struct, frozen=True):
         """The features (n, d) that both heads read."""
         return self._read(texts)[2]
 
+    def refit(self, train: Sequence[Row], share: float, replay: Floats | None = None) -> None:
+        """Fits the technique heads once more on the training rows, and mixes a share of that in."""
+        weight = shares(train, self.recipe.group_power) * (1.0 if replay is None else replay)
+        goal = targets(train, self.labels)
+        refit(self.made.model, self.embed([row.text for row in train]), goal, weight, share)
+
     def _read(self, texts: Sequence[str]) -> tuple[Floats, ...]:
         """Texts of like length share a batch; a padded place says nothing."""
         tokenizer = self.made.tokenizer
         tokenizer.enable_truncation(self.recipe.max_length)
         encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+        tokenizer.no_truncation()
         letters = self.recipe.network.letters
         order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
         parts: list[tuple[torch.Tensor, ...]] = []
@@ -91,22 +98,28 @@ class FittedRows(msgspec.Struct, frozen=True):
 def fit_rows(
     train: Sequence[Row],
     dev: Sequence[Row],
-    recipe: Recipe = RECIPE,
+    recipe: Recipe = DEFAULT,
     *,
     labels: tuple[str, ...] | None = None,
     base: Path | None = None,
     work: Path | None = None,
     replay: Floats | None = None,
+    teach: Teach | None = None,
 ) -> FittedRows:
     """Fits the network on ``train``, chosen by ``dev``. ``labels`` None: those that training rows are enough for.
 
-    ``base`` None: the packaged one, where the recipe needs one; ``replay`` (n,) multiplies the weights of training rows.
+    ``base`` None: the packaged one, where the recipe needs one; ``replay`` (n,) multiplies the weights of training rows;
+    ``teach`` changes their targets.
     Raises ``ConfigError`` where nothing can be learnt.
     """
     names = label_space(train, recipe.parent_groups, recipe.sub_groups) if labels is None else labels
     if not names or not dev:
         raise ConfigError(f"too few rows to train on: {len(train)} and {len(dev)}, {len(names)} techniques")
-    return FittedRows(fit(train, dev, names, base_of(recipe, base), recipe, work=work, replay=replay), names, recipe)
+    fitted = fit(train, dev, names, base_of(recipe, base), recipe, work=work, replay=replay, teach=teach)
+    made = FittedRows(fitted, names, recipe)
+    if recipe.refit > 0:
+        made.refit(train, recipe.refit, replay)
+    return made
 
 
 def base_of(recipe: Recipe, named: Path | None) -> Path | None:
@@ -157,6 +170,13 @@ def _again(order: Order, found: dataset.Dataset, folder: Path) -> Trained:
     base = base_of(recipe, order.base)
     made = checkpoint.load(folder, base)
     made.model.finish(recipe.window, recipe.letter_window)
+    if order.refit is not None and order.refit != recipe.refit:
+        if recipe.refit > 0:
+            raise ConfigError(
+                f"the heads of {folder} were refitted with --refit {recipe.refit:g}: that cannot be taken back"
+            )
+        recipe = msgspec.structs.replace(recipe, refit=order.refit)
+        FittedRows(made, fitted.labels, recipe).refit(found.of("train"), order.refit)
     return Trained(made, fitted.labels, base, found, recipe)
 
 

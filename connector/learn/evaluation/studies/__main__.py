@@ -21,16 +21,23 @@ ABOUT = {
     "intrusion": "How many labels an intrusion detector needs on NSL-KDD: chosen ones, and random ones.",
     "flows": "Benchmarks of flow classification beside scikit-learn's baselines: NSL-KDD, UNSW-NB15, a CICIDS2017 sample.",
     "lanl": "The red team's logons in LANL's auth, proc, flows and redteam files, which --corpora holds.",
+    "distillation": "A network taught by the averaged answers of several, and one with its heads fitted once more.",
     "new-site": "False alarms on a site that no model has seen, before, while and after analysts answer.",
 }
-"""The studies. Each loads only what it needs: only the last needs torch."""
+"""The studies. Each loads only what it needs: only the last two need torch."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one study; 0 done, 2 something must be changed first."""
     options = _parser().parse_args(arguments)
     try:
-        return {"intrusion": _intrusion, "flows": _flows, "lanl": _lanl, "new-site": _new_site}[options.study](options)
+        return {
+            "intrusion": _intrusion,
+            "flows": _flows,
+            "lanl": _lanl,
+            "distillation": _distillation,
+            "new-site": _new_site,
+        }[options.study](options)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -58,6 +65,16 @@ def _lanl(options: argparse.Namespace) -> int:
 
     found = lanl.study(options.corpora, every=options.every, **({"trees": 5} if options.quick else {}))
     return _say(options, found, lanl.lines(found))
+
+
+def _distillation(options: argparse.Namespace) -> int:
+    from connector.learn import dataset_file  # noqa: PLC0415
+    from connector.learn.evaluation.studies import distillation  # noqa: PLC0415
+    from connector.learn.training.fit import DEFAULT  # noqa: PLC0415
+
+    recipe = msgspec.structs.replace(DEFAULT, **distillation.FEW)
+    found = distillation.study(dataset_file.read(options.rows), recipe, QUICK_ROWS if options.quick else 1)
+    return _say(options, found, distillation.lines(found))
 
 
 def _new_site(options: argparse.Namespace) -> int:
@@ -98,8 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     studies = parser.add_subparsers(dest="study", required=True)
     parsers = {name: studies.add_parser(name, description=about, help=about) for name, about in ABOUT.items()}
-    for added in parsers.values():
-        added.add_argument("--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees")
+    parsers["distillation"].add_argument("--rows", type=Path, required=True, help="a dataset built before")
+    for name, added in parsers.items():
+        if name != "distillation":
+            added.add_argument(
+                "--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees"
+            )
         added.add_argument("--pins", type=Path, default=PINS, help="another table of sources than the shipped one")
         added.add_argument("--output", type=Path, default=Path("study"), help="folder for the results")
         added.add_argument(

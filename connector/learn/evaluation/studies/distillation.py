@@ -1,0 +1,130 @@
+"""Does distillation pay: a network of the same size, taught by the averaged answers of several, beside the same recipe without.
+
+The teachers are fitted on the same rows with other seeds. The student's targets are the labels and, by a share, what the
+teachers say on average; cells without a label stay without. Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a
+Neural Network, arXiv:1503.02531. Beside each network, the same with its heads fitted once more (:mod:`.refit`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from connector.learn.dataset import Dataset, Row, Split
+from connector.learn.training.fit import Recipe
+from connector.learn.training.labels import Floats, Targets, parent_of
+from connector.learn.training.measure import parent_hits, separation
+from connector.learn.training.text import FittedRows, fit_rows
+from connector.models.calibration import sigmoid
+
+FEW = {"wide_epochs": 3.0, "wide_evaluations": 3, "letter_epochs": 2.0}
+"""Passes of each network: as many as a quick evaluation makes. Four are fitted."""
+
+SEEDS = (1, 2, 3)
+SHARE = 0.5
+RARE = 60
+"""Training rows below which a technique is rare."""
+
+SPLITS: tuple[Split, ...] = ("dev", "calibration")
+
+Said = tuple[Floats, Floats]
+"""Logits of techniques (n, labels) and of malice (n,)."""
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Of rows with a technique, and of those with a rare one: right parent first, among three. The mean AUC over kinds."""
+
+    rows: int
+    top1: float
+    top3: float
+    rare: int
+    rare1: float
+    rare3: float
+    auc: float
+
+
+class Study(msgspec.Struct, frozen=True):
+    """By network, the rates on each split that fitted no weight; dev chose the epoch."""
+
+    dataset: str
+    rows: int
+    networks: Mapping[str, Mapping[str, Rates]]
+
+
+def study(dataset: Dataset, recipe: Recipe, step: int = 1) -> Study:
+    """Fits the teachers and the student, on one training row in ``step``."""
+    train, dev = dataset.of("train")[::step], dataset.of("dev")
+    plain = msgspec.structs.replace(recipe, refit=0.0)
+    teachers = [fit_rows(train, dev, msgspec.structs.replace(plain, seed=seed)) for seed in SEEDS]
+    told = averaged(teachers, [row.text for row in train])
+    student = fit_rows(train, dev, plain, labels=teachers[0].labels, teach=lambda goal: taught(goal, told, SHARE))
+    asked = {"alone": teachers[:1], f"{len(SEEDS)} averaged": teachers, "student": [student]}
+    rare = frozenset(name for name, count in _counted(train).items() if count < RARE)
+    networks = {name: _judged(ones, dataset, rare) for name, ones in asked.items()}
+    for one in (*teachers, student):
+        one.refit(train, recipe.refit)
+    networks |= {f"{name}, heads refitted": _judged(ones, dataset, rare) for name, ones in asked.items()}
+    return Study(dataset.facts.digest, len(train), networks)
+
+
+def averaged(networks: Sequence[FittedRows], texts: Sequence[str]) -> Said:
+    """The mean of what several networks with the same labels say."""
+    techniques, malicious = zip(*(one.logits(texts) for one in networks), strict=True)
+    return np.mean(techniques, axis=0, dtype=np.float32), np.mean(malicious, axis=0, dtype=np.float32)
+
+
+def taught(goal: Targets, told: Said, share: float) -> Targets:
+    """Targets of which a ``share`` is what teachers said of the same rows; what nobody labelled stays open."""
+    techniques, malicious = (sigmoid(part.astype(np.float64)).astype(np.float32) for part in told)
+    return msgspec.structs.replace(
+        goal,
+        techniques=(1 - share) * goal.techniques + share * techniques,
+        malicious=(1 - share) * goal.malicious + share * malicious,
+    )
+
+
+def lines(found: Study) -> Iterator[str]:
+    """The study as a table."""
+    yield f"dataset {found.dataset[:12]}, {found.rows} training rows, half of the student's targets from its teachers"
+    yield ""
+    yield "| network | split | rows | top-1 / top-3 | rare rows | top-1 / top-3 | mean AUC |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, splits in found.networks.items():
+        for split, seen in splits.items():
+            yield (
+                f"| {name} | {split} | {seen.rows} | {seen.top1:.3f} / {seen.top3:.3f} | {seen.rare} "
+                f"| {seen.rare1:.3f} / {seen.rare3:.3f} | {seen.auc:.3f} |"
+            )
+
+
+def _judged(networks: Sequence[FittedRows], dataset: Dataset, rare: frozenset[str]) -> Mapping[str, Rates]:
+    return {split: _rates(networks, dataset.of(split), rare) for split in SPLITS}
+
+
+def _rates(networks: Sequence[FittedRows], rows: Sequence[Row], rare: frozenset[str]) -> Rates:
+    techniques, malicious = averaged(networks, [row.text for row in rows])
+    ranks = parent_hits(techniques, rows, networks[0].labels)
+    few = np.array([any(parent_of(name) in rare for name in row.techniques) for row in rows])
+    areas = [kind["auc"] for kind in separation(malicious, rows).values()]
+    named, seldom = ranks[ranks >= 0], ranks[few]
+    return Rates(
+        rows=len(named),
+        top1=_share(named, 1),
+        top3=_share(named, 3),
+        rare=len(seldom),
+        rare1=_share(seldom, 1),
+        rare3=_share(seldom, 3),
+        auc=float(np.mean(areas)) if areas else float("nan"),
+    )
+
+
+def _share(ranks: NDArray[np.int64], depth: int) -> float:
+    return float(np.mean(ranks < depth)) if len(ranks) else float("nan")
+
+
+def _counted(rows: Sequence[Row]) -> Counter[str]:
+    return Counter(name for row in rows for name in {parent_of(technique) for technique in row.techniques})

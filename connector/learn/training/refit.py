@@ -1,0 +1,69 @@
+"""The technique heads once more, over features that are held fast: one softmax over parents, mixed into what the halves learnt apart.
+
+Each half learns every technique against all others, and rare ones drown; over the same features one head for both halves, in
+which parents compete, ranks rare ones higher at no cost to the others (docs/model.md). All heads are linear, so mixing logits
+is mixing weights: what serves does not change. Source: Kang et al., Decoupling Representation and Classifier for Long-Tailed
+Recognition, arXiv:1910.09217.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from connector.learn.training.labels import Floats, Targets
+from connector.learn.training.model import TextModel
+
+PENALTY: Final = 3e-4
+"""Of the squared weights. Chosen by dev rows among 1e-6 to 3e-3, with a share of 0.6."""
+
+STEPS: Final = 150
+
+
+def refit(model: TextModel, features: Floats, goal: Targets, weight: Floats, share: float) -> None:
+    """Mixes a ``share`` of a softmax over parents into the heads; ``features`` (n, d) are what the network says of the n rows.
+
+    ``weight`` (n,) is that of each row. Sub-techniques stay as they are, and so does the mean of a row's logits over
+    parents: a softmax does not know it, and calibration and sub-techniques go by it.
+    """
+    wanted = np.nan_to_num(goal.techniques[:, goal.parents])
+    named = wanted.sum(1) > 0
+    if not named.any():
+        return
+    heads, columns = model.readers(), torch.from_numpy(np.flatnonzero(goal.parents))
+    read = torch.cat([torch.from_numpy(features[named, part]) for _, part in heads], dim=1)
+    right = torch.from_numpy(wanted[named] / wanted[named].sum(1, keepdims=True))
+    counts = torch.from_numpy(weight[named] / max(float(weight[named].sum()), 1e-12))
+    weights, bias = _softmax(read, right, counts)
+    with torch.no_grad():
+        for (head, _), own in zip(heads, weights.split([head.in_features for head, _ in heads]), strict=True):
+            head.weight[columns] += share * _level(own.T, head.weight[columns])
+        said = torch.stack([head.bias[columns] for head, _ in heads]).sum(0)
+        heads[0][0].bias[columns] += share * _level(bias, said)
+
+
+def _level(new: Tensor, old: Tensor) -> Tensor:
+    """What leads from the old to the new, brought to the old one's mean over techniques."""
+    step = new - old
+    return step - step.mean(0)
+
+
+def _softmax(read: Tensor, right: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (d, techniques) and bias of the softmax that fits best, by L-BFGS from zero."""
+    weights = torch.zeros(read.shape[1], right.shape[1], requires_grad=True)
+    bias = torch.zeros(right.shape[1], requires_grad=True)
+    steps = torch.optim.LBFGS([weights, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        steps.zero_grad()
+        found = (
+            -(torch.log_softmax(read @ weights + bias, 1) * right).sum(1) @ weight + PENALTY * weights.square().sum()
+        )
+        found.backward()
+        return found
+
+    steps.step(loss)
+    return weights.detach(), bias.detach()
