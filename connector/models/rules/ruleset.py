@@ -155,7 +155,9 @@ class Index:
             left ^= lowest
 
     def _found(self, view: View) -> set[int]:
-        return {number for _, number in self._automaton.iter(view.text(self.names(view)))} if self._masks else set()
+        return (
+            {number for _, number in self._automaton.iter(view.text(tuple(self.names(view))))} if self._masks else set()
+        )
 
 
 def _rarest(clauses: Sequence[Clause]) -> list[Clause]:

@@ -79,9 +79,12 @@ class View:
         """The values of these fields, in the order of the names: what tells this event from others."""
         return [self.get(name) for name in names]
 
-    def text(self, names: Iterable[str]) -> str:
+    def text(self, names: Sequence[str]) -> str:
         """The values of these fields, case-folded, one after the other."""
-        return SEPARATOR.join([value for name in names for value in self.folded(name)])
+        parts: list[str] = []
+        for told in self.told(names):
+            parts += (told,) if type(told) is str else told
+        return SEPARATOR.join(parts).casefold()
 
     def names(self) -> Iterable[str]:
         """The names of the fields that keywords are looked for in: all but times and ids, which make every event new."""
@@ -112,12 +115,12 @@ class WindowsView(View):
         return dict.fromkeys((*found[:MAX_VALUES], "Provider_Name"))
 
     def told(self, names: Sequence[str]) -> list[Told]:
-        """As of any event, but texts uncut; what is a text, or is nowhere, costs one look."""
+        """As of any event; what is a text, or is nowhere, costs one look."""
         data, moved, user_data = self._data, self._moved, self._user_data
         found = [data.get(name) for name in names]
         return [
             value
-            if type(value) is str
+            if type(value) is str and len(value) <= MAX_VALUE
             else ()
             if value is None and not user_data and name not in moved and name not in _OF_RECORD
             else self.get(name)
