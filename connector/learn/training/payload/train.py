@@ -1,4 +1,7 @@
-"""From corpora to the member's folder: measured in folds by group, then fitted once more on all rows."""
+"""From corpora to the member's folder: measured in folds by group, then fitted once more on all values.
+
+Raw payloads are measured and not learnt: nearly all come from attacks, so nothing could say what ordinary ones look like.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,7 +18,7 @@ import msgspec
 import numpy as np
 
 from connector.errors import ConfigError
-from connector.learn.corpora import capture_payloads, http_params, ordinary_values
+from connector.learn.corpora import http_params, ordinary_values
 from connector.learn.corpora.http_params import NORMAL, TEST, TRAIN
 from connector.learn.corpora.source import Corpora
 from connector.learn.training.members import Report, write_member
@@ -62,12 +65,11 @@ class Fold(msgspec.Struct, frozen=True):
 
 
 class Material(msgspec.Struct, frozen=True):
-    """All rows: parameters, ordinary values of another corpus, raw payloads, and the techniques that those may show."""
+    """All rows: parameters, ordinary values of another corpus, and raw payloads."""
 
     parameters: list[Row]
     ordinary: list[Row]
     raw: list[Row]
-    techniques: tuple[str, ...]
 
 
 def train(order: Order) -> Path:
@@ -81,11 +83,10 @@ def train(order: Order) -> Path:
         work = Path(scratch)
         study = partial(network_payloads.left_out_by_tool, material.raw, order.recipe, work)
         metrics: dict[str, Any] = {"raw payloads": _kept(order.keep, f"{name}-raw", dict[str, Any], study)}
-        raw = _worth_it(material, metrics["raw payloads"])
-        parts = [split(rows, None, order.recipe.seed) for rows in (material.parameters, material.ordinary, raw)]
+        parts = [split(rows, None, order.recipe.seed) for rows in (material.parameters, material.ordinary)]
         kept = {name: [row for part in parts for row in part[name]] for name in ("train", "calibration")}
         folder = work / "member"
-        with fitted(folder, kept["train"], kept["calibration"], _techniques(raw, material), order.recipe) as made:
+        with fitted(folder, kept["train"], kept["calibration"], (), order.recipe) as made:
             metrics["alarms elsewhere"] = _elsewhere(made, corpora)
             spec = made.spec
         print("fitted on all rows", flush=True)
@@ -93,7 +94,7 @@ def train(order: Order) -> Path:
         metrics |= _measured(material, order, name, work)
         order.output.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(folder, order.output)
-    rows = [*material.parameters, *material.ordinary, *raw]
+    rows = [*material.parameters, *material.ordinary]
     report = Report(
         recipe=msgspec.to_builtins(order.recipe),
         dataset=digest_of(rows),
@@ -113,7 +114,7 @@ def read(corpora: Corpora) -> Material:
     found = Counter(row.kind for row in parameters)
     print(f"parameters {dict(found)} in {len({row.group for row in parameters})} groups of near-copies", flush=True)
     print(f"ordinary values of other origin {len(ordinary)}, raw payloads {len(raw)}", flush=True)
-    return Material(parameters, ordinary, raw, network_payloads.shared(raw))
+    return Material(parameters, ordinary, raw)
 
 
 def _name(material: Material, recipe: Recipe) -> str:
@@ -185,15 +186,6 @@ def _told(folds: Sequence[Fold]) -> dict[str, Any]:
     }
 
 
-def _worth_it(material: Material, told: Mapping[str, Any]) -> list[Row]:
-    """The raw payloads, where techniques were told better than by chance of tools that were left out; else none."""
-    return material.raw if told.get("margin", 0.0) > 0 else []
-
-
-def _techniques(raw: Sequence[Row], material: Material) -> tuple[str, ...]:
-    return material.techniques if raw else ()
-
-
 def _published(material: Material, recipe: Recipe, folder: Path) -> dict[str, Any]:
     """The upstream's own test file, read by a network of its own training file; empty where the corpus lacks one of them.
 
@@ -229,7 +221,7 @@ def digest_of(rows: Iterable[Row]) -> str:
 def sources(corpora: Corpora, rows: Sequence[Row]) -> tuple[Source, ...]:
     """The corpora that rows came from, with what their licences ask to be named."""
     counts = Counter(row.source for row in rows)
-    pins = [corpora.sources[name] for name in (http_params.NAME, *ordinary_values.LEARNT, capture_payloads.NAME)]
+    pins = [corpora.sources[name] for name in (http_params.NAME, *ordinary_values.LEARNT)]
     return tuple(
         Source(
             name=pin.name,
