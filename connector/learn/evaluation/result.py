@@ -12,8 +12,9 @@ from connector.learn.evaluation.calibration import Bin
 from connector.learn.evaluation.points import Point
 from connector.learn.evaluation.ranking import F1, Confusion, Hits, Label
 
-Measured: TypeAlias = Literal["bundle", "text", "linear", "rules", "majority"]
-"""Who spoke: the bundle itself; the same recipe fitted anew without the rows; TF-IDF and a linear model; Sigma; always the same."""
+Measured: TypeAlias = Literal["bundle", "text", "linear", "rules", "text and rules", "majority"]
+"""Who spoke: the bundle itself; the same recipe fitted anew without the rows; TF-IDF and a linear model; Sigma; Sigma beside the
+recipe (beside the bundle where that never saw the source); always the same."""
 
 Head: TypeAlias = Literal["malicious", "technique"]
 

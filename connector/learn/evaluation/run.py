@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora import evtx_to_mitre, open_xp_rules
@@ -96,7 +97,7 @@ def evaluate(plan: Plan) -> Evaluation:
     costs = _held_out(found, given, answers)
     _left_out(found, given, answers)
     _others(found, given, answers)
-    _rules(found, given)
+    _rules(found, given, answers)
     _say(start, "measured")
     parts = Parts(**{name: found.parts[name] for name in Parts.__struct_fields__})
     return Evaluation(
@@ -304,14 +305,39 @@ def _others(found: _Found, given: _Given, answers: Answers) -> None:
             _malice(found, about, fit.test, said.rows)
 
 
-def _rules(found: _Found, given: _Given) -> None:
-    """Sigma's rules on the same rows where these are no rule's own pattern, and on the streams."""
+def _rules(found: _Found, given: _Given, answers: Answers) -> None:
+    """Sigma's rules on the same rows where these are no rule's own pattern, and on the streams: alone, and beside the text."""
     tested = {row.fingerprint for fit in given.fits for row in fit.test}
     for name, pairs in given.logged.items():
         same = [pair for pair in pairs if name == lolbas.NAME or pair[0].fingerprint in tested]
-        names, scores = sigma.said(given.rules.match([event for _, event in same]))
-        about = About(FOLDS if name == evtx_to_mitre.NAME else WITHOUT, "rules")
-        found.add("techniques", techniques.measured(about, [row for row, _ in same], names, scores))
+        rows, matches = [row for row, _ in same], given.rules.match([event for _, event in same])
+        suite = FOLDS if name == evtx_to_mitre.NAME else WITHOUT
+        found.add("techniques", techniques.measured(About(suite, "rules"), rows, *sigma.said(matches)))
+        names, scores, heard = _text_of(given, answers, name, rows)
+        both = sigma.beside(names, scores, [matches[place] for place in heard])
+        about = About(suite, "text and rules")
+        found.add("techniques", techniques.measured(about, [rows[place] for place in heard], *both))
     fired = frozenset(mark for mark, text in given.streams.texts.items() if text.alarm)
     known = [stream for stream in given.streams.recordings if stream.known]
     _stream_measures(found, About(FOLDS, "rules"), [Judged(one, frozenset(), {alarms.STRICT: fired}) for one in known])
+    either = [
+        one._replace(over={level: over | fired for level, over in one.over.items()})
+        for fit in given.fits
+        if fit.suite == FOLDS
+        for one in _judged(fit, parted(answers[fit.name, "text"], len(fit.test)).more, given.streams)
+    ]
+    _stream_measures(found, About(FOLDS, "text and rules"), either)
+
+
+def _text_of(
+    given: _Given, answers: Answers, source: str, rows: Sequence[Row]
+) -> tuple[tuple[str, ...], NDArray[np.floating], list[int]]:
+    """What a text model that never saw a source's rows says of their techniques: names, scores, and the places of the rows."""
+    if source == lolbas.NAME:
+        said = given.bundle.predicted([row.text for row in rows])
+        return said.names, said.techniques, list(range(len(rows)))
+    fits = [fit for fit in given.fits if fit.suite == (FOLDS if source == evtx_to_mitre.NAME else WITHOUT)]
+    said = fitting.joined([parted(answers[fit.name, "text"], len(fit.test)).served for fit in fits])
+    place = {row.fingerprint: number for number, row in enumerate(row for fit in fits for row in fit.test)}
+    heard = [number for number, row in enumerate(rows) if row.fingerprint in place]
+    return said.names, said.techniques[[place[rows[number].fingerprint] for number in heard]], heard

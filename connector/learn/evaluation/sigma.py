@@ -11,10 +11,14 @@ from connector.learn.corpora.source import Corpora
 from connector.learn.training.labels import parent_of
 from connector.models.rules import LEVELS, Match, load
 from connector.models.rules.ruleset import RuleSet
+from connector.models.rules.weights import Weights
 
 SOURCE, FOLDER = "sigma", "rules"
 ALERTS = frozenset({"medium", "high", "critical"})
 """Levels from which a rule is counted as an alarm."""
+
+UNTAUGHT = Weights()
+"""What a rule is worth where no label was asked."""
 
 
 def rules(corpora: Corpora) -> RuleSet:
@@ -35,6 +39,25 @@ def said(matches: Sequence[tuple[Match, ...]]) -> tuple[tuple[str, ...], NDArray
         for name, high in found.items():
             row[place[name]] = high
     return tuple(names), scores
+
+
+def beside(
+    names: Sequence[str], scores: NDArray[np.floating], matches: Sequence[tuple[Match, ...]]
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """A model's parent techniques (n, names), and what the rules that match add: of each the higher probability.
+
+    What a match is worth is not learnt here: it is right as often as not.
+    """
+    worth = [UNTAUGHT.shown(found) for found in matches]
+    known = {label for shown in worth for label in shown if label == parent_of(label)}
+    every = (*names, *sorted(known - set(names)))
+    place = {name: number for number, name in enumerate(every)}
+    found = np.zeros((len(scores), len(every)), np.float32)
+    found[:, : len(names)] = scores
+    for row, shown in zip(found, worth, strict=True):
+        for name in known & shown.keys():
+            row[place[name]] = max(row[place[name]], shown[name])
+    return every, found
 
 
 def level(match: Match) -> float:

@@ -13,14 +13,14 @@ import pytest
 from connector.learn import dataset, dataset_file
 from connector.learn.corpora import evtx_to_mitre
 from connector.learn.corpora.source import Corpora
-from connector.learn.evaluation import lolbas, recordings, run, techniques
+from connector.learn.evaluation import lolbas, recordings, run, sigma, techniques
 from connector.learn.evaluation.__main__ import PAGE, RESULT, main
 from connector.learn.evaluation.fitting import Predicted
 from connector.learn.evaluation.folds import FOLDS, Fit
 from connector.learn.evaluation.recordings import Streams
 from connector.learn.training.fit import Recipe
 from connector.learn.training.text import Order, train_text
-from connector.models.rules import load
+from connector.models.rules import Match, load
 from tests.learn.evaluation.test_report import ROWS
 from tests.models.events import process_start
 
@@ -49,9 +49,23 @@ def test_a_bundle_and_its_recipe_are_measured_and_a_second_run_fits_nothing_agai
     assert "fitted: text-fold-1" in first
     assert "fitted: " not in capsys.readouterr().out
     assert found["leaks"] == []
-    assert {entry["model"] for entry in found["techniques"]} >= {"bundle", "text", "linear", "majority"}
+    assert {entry["model"] for entry in found["techniques"]} >= {
+        "bundle",
+        "text",
+        "linear",
+        "rules",
+        "text and rules",
+        "majority",
+    }
     assert any(line["name"].startswith("left-out recordings") for line in found["targets"])
     assert "<svg" in (tmp_path / "out" / PAGE).read_text("utf-8")
+
+
+def test_beside_a_model_a_match_counts_where_it_is_surer_and_names_what_the_model_has_no_name_for() -> None:
+    match = Match("1", "a rule", "high", ("T1001.002", "T1002"), "somebody")
+    names, scores = sigma.beside(("T1000", "T1001"), np.array([[0.9, 0.1], [0.2, 0.7]], np.float32), [(match,), ()])
+    assert names == ("T1000", "T1001", "T1002")
+    assert scores.tolist() == [pytest.approx([0.9, 0.5, 0.5]), pytest.approx([0.2, 0.7, 0.0])]
 
 
 def test_techniques_are_asked_of_whole_texts_and_malice_of_the_rows_as_both_classes_have_them() -> None:
