@@ -8,13 +8,14 @@ Recognition, arXiv:1910.09217.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from connector.learn.training.labels import Floats, Targets
+from connector.learn.training.labels import Floats, Targets, parent_of
 from connector.learn.training.model import TextModel
 
 PENALTY: Final = 3e-4
@@ -23,26 +24,31 @@ PENALTY: Final = 3e-4
 STEPS: Final = 150
 
 
-def refit(model: TextModel, features: Floats, goal: Targets, weight: Floats, share: float) -> None:
+def refit(  # noqa: PLR0917  (one caller)
+    model: TextModel, features: Floats, goal: Targets, labels: Sequence[str], weight: Floats, share: float
+) -> None:
     """Mixes a ``share`` of a softmax over parents into the heads; ``features`` (n, d) are what the network says of the n rows.
 
-    ``weight`` (n,) is that of each row. Sub-techniques stay as they are, and so does the mean of a row's logits over
-    parents: a softmax does not know it, and calibration and sub-techniques go by it.
+    ``weight`` (n,) is that of each row. Sub-techniques move as their parents do, since a parent is served as no less
+    probable than they are. The mean of a row's logits over parents stays: a softmax does not know it, and calibration goes by it.
     """
     wanted = np.nan_to_num(goal.techniques[:, goal.parents])
     named = wanted.sum(1) > 0
     if not named.any():
         return
-    heads, columns = model.readers(), torch.from_numpy(np.flatnonzero(goal.parents))
+    heads, columns = model.readers(), np.flatnonzero(goal.parents).tolist()
+    place = {labels[column]: number for number, column in enumerate(columns)}
+    moved = [column for column, name in enumerate(labels) if parent_of(name) in place]
+    by = [place[parent_of(labels[column])] for column in moved]
     read = torch.cat([torch.from_numpy(features[named, part]) for _, part in heads], dim=1)
     right = torch.from_numpy(wanted[named] / wanted[named].sum(1, keepdims=True))
     counts = torch.from_numpy(weight[named] / max(float(weight[named].sum()), 1e-12))
     weights, bias = _softmax(read, right, counts)
     with torch.no_grad():
         for (head, _), own in zip(heads, weights.split([head.in_features for head, _ in heads]), strict=True):
-            head.weight[columns] += share * _level(own.T, head.weight[columns])
+            head.weight[moved] += share * _level(own.T, head.weight[columns])[by]
         said = torch.stack([head.bias[columns] for head, _ in heads]).sum(0)
-        heads[0][0].bias[columns] += share * _level(bias, said)
+        heads[0][0].bias[moved] += share * _level(bias, said)[by]
 
 
 def _level(new: Tensor, old: Tensor) -> Tensor:

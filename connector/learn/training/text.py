@@ -75,7 +75,7 @@ class FittedRows(msgspec.Struct, frozen=True):
         """Fits the technique heads once more on the training rows, and mixes a share of that in."""
         weight = shares(train, self.recipe.group_power) * (1.0 if replay is None else replay)
         goal = targets(train, self.labels)
-        refit(self.made.model, self.embed([row.text for row in train]), goal, weight, share)
+        refit(self.made.model, self.embed([row.text for row in train]), goal, self.labels, weight, share)
 
     def _read(self, texts: Sequence[str]) -> tuple[Floats, ...]:
         """Texts of like length share a batch; a padded place says nothing."""
