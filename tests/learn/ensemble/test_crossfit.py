@@ -119,6 +119,15 @@ def test_levels_cost_the_false_alarms_that_they_are_set_by() -> None:
     assert not found[0.1].counted
 
 
+def test_a_threshold_that_is_continued_below_what_was_counted_is_no_point() -> None:
+    benign = np.concatenate([np.linspace(-6, -3, 20_000), np.full(15, 8.0)])
+    logits = np.concatenate([benign, np.linspace(-5, 9, 50)])
+    seen = np.concatenate([np.zeros(len(benign)), np.ones(50)]).astype(np.float32)
+    told = ([Said(logits, np.full(0, np.nan))], [seen], [np.zeros(len(logits), np.int32)])
+    cuts = [one.cut for one in costs(*told, operating(*told))]
+    assert cuts == sorted(set(cuts))
+
+
 def test_a_recording_of_many_attack_events_weighs_no_more_in_recall_than_one_of_few() -> None:
     logits = np.concatenate([np.linspace(-6, -3, 1000), np.full(90, -9.0), np.full(10, 5.0)])
     seen = np.concatenate([np.zeros(1000), np.ones(100)]).astype(np.float32)

@@ -7,6 +7,7 @@ their attacks, as often as it was logged.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ def costs(
 ) -> list[Point]:
     """What a threshold of p_malicious finds and costs, rising, on the stream that the levels were set on.
 
-    Each recording's attack weighs the same. Without an attack there is no point.
+    Each recording's attack weighs the same. Without an attack there is no point, nor beyond the place where the tail's
+    continuation falls below what was counted: the rows say no more there.
     """
     stream = _stream(said, truth, groups)
     attack = stream.seen > 0
@@ -88,9 +90,12 @@ def costs(
         return []
     benign, found = (scaled(part, point.platt) + prior_shift(BUNDLE) for part in (stream.benign, stream.logits[attack]))
     weight = by_group(stream.names[attack].tolist())
-    points = []
+    points, highest = [], -math.inf
     for rate in RATES:
         cut = cut_at(benign, stream.weight, rate / PER)
+        if cut <= highest:
+            break
+        highest = cut
         recall = round(float(np.average(found >= cut, weights=weight)), 4)
         counted = int(np.sum(benign >= cut)) >= TAIL_ROWS
         points.append(Point(float(sigmoid(np.array(cut))), recall, rate, counted))
