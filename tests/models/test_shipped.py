@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from connector.learn.evaluation import points
 from connector.models import Store
 from connector.resources import shipped
 from tests.models.events import process_start
@@ -29,6 +30,12 @@ def test_every_shipped_bundle_verifies(store):
 def test_the_bundle_in_production_is_at_most_40_megabytes(store):
     files = [path for path in store.directory(store.production()).rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+
+
+def test_the_bundle_in_production_tells_what_thresholds_of_all_its_members_together_cost(store):
+    cuts = [point.cut for point in points.of(store.manifest(store.production()), None)]
+    assert len(cuts) > 1
+    assert cuts == sorted(set(cuts))
 
 
 def test_a_shipped_score_does_not_depend_on_the_events_beside_it(store):
