@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from connector.cli import app
 from connector.errors import ConfigError
-from connector.learn.evaluation.points import ENSEMBLE, METRIC, Point
+from connector.learn.evaluation.points import ENSEMBLE, METRIC, Point, reaching, rising
 from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.store import Store
 from connector.models.testbed import TEXT_THRESHOLDS, lay_bundle
@@ -55,6 +55,15 @@ def test_the_lowest_threshold_of_that_precision_becomes_the_trigger_of_a_new_ver
     assert (new.thresholds.trigger, new.thresholds.false_alarms["trigger"]) == (0.7, 10.0)
     assert new.thresholds.malicious == old.thresholds.malicious
     assert store.verify("tiny/2") == ()
+
+
+def test_a_threshold_that_keeps_to_several_rates_costs_the_lowest_and_none_is_continued_below_another() -> None:
+    first, second, third = POINTS
+    same = msgspec.structs.replace(second, alarms=2.0)
+    below = msgspec.structs.replace(third, cut=0.3)
+    assert rising([first, second, same, third]) == (first, same, third)
+    assert rising([first, second, below]) == (first, second)
+    assert reaching(rising([first, second, same]), 0.95, 0.01) == same
 
 
 def test_a_trigger_is_never_below_what_is_called_malicious(site: Path) -> None:

@@ -56,9 +56,25 @@ def of(manifest: Manifest, evaluation: Path | None) -> Sequence[Point]:
             raise ConfigError(f"{evaluation} is of bundle {document.get('bundle')}, not of {manifest.ref}")
         table = document.get(METRIC)
     try:
-        return msgspec.convert(table, tuple[Point, ...])
+        return rising(msgspec.convert(table, tuple[Point, ...]))
     except msgspec.ValidationError as error:
         raise ConfigError(f"the operating points of {manifest.ref} cannot be read: {error}") from error
+
+
+def rising(points: Iterable[Point]) -> tuple[Point, ...]:
+    """The points by falling alarms, each at a higher threshold than the one before.
+
+    Where one threshold keeps to several rates, the lowest rate is what it costs. Where the continued tail falls below what was
+    counted, the rows say no more.
+    """
+    found: list[Point] = []
+    for point in sorted(points, key=lambda point: -point.alarms):
+        if found and point.cut < found[-1].cut:
+            break
+        if found and point.cut == found[-1].cut:
+            found.pop()
+        found.append(point)
+    return tuple(found)
 
 
 def reaching(points: Iterable[Point], precision: float, prevalence: float) -> Point | None:

@@ -7,7 +7,6 @@ their attacks, as often as it was logged.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from connector.errors import ConfigError
 from connector.learn.evaluation.calibration import by_group
 from connector.learn.evaluation.operating import RATES
-from connector.learn.evaluation.points import PER, Point
+from connector.learn.evaluation.points import PER, Point, rising
 from connector.learn.training.calibrate import (
     ADMINISTRATION_SHARE,
     FALSE_ALARMS,
@@ -78,28 +77,24 @@ def costs(
     truth: Sequence[NDArray[np.float32]],
     groups: Sequence[NDArray[np.integer]],
     point: Operating,
-) -> list[Point]:
+) -> Sequence[Point]:
     """What a threshold of p_malicious finds and costs, rising, on the stream that the levels were set on.
 
-    Each recording's attack weighs the same. Without an attack there is no point, nor beyond the place where the tail's
-    continuation falls below what was counted: the rows say no more there.
+    Each recording's attack weighs the same. Without an attack there is no point.
     """
     stream = _stream(said, truth, groups)
     attack = stream.seen > 0
     if not attack.any():
-        return []
+        return ()
     benign, found = (scaled(part, point.platt) + prior_shift(BUNDLE) for part in (stream.benign, stream.logits[attack]))
     weight = by_group(stream.names[attack].tolist())
-    points, highest = [], -math.inf
+    points = []
     for rate in RATES:
         cut = cut_at(benign, stream.weight, rate / PER)
-        if cut <= highest:
-            break
-        highest = cut
         recall = round(float(np.average(found >= cut, weights=weight)), 4)
         counted = int(np.sum(benign >= cut)) >= TAIL_ROWS
         points.append(Point(float(sigmoid(np.array(cut))), recall, rate, counted))
-    return points
+    return rising(points)
 
 
 class _Stream(NamedTuple):
