@@ -310,6 +310,8 @@ def _rules(found: _Found, given: _Given, answers: Answers) -> None:
     tested = {row.fingerprint for fit in given.fits for row in fit.test}
     for name, pairs in given.logged.items():
         same = [pair for pair in pairs if name == lolbas.NAME or pair[0].fingerprint in tested]
+        if not same:
+            continue
         rows, matches = [row for row, _ in same], given.rules.match([event for _, event in same])
         suite = FOLDS if name == evtx_to_mitre.NAME else WITHOUT
         found.add("techniques", techniques.measured(About(suite, "rules"), rows, *sigma.said(matches)))
