@@ -22,7 +22,7 @@ from connector.learn.training.text import FittedRows, fit_rows
 from connector.models.calibration import sigmoid
 
 FEW = {"wide_epochs": 3.0, "wide_evaluations": 3, "letter_epochs": 2.0}
-"""Passes of each network: as many as a quick evaluation makes. Four are fitted."""
+"""Passes of each network, as many as a quick evaluation makes: four are fitted."""
 
 SEEDS = (1, 2, 3)
 SHARE = 0.5
