@@ -12,7 +12,9 @@ def lines(metrics: Mapping[str, Any]) -> list[str]:
     """The report of a member's ``metrics``."""
     return [
         *_classes("all folds", metrics["classes"]),
-        *_classes(f"folds {SEEN + 1} and on, which no choice was made on", metrics["classes in folds not looked at"]),
+        *_classes(
+            f"folds {SEEN + 1} and on, which the recipe was not chosen on", metrics["classes in folds not looked at"]
+        ),
         *_encodings(metrics["encodings"]),
         *_length(metrics["length"]),
         *_alarms(metrics),
