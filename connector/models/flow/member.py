@@ -41,10 +41,11 @@ class FlowMember:
         self._trees = _Trees(directory / MODEL, len(self._options.classes), threads)
 
     def key(self, event: Event) -> str | None:
-        """SHA-256 of the row that the trees read and of what a note tells; one digest for all events without a flow."""
+        """SHA-256 of the row that the trees read and of what a note tells; one key for all events without a flow."""
         flow = flow_of(event.ecs)
-        told = b"" if flow is None else features(flow).tobytes() + told_of(flow).encode()
-        return hashlib.sha256(told).hexdigest()
+        if flow is None:
+            return ""
+        return hashlib.sha256(features(flow).tobytes() + told_of(flow).encode()).hexdigest()
 
     def state_keys(self, events: Sequence[Event]) -> frozenset[str]:
         """None: each flow is judged by itself."""

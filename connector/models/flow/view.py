@@ -78,12 +78,14 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 def flow_of(ecs: Document) -> Flow | None:
     """The flow that an ECS document tells of; None where it tells of none, or in a form that ECS does not allow."""
-    network, source, destination = (_object(ecs, name) for name in ("network", "source", "destination"))
-    transport = _transport(network)
+    transport = _transport(_object(ecs, "network"))
+    if transport is None:
+        return None
+    source, destination = _object(ecs, "source"), _object(ecs, "destination")
     packets, answered = _count(source.get("packets")), _count(destination.get("packets"))
     duration = _object(ecs, "event").get("duration")
     nanoseconds = 0 if duration is None else _count(duration)  # Zeek leaves that of a single packet out
-    if transport is None or nanoseconds is None or not (packets or answered):
+    if nanoseconds is None or not (packets or answered):
         return None
     return Flow(
         transport=transport,

@@ -73,8 +73,11 @@ class PayloadMember:
 
     def key(self, event: Event) -> str | None:
         """SHA-256 over the pieces that are read, unmasked; one for all events without a payload."""
+        found = self._pieces(event)
+        if not found:
+            return ""
         key = hashlib.sha256()
-        for piece in self._pieces(event):
+        for piece in found:
             where = piece.where.encode()
             key.update(b"%d:%b%d%d:%b" % (len(where), where, piece.raw, len(piece.data), piece.data))
         return key.hexdigest()

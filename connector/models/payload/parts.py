@@ -64,12 +64,12 @@ def table() -> tuple[Part, ...]:
 
 
 _TABLE: Final = table()
-_FOLDERS: Final = tuple({path.partition(".")[0] for part in _TABLE for path in part.paths})
+_FOLDERS: Final = frozenset(path.partition(".")[0] for part in _TABLE for path in part.paths)
 
 
 def pieces(ecs: Document) -> tuple[Piece, ...]:
     """The pieces of an event's payload, the most telling first; empty where it has none."""
-    if not any(folder in ecs for folder in _FOLDERS):
+    if _FOLDERS.isdisjoint(ecs):
         return ()
     found: dict[bytes, Piece] = {}
     for part in _TABLE:
