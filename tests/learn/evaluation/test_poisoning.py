@@ -25,7 +25,7 @@ from connector.models import Store
 from connector.resources import shipped
 
 POINTS = 0.02
-INCUMBENT = "triaged/0.3.1"
+INCUMBENT = "triaged/0.4.0"
 
 
 @pytest.fixture(autouse=True)
