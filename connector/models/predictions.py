@@ -57,8 +57,9 @@ class Predictor:
         """One prediction a row; ``notes`` are the members' explanations, one tuple a row."""
         columns = np.nan_to_num(combined.techniques, nan=0.0)
         parents = np.maximum.reduceat(columns[:, self._order], self._starts, axis=1)
-        shown = self._shown(parents, columns)
-        passed = self._passed(parents, columns)
+        best = highest(parents, SHOWN)
+        shown = self._shown(parents, columns, best)
+        passed = self._passed(parents, columns, best)
         votes = combined.votes.T.tolist()
         return [
             Prediction(
@@ -72,9 +73,10 @@ class Predictor:
             for row, (p, spread) in enumerate(zip(combined.p_malicious.tolist(), combined.spread.tolist(), strict=True))
         ]
 
-    def _shown(self, parents: NDArray[np.float32], columns: NDArray[np.float32]) -> list[tuple[TechniqueScore, ...]]:
+    def _shown(
+        self, parents: NDArray[np.float32], columns: NDArray[np.float32], best: NDArray[np.intp]
+    ) -> list[tuple[TechniqueScore, ...]]:
         """The likeliest techniques of each row, each with its likeliest sub-technique where that stands out."""
-        best = highest(parents, SHOWN)
         likely = np.take_along_axis(parents, best, axis=1)
         below = self._below[best]
         known = np.concatenate([columns, np.full((len(columns), 1), -1.0, np.float32)], axis=1)
@@ -92,14 +94,23 @@ class Predictor:
             self._parents[place], round(probability, DIGITS), self._labels[sub], round(share, DIGITS)
         )
 
-    def _passed(self, parents: NDArray[np.float32], columns: NDArray[np.float32]) -> dict[int, tuple[str, ...]]:
-        """The ids above their thresholds of each row that has any, best first; a sub-technique brings its parent with it."""
+    def _passed(
+        self, parents: NDArray[np.float32], columns: NDArray[np.float32], best: NDArray[np.intp]
+    ) -> dict[int, tuple[str, ...]]:
+        """The ids above their thresholds of each row that has any, best first; a sub-technique brings its parent with it.
+
+        They are of the likeliest techniques alone: where a text says so little that dozens pass, the rest is noise.
+        """
         found: defaultdict[int, dict[str, float]] = defaultdict(dict)
-        rows, places = np.nonzero(parents >= self._parent_limits)
+        told = np.zeros(parents.shape, bool)
+        np.put_along_axis(told, best, values=True, axis=1)
+        rows, places = np.nonzero(told & (parents >= self._parent_limits))
         for row, place, p in zip(rows.tolist(), places.tolist(), parents[rows, places].tolist(), strict=True):
             found[row][self._parents[place]] = p
         rows, places = np.nonzero(columns >= self._limits)
         above = self._parent_of[places]
+        likely = told[rows, above]
+        rows, places, above = rows[likely], places[likely], above[likely]
         whole, own = parents[rows, above].tolist(), columns[rows, places].tolist()
         for row, place, parent, p, q in zip(rows.tolist(), places.tolist(), above.tolist(), whole, own, strict=True):
             found[row].setdefault(self._parents[parent], p)

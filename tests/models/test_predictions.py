@@ -55,6 +55,13 @@ def test_a_sub_technique_that_passes_brings_its_parent():
     assert set(found.passed) == {"T1003", "T1003.001"}
 
 
+def test_what_passes_is_among_the_techniques_that_are_listed():
+    found = predict(
+        {"T1033": 0.9, "T1082": 0.8, "T1087": 0.7, "T1105": 0.6, "T1027": 0.5, "T1003.001": 0.45}, default=0.1
+    )
+    assert found.passed == ("T1033", "T1082", "T1087", "T1105", "T1027")
+
+
 def test_no_view_is_an_abstention_with_the_members_reason():
     found = predict({}, p=NAN, notes=("text: too strange",))
     assert found.abstain == "no member has a view of this event; text: too strange"
