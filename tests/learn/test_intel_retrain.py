@@ -131,6 +131,6 @@ def test_one_command_learns_retrains_evaluates_and_is_judged(tmp_path: Path) -> 
 
     check(folder)
     assert (folder / "new" / "evaluation" / "evaluation.json").is_file()
-    assert "gate: groups of left-out attacks" in done.stdout
+    assert "gate: failed: groups of left-out attacks: " in done.stdout
     assert f"{INCUMBENT} stays in production: the gate refuses triaged/1.0.0" in done.stdout
     assert done.returncode == 1
