@@ -37,9 +37,7 @@ def test_the_default_recipe_is_the_shipped_bundles_but_for_the_refit_that_came_a
     default = msgspec.to_builtins(Recipe(), builtin_types=(tuple,))
     recorded = default | manifest.metrics["training"]["recipe"]  # what a recipe of then did not know is as by default
     assert recorded == default | {"layers": [0, 2, 5]}
-    assert command(manifest) == (
-        f"triaged train text --corpora DIR --output model_store --name {manifest.name} --version {manifest.version} --refit 0.0"
-    )
+    assert command(manifest).endswith(f" --name {manifest.name} --version {manifest.version} --refit 0.0")
     assert msgspec.structs.replace(DEFAULT, refit=0.0) == Recipe()
 
 
