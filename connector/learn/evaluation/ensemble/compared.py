@@ -16,7 +16,7 @@ from connector.learn.evaluation.ensemble.incidents import PER, Named, Raised, re
 from connector.learn.training.ensemble.combiners import SUM
 from connector.learn.training.ensemble.crossfit import Tried, asked, distinct, fitted, joined, rows_of
 from connector.learn.training.ensemble.operate import Operating, Said, operating
-from connector.learn.training.ensemble.opinions import RULES, TEXT, Fold, truth
+from connector.learn.training.ensemble.opinions import TEXT, Fold, truth
 from connector.learn.training.ensemble.recorded import Recorded
 from connector.models.calibration import logit
 
@@ -68,12 +68,13 @@ class Model(msgspec.Struct, frozen=True, eq=False):
 
 
 def models(recorded: Recorded, folds: Sequence[Fold], best: Tried, members: Sequence[str]) -> list[Model]:
-    """Each member alone, text and rules by the sum of logits, and what was chosen over all members."""
+    """Each member alone, the sum of logits without each of them, and what was chosen over all members."""
     found: list[tuple[str, tuple[str, ...], Mapping[str, Said]]] = [
         (name, (name,), _alone(folds, name)) for name in members
     ]
     if len(members) > 2:
-        found.append(("text and rules", (TEXT, RULES), _sum(recorded, folds, (TEXT, RULES))))
+        rests = [tuple(name for name in members if name != left) for left in reversed(members)]
+        found += [(" and ".join(rest), rest, _sum(recorded, folds, rest)) for rest in rests]
     found.append(("ensemble", tuple(members), best.said))
     return [Model(name, of, said, _points(recorded, folds, said)) for name, of, said in found]
 
