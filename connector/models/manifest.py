@@ -191,6 +191,12 @@ class Manifest(Part, frozen=True):
         return msgspec.structs.replace(self.calibration, malicious=Platt()) if several else self.calibration
 
     @property
+    def sources_alone(self) -> tuple[Source, ...]:
+        """What the text member learnt from: all sources, where no other member has some of its own."""
+        told = self.metrics.get("members", {}).get(_TEXT, {}).get("sources")
+        return tuple(source for source in self.dataset.sources if told is None or source.name in told)
+
+    @property
     def thresholds_alone(self) -> Thresholds:
         """The levels of what the text member says by itself, and what each costs."""
         return self.thresholds if self.text_thresholds is msgspec.UNSET else self.text_thresholds

@@ -25,6 +25,7 @@ DIGITS = 4
 """Technique probabilities are rounded: more digits than this are noise, and equal ones share one object."""
 
 NO_VIEW = "no member has a view of this event"
+NO_EVIDENCE = "no member whose vote counts has a view of this event"
 
 
 @lru_cache(maxsize=1 << 16)
@@ -67,7 +68,7 @@ class Predictor:
                 techniques=shown[row],
                 passed=passed.get(row, ()),
                 members={n: None if math.isnan(v) else v for n, v in zip(names, votes[row], strict=True)},
-                abstain=self._silence(p, spread, notes[row]),
+                abstain=self._silence(p, spread, notes[row], heard=any(map(math.isfinite, votes[row]))),
                 explanation=notes[row],
             )
             for row, (p, spread) in enumerate(zip(combined.p_malicious.tolist(), combined.spread.tolist(), strict=True))
@@ -118,9 +119,9 @@ class Predictor:
                 found[row][self._labels[place]] = q
         return {row: tuple(sorted(ids, key=lambda label: (-ids[label], label))) for row, ids in found.items()}
 
-    def _silence(self, p_malicious: float, spread: float, notes: tuple[str, ...]) -> str | None:
+    def _silence(self, p_malicious: float, spread: float, notes: tuple[str, ...], *, heard: bool) -> str | None:
         if math.isnan(p_malicious):
-            return "; ".join((NO_VIEW, *notes))
+            return "; ".join((NO_EVIDENCE if heard else NO_VIEW, *notes))
         limit = self._abstention.spread
         if limit is not None and spread > limit:
             return f"members are {spread:.2f} apart, more than {limit:.2f}"

@@ -67,7 +67,7 @@ def test_several_members_need_levels_of_what_the_text_member_says_alone_and_a_lo
     assert any("rise" in problem for problem in manifests.check(changed(several, text_thresholds=falling)))
 
 
-def test_a_lone_members_manifest_is_written_as_before_there_were_several(manifest):
+def test_a_lone_members_manifest_tells_neither_levels_of_texts_nor_evidence(manifest):
     assert manifest.thresholds_alone == manifest.thresholds
     written = msgspec.json.encode(manifest)
     assert b"text_thresholds" not in written, "site layers are bound to what is written"

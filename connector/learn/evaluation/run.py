@@ -149,7 +149,7 @@ def _given(plan: Plan, start: float) -> _Given:
     return _Given(
         bundle=bundle,
         rows=rows,
-        recipe=_recipe(bundle.manifest.metrics, quick=plan.quick),
+        recipe=_recipe(bundle.manifest.metrics, fewer=plan.quick),
         quick=plan.quick,
         rules=rules,
         streams=streams,
@@ -176,11 +176,15 @@ def _dataset(plan: Plan, corpora: Corpora) -> Dataset:
     return dataset.build(corpora, held_out=held_out.scenario())
 
 
-def _recipe(metrics: Mapping[str, Any], *, quick: bool) -> Recipe:
-    """The recipe that made the bundle, or a smaller one. What the recipe does less of stays so."""
+def _recipe(metrics: Mapping[str, Any], *, fewer: bool) -> Recipe:
+    """The recipe that made the bundle, or a quicker one."""
     recipe = msgspec.convert(metrics.get("training", {}).get("recipe", {}), Recipe)
-    fewer = {name: min(most, getattr(recipe, name)) for name, most in QUICK.items()}
-    return msgspec.structs.replace(recipe, **fewer) if quick else recipe
+    return quick(recipe) if fewer else recipe
+
+
+def quick(recipe: Recipe) -> Recipe:
+    """The recipe with at most :data:`QUICK` of each; what it does less of stays so."""
+    return msgspec.structs.replace(recipe, **{name: min(most, getattr(recipe, name)) for name, most in QUICK.items()})
 
 
 def _fits(bundle: shipped.Bundle, rows: Dataset, streams: Streams, count: int) -> list[Fit]:

@@ -13,12 +13,17 @@ from connector.learn.training.fit import DEEP, DEFAULT, NAMED_EPOCHS, SPELT, WID
 from connector.learn.training.notice import texts
 from connector.models.manifest import Base, Manifest
 
-_USE = """
-This bundle's one member reads the rendered canonical form of a security event and says two things: which MITRE ATT&CK
-techniques (Enterprise v{attack}) the event shows, each with its own probability, and how likely the event is malicious
-(`p_malicious`, at a reference prevalence of {prevalence:g}). It is meant for triage by people. With one member, Triaged
-refuses automatic containment.
+ALONE = "With one member, Triaged refuses automatic containment.\n"
+"""What the card of a bundle of several members does not say."""
 
+_USE = (
+    """
+The text member of this bundle reads the rendered canonical form of a security event and says two things: which MITRE ATT&CK
+techniques (Enterprise v{attack}) the event shows, each with its own probability, and how likely the event is malicious
+(`p_malicious`, at a reference prevalence of {prevalence:g}). It is meant for triage by people.
+"""
+    + ALONE
+    + """
 {made} It was trained on {rows} rows: {phases}. Best
 dev score (mean of top-1 and top-3 over sources, and of AUC over kinds): {scores}. It was exported as ONNX int8.
 
@@ -30,6 +35,7 @@ dev score (mean of top-1 and top-3 over sources, and of AUC over kinds): {scores
 
 {base_facts}
 """
+)
 
 _BAG = "a bag of hashed token n-grams (up to {grams} tokens, {buckets} buckets){letters}"
 _LETTERS = " and one of hashed letters\n(3 to 5 of the first {letters} bytes, {letter_buckets} buckets), learnt apart,"

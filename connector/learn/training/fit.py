@@ -89,7 +89,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT = Recipe(refit=0.6)
-"""What ``triaged train text`` does unless told otherwise; the refit came after the shipped bundle."""
+"""What ``triaged train text`` does unless told otherwise: a recipe that names no refit has none."""
 
 
 Teach: TypeAlias = Callable[[Targets], Targets]

@@ -99,7 +99,10 @@ def measured(
 def reference(
     techniques: Floats, malicious: Floats, rows: Sequence[Row], labels: Sequence[str], calibrated: Calibrated
 ) -> Reference:
-    """What drift is measured against: scores, kinds and technique rates of held-out rows."""
+    """What drift is measured against: scores, kinds and technique rates of held-out rows.
+
+    Rates are of all that is above its threshold, where a prediction tells the five likeliest.
+    """
     scores = probabilities(malicious, calibrated)
     edges = np.concatenate([[0.0], np.logspace(-8, 0, 33)])
     found = sigmoid(scaled(techniques.astype(np.float64), calibrated.heads.techniques))

@@ -100,6 +100,7 @@ def test_of_a_base_of_several_members_the_text_member_alone_is_taken(base: Store
     assert after.thresholds_alone == before.thresholds
     assert (tmp_path / "store" / "tiny" / "3" / "README.md").read_text().count("## Members") == 1
     assert text_alone(after).labels == text_alone(before).labels == before.labels
+    assert text_alone(after).dataset == before.dataset, "sources of others are credited in their bundle alone"
 
 
 def test_a_source_that_may_not_train_never_ships(base: Store, tmp_path: Path) -> None:
@@ -153,7 +154,8 @@ def test_nothing_that_ships_is_fitted_on_a_recording_that_the_gate_judges_by(bas
         second.calibration,
         second.members,
     )
-    for one in (*first.metrics["members"].values(), first.metrics["ensemble"]):
+    taught = [one for name, one in first.metrics["members"].items() if name != "text"]
+    for one in (*taught, first.metrics["ensemble"]):
         assert set(one[RECORDINGS]) == {part.name for part in found.parts} - {part.name for part in aside}
     known = table(found.groups_of([number for number, part in enumerate(found.parts) if part not in aside]))
     shipped = commons.read(tmp_path / "store" / "tiny" / "2" / "meta" / commons.FILE)

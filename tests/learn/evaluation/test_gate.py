@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from connector.cli import app
 from connector.errors import ConfigError
 from connector.learn import dataset_file
+from connector.learn.corpora.recipes import RECIPES
 from connector.learn.dataset import SPLIT_RULE, Dataset, Facts, Row, digest_of
 from connector.learn.evaluation.gate import __main__ as gate, checks, report as reports
 from connector.learn.evaluation.gate.judge import Material, judge
@@ -261,19 +263,41 @@ def test_a_challenger_is_judged_by_no_row_that_it_knows(site: Path) -> None:
     assert material(site, "tiny/4").left_out == LEFT_OUT[7:]
 
 
+def trained_on(site: Path, sources: tuple[str, ...], *, base: tuple[str, ...], **facts: Any) -> int:
+    """How many rows judge a bundle that learnt from these sources and knows seven of the base dataset's rows."""
+    read = dataset_file.read(site / "rows")
+    split = msgspec.structs.replace(read.facts, split=SPLIT_RULE, sources=dict.fromkeys(base, len(read.rows)))
+    dataset_file.write(Dataset(read.rows, split), site / "rows")
+    made = tuple(Source(name=name, upstream="", commit="", licence="", rows=1, sha256="") for name in sources)
+    metrics = facts.pop("metrics", {})
+    told = TrainedOn(**{"digest": "", "sources": made, "split": SPLIT_RULE, "rows": {}, "seed": 0, **facts})
+    known = [row.fingerprint for row in LEFT_OUT[:7]]
+    lay_bundle(site / "store", version="4", trained_on=known, dataset=told, metrics=metrics)
+    return len(material(site, "tiny/4").left_out)
+
+
 @pytest.mark.parametrize(
     ("named", "rule", "judged_by"), [("made", SPLIT_RULE, 80), ("other", SPLIT_RULE, 73), ("made", "by row", 73)]
 )
 def test_rows_that_a_bundles_own_split_left_out_judge_it_although_it_knows_them(
     site: Path, named: str, rule: str, judged_by: int
 ) -> None:
-    read = dataset_file.read(site / "rows")
-    facts = msgspec.structs.replace(read.facts, split=SPLIT_RULE, sources={"made": len(read.rows)})
-    dataset_file.write(Dataset(read.rows, facts), site / "rows")
-    source = Source(name=named, upstream="", commit="", licence="", rows=1, sha256="")
-    told = TrainedOn(digest="", sources=(source,), split=rule, rows={}, seed=0)
-    lay_bundle(site / "store", version="4", trained_on=[row.fingerprint for row in LEFT_OUT[:7]], dataset=told)
-    assert len(material(site, "tiny/4").left_out) == judged_by
+    assert trained_on(site, (named,), base=("made",), split=rule) == judged_by
+
+
+def test_sources_of_other_members_are_not_looked_for_in_the_text_members_dataset(site: Path) -> None:
+    metrics = {"members": {"text": {"sources": ["made"]}, "flow": {}}}
+    assert trained_on(site, ("made", "flows"), base=("made",), metrics=metrics) == 80
+    digest = dataset_file.read(site / "rows").facts.digest
+    assert trained_on(site, ("made", "flows"), base=("made",), digest=digest) == 80
+
+
+@pytest.mark.parametrize(("own", "judged_by"), [("open_xp_rules", 80), ("sigma", 73)])
+def test_a_source_that_is_read_before_the_bundles_may_have_moved_its_rows_to_another_split(
+    site: Path, own: str, judged_by: int
+) -> None:
+    assert list(RECIPES).index("open_xp_rules") < list(RECIPES).index("sigma")
+    assert trained_on(site, (own,), base=("open_xp_rules", "sigma")) == judged_by
 
 
 def test_what_nearly_repeats_a_closure_that_was_learnt_judges_nothing(site: Path, retrained: Path) -> None:

@@ -39,8 +39,8 @@ def stream(host: int) -> list[Seen]:
 def bundle() -> Bundle:
     """The shipped bundle, with levels that the tool reaches."""
     found = opened(Store(shipped("model_store")), None)
-    lower = msgspec.structs.replace(found.manifest.thresholds, suspicious=0.001, malicious=0.5)
-    return msgspec.structs.replace(found, manifest=msgspec.structs.replace(found.manifest, thresholds=lower))
+    lower = msgspec.structs.replace(found.manifest.thresholds_alone, suspicious=0.001, malicious=0.5)
+    return msgspec.structs.replace(found, manifest=msgspec.structs.replace(found.manifest, text_thresholds=lower))
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,8 @@ def test_only_techniques_that_closures_are_about_change(made: Made) -> None:
     concerned = set(manifest.metrics["retrained"]["techniques_corrected"])
 
     before, after = (logits(made, ref, made.rows[:40])[0] for ref in (made.incumbent, made.ref))
-    changed = {label for label, moved in zip(manifest.labels, (before != after).any(axis=0), strict=True) if moved}
+    text = manifest.members[0].labels
+    changed = {label for label, moved in zip(text, (before != after).any(axis=0), strict=True) if moved}
 
     assert "T1112" in concerned
     assert changed == concerned
@@ -249,7 +250,7 @@ def test_what_stands_beside_the_text_member_stays_with_its_levels_and_measures(m
     before = made.store.manifest(made.incumbent)
     several = shutil.copytree(made.store.directory(made.incumbent), tmp_path / "several" / "9")
     lay_rules_member(several / "beside")
-    told = {**before.metrics, "members": {"beside": {}}}
+    told = {**before.metrics, "members": {**before.metrics["members"], "beside": {}}}
     rules = msgspec.structs.replace(rules_spec(), name="beside", directory="beside")
     limits = msgspec.structs.replace(before.thresholds, suspicious=1e-9)
     seal(
@@ -262,7 +263,6 @@ def test_what_stands_beside_the_text_member_stays_with_its_levels_and_measures(m
             labels=tuple(dict.fromkeys((*before.labels, *rules.labels))),
             metrics=told,
             thresholds=limits,
-            text_thresholds=before.thresholds,
         ),
     )
     store = Store(tmp_path)
@@ -273,7 +273,7 @@ def test_what_stands_beside_the_text_member_stays_with_its_levels_and_measures(m
 
     after = store.manifest(ref)
     assert store.verify(ref) == ()
-    assert [member.name for member in after.members] == ["text", "beside"]
+    assert [member.name for member in after.members] == [*(member.name for member in before.members), "beside"]
     assert after.thresholds == limits
-    assert after.thresholds_alone == before.thresholds
+    assert after.thresholds_alone == before.thresholds_alone
     assert after.metrics["retrained"]["newest"] == made.store.manifest(made.ref).metrics["retrained"]["newest"]

@@ -1,4 +1,4 @@
-"""Text alone, rules alone, both, and the ensemble, each out of fold with levels of its own, on the same left-out events."""
+"""Each member alone, all without each, and the ensemble, out of fold with levels of their own, on the same left-out events."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn import dataset_file
+from connector.learn.corpora.recipes import RECIPES
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import SPLIT_RULE, Dataset, Facts, Row
 from connector.learn.evaluation.gate import report
@@ -82,16 +83,25 @@ def gathered(store: Store, options: argparse.Namespace) -> Material:
 
 
 def _same_split(manifest: Manifest, base: Facts) -> bool:
-    """Whether a bundle was trained on a part of the base dataset's sources, split by the same rule.
+    """Whether a bundle was trained on the base dataset, or on a part of its sources, split by the same rule.
 
     A group's split follows from its name. So the bundle knows the dataset's dev and calibration rows, which chose its
     epoch and set its levels, but its weights were fitted on none of them. Of closures that it learnt the export tells.
+    What two sources have alike stands in the group of the one that is read first: a source that the bundle lacks must not
+    be read before one that it has.
     """
     told = manifest.dataset
-    sources = [source for source in told.sources if source.name != training.SOURCE]
+    if told.split != SPLIT_RULE or base.split != SPLIT_RULE:
+        return False
+    if told.digest and told.digest == base.digest:
+        return True
+    sources = [source for source in manifest.sources_alone if source.name != training.SOURCE]
+    order = {name: place for place, name in enumerate(RECIPES)}
+    places = [order.get(source.name, len(order)) for source in sources]
+    others = [order.get(name, len(order)) for name in base.sources.keys() - {source.name for source in sources}]
     return (
         bool(sources)
-        and told.split == base.split == SPLIT_RULE
+        and min(others, default=len(order)) >= max(places)
         and all(
             source.name in base.sources and source.sha256 in {"", base.verified.get(source.name, source.sha256)}
             for source in sources

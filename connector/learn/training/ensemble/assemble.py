@@ -12,6 +12,7 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Source as Upstream
+from connector.learn.training.card import ALONE
 from connector.learn.training.members import TrainedMember
 from connector.learn.training.served import free
 from connector.models.ensemble import TEXT
@@ -81,10 +82,9 @@ def assemble(
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(member.folder / path, place)
         manifest = _manifest(before, members, bundled)
-        card = (origin.directory(base) / CARD).read_text("utf-8").partition(HEADING)[0] + _card(before, members)
-        (folder / CARD).write_text(
-            card.replace(f"# {before.name} {before.version}", f"# {bundled.name} {bundled.version}", 1)
-        )
+        told = (origin.directory(base) / CARD).read_text("utf-8").partition(HEADING)[0]
+        told = told.replace(f"# {before.name} {before.version}", f"# {bundled.name} {bundled.version}", 1)
+        (folder / CARD).write_text(told.replace(ALONE, "", 1) + _card(before, members))
         seal(folder, manifest)
         _weigh(folder)
     except BaseException:
@@ -103,6 +103,7 @@ def text_alone(manifest: Manifest) -> Manifest:
         labels=text.labels,
         members=(text,),
         calibration=manifest.calibration_alone,
+        dataset=_dataset(manifest.dataset, manifest.sources_alone),
         thresholds=manifest.thresholds_alone,
         text_thresholds=msgspec.UNSET,
         metrics={name: found for name, found in manifest.metrics.items() if name not in {MEMBERS, ENSEMBLE}},
@@ -140,7 +141,8 @@ def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundl
     labels = {label for member in members for label in member.spec.labels}
     found = {source.name: source for member in members for source in member.report.sources}
     sources = tuple(sorted((found | {one.name: one for one in before.dataset.sources}).values(), key=_name))
-    told = {
+    told: dict[str, Any] = {TEXT: {"sources": [source.name for source in before.dataset.sources]}}
+    told |= {
         member.spec.name: {
             "dataset": member.report.dataset,
             "rows": dict(member.report.rows),
@@ -176,7 +178,7 @@ def _weighed(spec: MemberSpec) -> MemberSpec:
 
 
 def _dataset(before: Dataset, sources: tuple[Source, ...]) -> Dataset:
-    """The text member's dataset, with every member's sources: a licence asks to be named whoever learnt from it."""
+    """A dataset with other sources: of a bundle those of every member, since a licence asks to be named whoever learnt from it."""
     return msgspec.structs.replace(before, sources=sources)
 
 

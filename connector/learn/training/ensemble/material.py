@@ -9,14 +9,14 @@ from typing import Final
 
 import msgspec
 
-from connector.errors import ConfigError
 from connector.learn import dataset_file
 from connector.learn.corpora.source import Corpora
 from connector.learn.evaluation import folds as parts, recordings
 from connector.learn.evaluation.folds import Fit
-from connector.learn.evaluation.run import QUICK
+from connector.learn.evaluation.run import quick
 from connector.learn.rule_weights import Kept
 from connector.learn.training.ensemble import recorded as recordings_of, sequence_folds
+from connector.learn.training.ensemble.assemble import text_alone
 from connector.learn.training.ensemble.opinions import RULES, SEQUENCE, TEXT, Fold, left_out, opinions
 from connector.learn.training.ensemble.recorded import Recorded
 from connector.learn.training.ensemble.text_folds import Says, fold_text, recalled
@@ -60,10 +60,8 @@ class Material(msgspec.Struct, frozen=True, eq=False):
 
 def gathered(order: Order) -> Material:
     """Reads the recordings and asks every member, each by what never saw the site. Raises ``ConfigError``."""
-    before = Store(order.store).manifest(order.base)
-    text = next((spec for spec in before.members if spec.kind == TEXT), None)
-    if text is None:
-        raise ConfigError(f"bundle {order.base} has no text member")
+    before = text_alone(Store(order.store).manifest(order.base))
+    text = before.members[0]
     corpora = Corpora(order.corpora)
     found = recordings_of.kept(corpora, order.work)
     fits = parts.by_group(dataset_file.read(order.rows).rows, found.sites, order.folds)
@@ -88,7 +86,7 @@ def _outside(groups: Collection[str]) -> Kept:
 
 def _says(order: Order, fit: Fit, before: Manifest) -> Says:
     recipe = msgspec.convert(before.metrics.get("training", {}).get("recipe", {}), Recipe)
-    network = partial(fold_text, fit, msgspec.structs.replace(recipe, **QUICK), order.work)
+    network = partial(fold_text, fit, quick(recipe), order.work)
     if order.evaluated is not None:
         streams = sorted(order.evaluated.glob("recordings-*.msgpack"))
         known = msgspec.msgpack.decode(streams[-1].read_bytes(), type=recordings.Streams) if streams else None

@@ -12,7 +12,7 @@ import numpy as np
 from connector.learn.dataset import Dataset
 from connector.learn.evaluation import folds, recordings
 from connector.learn.evaluation.folds import Fit
-from connector.learn.evaluation.run import QUICK
+from connector.learn.evaluation.run import quick
 from connector.learn.training.ensemble.text_folds import Says, fold_text, recalled
 from connector.learn.training.fit import Recipe
 from connector.learn.training.sequence.recorded import Recorded
@@ -42,7 +42,7 @@ def texts(read: Recorded, dataset: Dataset, kept: Kept, *, labels: Sequence[str]
 
 
 def _says(fit: Fit, kept: Kept) -> Says:
-    network = partial(fold_text, fit, msgspec.structs.replace(kept.recipe, **QUICK), kept.folder)
+    network = partial(fold_text, fit, quick(kept.recipe), kept.folder)
     if kept.evaluated is not None:
         for place in sorted(kept.evaluated.glob("recordings-*.msgpack"))[-1:]:
             known = msgspec.msgpack.decode(place.read_bytes(), type=recordings.Streams)
