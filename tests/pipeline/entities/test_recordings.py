@@ -1,9 +1,12 @@
-"""The shipped bundle over whole recordings that its training left out: which attacks make an incident, and what else does."""
+"""The shipped bundle with SigmaHQ's rules over whole recordings that its training left out: which attacks make an incident,
+and what else does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -12,6 +15,7 @@ from connector.errors import PermanentError
 from connector.events import normalise
 from connector.learn.corpora import otrf, process_tree
 from connector.learn.corpora.source import Corpora
+from connector.learn.evaluation import sigma
 from connector.models import Bundle, Store
 from connector.pipeline.entities.fold import add
 from connector.pipeline.entities.incidents import taken
@@ -64,6 +68,15 @@ def recordings() -> Iterator[tuple[str, list[Mapping[str, Any]], process_tree.Re
             yield name, raws, process_tree.attack(starts, views.get(name, ""))
 
 
+def rules(folder: Path) -> Path:
+    """SigmaHQ's rules as a site has them."""
+    for path, content in Corpora(corpora.FOLDER).files(sigma.SOURCE, ".yml"):
+        if path.startswith(sigma.FOLDER):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+    return folder
+
+
 def seen(raws: Sequence[Mapping[str, Any]], tree: process_tree.Recording, bundle: Bundle) -> Seen:
     events: list[tuple[Event, bool]] = []
     for number, data in enumerate(raws):
@@ -98,8 +111,10 @@ def seen(raws: Sequence[Mapping[str, Any]], tree: process_tree.Recording, bundle
 
 
 @pytest.mark.full
-def test_most_attacks_whose_process_tree_is_known_make_an_incident_and_little_else_does() -> None:
-    bundle = Store(shipped("model_store")).open(None, threads=1, cache_entries=200_000, kinds=plugins("triaged.member"))
+def test_most_attacks_whose_process_tree_is_known_make_an_incident_and_little_else_does(tmp_path: Path) -> None:
+    bundle = Store(shipped("model_store")).open(
+        threads=1, kinds=plugins("triaged.member"), options={"rules": {"folders": [str(rules(tmp_path))]}}
+    )
     found = {}
     for name, raws, tree in recordings():
         found[name] = one = seen(raws, tree, bundle)
