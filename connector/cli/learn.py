@@ -77,6 +77,8 @@ def intel(
 
     What follows `--` goes to `triaged train text`, such as `-- --letter-epochs 0`.
     """
+    if context.args and not context.args[0].startswith("-"):
+        raise ConfigError(f"{context.args[0]!r} is no option of `triaged learn intel`, nor of `triaged train text`")
     _check(corpora, retrain, version)
     from connector.learn.intel import findings as found  # noqa: PLC0415 - the extra may be missing
 

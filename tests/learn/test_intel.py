@@ -353,6 +353,14 @@ def test_retraining_asks_for_a_version_before_anything_is_read(tmp_path: Path) -
     assert "--version" in str(done.exception)
 
 
+def test_a_word_that_no_option_takes_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["learn", "intel", "--output", str(tmp_path / "new"), "typo"])
+
+    assert isinstance(done.exception, ConfigError)
+    assert "'typo' is no option" in str(done.exception)
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_command_writes_samples_and_says_what_retrains_and_evaluates(tmp_path: Path) -> None:
     (tmp_path / "attack.json").write_text(json.dumps({"type": "bundle", "objects": BUNDLE}))
     (tmp_path / "misp.json").write_text(json.dumps(MISP))
