@@ -77,3 +77,22 @@ def test_members_further_apart_than_the_bound_abstain():
 
 def test_notes_of_the_members_are_the_explanation():
     assert predict({}, notes=("rule x matched",)).explanation == ("rule x matched",)
+
+
+def test_a_row_of_a_batch_is_told_as_it_is_alone():
+    rng = np.random.default_rng(7)
+    rows = rng.choice(np.array([0.0, 0.2, 0.5, 0.6, 0.60004, 0.9, NAN], np.float32), (200, len(LABELS)))
+    votes, spread = rng.choice([0.1, NAN], (2, 200)), np.zeros(200)
+    made = Predictor(LABELS, TechniqueThresholds(default=0.5, labels={"T1003.001": 0.2}), Abstention(spread=None))
+
+    def told(part):
+        combined = Combined(p_malicious=spread[part], techniques=rows[part], votes=votes[:, part], spread=spread[part])
+        return made.predict(combined, ["text", "rules"], [()] * len(rows[part]))
+
+    assert told(slice(None)) == [told(slice(row, row + 1))[0] for row in range(200)]
+
+
+def test_probabilities_are_rounded_as_python_rounds():
+    halves = (np.arange(0, 10_000, 7) + 0.5) / 10_000
+    for share in np.concatenate([halves, halves - 1e-8, halves + 1e-8]).astype(np.float32):
+        assert predict({"T1033": share}).techniques[0].probability == round(float(share), 4)
