@@ -110,7 +110,7 @@ class Predictor:
         codes = np.ravel_multi_index((places, subs, _units(likely), _units(most)), shape)
         distinct, back = np.unique(codes, return_inverse=True)
         scores = [self._score(*parts) for parts in np.stack(np.unravel_index(distinct, shape), axis=1).tolist()]
-        return [tuple([scores[place] for place in row]) for row in back.reshape(codes.shape).tolist()]
+        return [tuple([scores[place] for place in row]) for row in back.reshape(len(places), places.shape[1]).tolist()]
 
     def _score(self, place: int, sub: int, probability: int, share: int) -> TechniqueScore:
         below = None if sub == len(self._labels) else self._labels[sub]
