@@ -22,9 +22,13 @@ ABOUT = {
     "flows": "Benchmarks of flow classification beside scikit-learn's baselines: NSL-KDD, UNSW-NB15, a CICIDS2017 sample.",
     "lanl": "The red team's logons in LANL's auth, proc, flows and redteam files, which --corpora holds.",
     "distillation": "A network taught by the averaged answers of several, and one with its heads fitted once more.",
+    "length": "What the text member gains by reading further: each of its caps shorter and longer, on unseen rows.",
     "new-site": "False alarms on a site that no model has seen, before, while and after analysts answer.",
 }
-"""The studies. Each loads only what it needs: only the last two need torch."""
+"""The studies. Each loads only what it needs: only the last three need torch."""
+
+ROWS_ALONE = ("distillation", "length")
+"""Those that read a built dataset, and no corpora."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "flows": _flows,
             "lanl": _lanl,
             "distillation": _distillation,
+            "length": _length,
             "new-site": _new_site,
         }[options.study](options)
     except ConfigError as error:
@@ -77,6 +82,17 @@ def _distillation(options: argparse.Namespace) -> int:
     return _say(options, found, distillation.lines(found))
 
 
+def _length(options: argparse.Namespace) -> int:
+    from connector.learn import dataset_file  # noqa: PLC0415
+    from connector.learn.evaluation import shipped as bundles  # noqa: PLC0415
+    from connector.learn.evaluation.studies import length  # noqa: PLC0415
+    from connector.models.store import Store  # noqa: PLC0415
+
+    bundle = bundles.opened(Store(options.store or shipped("model_store")), options.bundle)
+    found = length.study(bundle, dataset_file.read(options.rows), QUICK_ROWS if options.quick else 1)
+    return _say(options, found, length.lines(found))
+
+
 def _new_site(options: argparse.Namespace) -> int:
     from connector.learn import dataset, dataset_file, held_out  # noqa: PLC0415
     from connector.learn.evaluation import shipped as bundles  # noqa: PLC0415
@@ -115,9 +131,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     studies = parser.add_subparsers(dest="study", required=True)
     parsers = {name: studies.add_parser(name, description=about, help=about) for name, about in ABOUT.items()}
-    parsers["distillation"].add_argument("--rows", type=Path, required=True, help="a dataset built before")
+    for name in ROWS_ALONE:
+        parsers[name].add_argument("--rows", type=Path, required=True, help="a dataset built before")
     for name, added in parsers.items():
-        if name != "distillation":
+        if name not in ROWS_ALONE:
             added.add_argument(
                 "--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees"
             )
@@ -128,10 +145,12 @@ def _parser() -> argparse.ArgumentParser:
         )
     parsers["flows"].add_argument("--data", action="append", choices=("cicids", "unsw", "nsl"), help="default: all")
     parsers["lanl"].add_argument("--every", type=int, default=100, help="keep one ordinary logon in so many")
-    added = parsers["new-site"]
-    added.add_argument("--rows", type=Path, help="a dataset built before; else it is built from --corpora")
-    added.add_argument("--store", type=Path, help="a model store; default: the shipped one")
-    added.add_argument("--bundle", help="name/version; default: the one in production")
+    parsers["new-site"].add_argument(
+        "--rows", type=Path, help="a dataset built before; else it is built from --corpora"
+    )
+    for name in ("length", "new-site"):
+        parsers[name].add_argument("--store", type=Path, help="a model store; default: the shipped one")
+        parsers[name].add_argument("--bundle", help="name/version; default: the one in production")
     return parser
 
 
