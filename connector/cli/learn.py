@@ -30,6 +30,9 @@ NAME: Final = "triaged"
 ROWS: Final = "rows"
 """The folder below the output that the dataset is written to."""
 
+TEXT: Final = "text"
+"""The store below the output that a text member is written to, until others stand beside it."""
+
 REFUSED: Final = 1
 
 
@@ -93,7 +96,7 @@ def intel(
     found.write(listed, output)
     _say(listed, output)
     bounds = Bounds(only=only, quick=quick, recipe=tuple(context.args))
-    for step in commands(output, corpora, retrain, version, bounds):
+    for step in commands(output, corpora, retrain, version, bounds, several=_several(retrain)):
         typer.echo(" ".join(["triaged", *step]))
         if retrain is not None and (code := _run(step)):
             raise typer.Exit(code)
@@ -124,11 +127,28 @@ class Bounds(NamedTuple):
     recipe: tuple[str, ...] = ()
 
 
+def _several(store: Path | None) -> str | None:
+    """The bundle in production, where it has several members: the new one will have them too."""
+    if store is None or (incumbent := Store(store).production()) is None:
+        return None
+    return incumbent if len(Store(store).manifest(incumbent).members) > 1 else None
+
+
 def commands(
-    output: Path, corpora: Path | None, store: Path | None, version: str | None, bounds: Bounds | None = None
+    output: Path,
+    corpora: Path | None,
+    store: Path | None,
+    version: str | None,
+    bounds: Bounds | None = None,
+    *,
+    several: str | None = None,
 ) -> list[list[str]]:
-    """The commands that retrain and evaluate; what was not named stands as a word in capitals."""
+    """The commands that retrain and evaluate; what was not named stands as a word in capitals.
+
+    ``several`` is a bundle of several members, which then stand beside the new text member.
+    """
     rows, folder, kept = str(output / ROWS), str(corpora or "CORPORA"), str(store or "STORE")
+    text = kept if several is None else str(output / TEXT)
     version, bounds = version or "VERSION", bounds or Bounds()
     build = ["dataset", "build", "--corpora", folder, "--extra", str(output), "--output", rows]
     train = [
@@ -139,14 +159,17 @@ def commands(
         "--pins",
         str(output / "sources.toml"),
         "--output",
-        kept,
+        text,
         "--version",
         version,
     ]
+    beside = ["train", "ensemble", "--again", str(several), "--base", f"{NAME}/{version}", "--store", text]
+    beside += ["--rows", rows, "--corpora", folder, "--work", str(output / "ensemble"), "--output", kept]
     evaluate = ["evaluate", "--corpora", folder, "--rows", rows, "--store", kept, "--bundle", f"{NAME}/{version}"]
     return [
         [*build, *(() if bounds.only is None else ("--only", bounds.only))],
         [*train, *bounds.recipe],
+        *([] if several is None else [[*beside, "--version", version]]),
         [*evaluate, "--output", str(output / "evaluation"), *(("--quick",) if bounds.quick else ())],
     ]
 

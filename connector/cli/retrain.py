@@ -23,7 +23,12 @@ def retrain(
     *,
     export: Annotated[Path | None, typer.Option(help="The export folder. Default: that of the settings.")] = None,
     rows: Annotated[Path | None, typer.Option(help="Base rows: a built dataset (rows.parquet, dataset.json).")] = None,
-    corpora: Annotated[Path | None, typer.Option(help="Base rows: the corpora folder, to build them from.")] = None,
+    corpora: Annotated[
+        Path | None,
+        typer.Option(
+            help="The corpora folder: base rows are built from it without --rows; the full path of several members reads it."
+        ),
+    ] = None,
     mails: Annotated[
         list[Path] | None, typer.Option(help="Base rows of a phishing bundle: mails with a label each.")
     ] = None,

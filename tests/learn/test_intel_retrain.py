@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import typer
 
+from connector.cli import learn
 from connector.cli.app import app
 from connector.cli.learn import Bounds, commands
 from connector.learn import dataset_file
@@ -18,6 +19,7 @@ from connector.learn.corpora.source import pinned
 from connector.learn.dataset import SPLIT_RULE
 from connector.learn.evaluation.gate import __main__ as gate, report
 from connector.learn.training import __main__ as training
+from connector.learn.training.ensemble import __main__ as ensemble
 from connector.learn.training.model import Shape
 from connector.learn.training.text import train_text
 from connector.models import Store, fingerprints
@@ -25,6 +27,7 @@ from connector.models.manifest import Dataset
 from connector.models.testbed import lay_bundle
 from tests.learn import corpus
 from tests.learn.test_intel import MISP, RULE
+from tests.models.whole import whole_store
 
 ROOT = Path(__file__).parents[2]
 SMALL = Bounds(
@@ -103,6 +106,23 @@ def test_new_rules_and_an_export_become_a_bundle_that_the_gate_compares_with_the
     assert gate.main([*map(str, named), "--challenger", "triaged/1.0.0", "--incumbent", INCUMBENT]) == 0
 
     check(folder)
+
+
+def test_where_several_members_are_in_production_the_others_stand_beside_the_new_text_member(tmp_path: Path) -> None:
+    store = whole_store(tmp_path / "store")
+    several = learn._several(store)
+
+    _, train, beside, evaluate = commands(
+        tmp_path / "new", tmp_path / "corpora", store, "1.0.0", SMALL, several=several
+    )
+
+    text = training.order_of(training._parser().parse_args(train[1:]))
+    asked = ensemble.parser().parse_args(beside[2:])
+    assert (asked.again, asked.base, asked.store) == ("tiny/1", f"{text.name}/{text.version}", text.output)
+    assert (asked.rows, asked.output, asked.version) == (text.rows, store, "1.0.0")
+    assert text.output != store
+    assert evaluate[evaluate.index("--store") + 1] == str(store)
+    assert learn._several(laid(tmp_path / "alone") / "store") is None
 
 
 @pytest.mark.full

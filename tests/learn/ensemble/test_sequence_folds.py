@@ -96,7 +96,7 @@ def test_no_network_is_taught_by_the_labels_of_the_site_that_it_is_asked_about(r
 def test_a_member_of_another_network_than_the_one_asked_out_of_fold_is_refused(tmp_path: Path) -> None:
     spec = MemberSpec(name=SEQUENCE, kind=SEQUENCE, directory=SEQUENCE, labels=("T1003",))
     report = Report(recipe={"network": "transformer"}, dataset="d" * 64, sources=(), rows={}, metrics={})
-    write_member(tmp_path / SEQUENCE, spec, report)
+    member = write_member(tmp_path / SEQUENCE, spec, report)
     order = Order(corpora=tmp_path, rows=tmp_path, store=tmp_path, base="tiny/1", work=tmp_path, network="lstm")
     with pytest.raises(ConfigError, match="needs --network transformer"):
-        train(order, Output(store=tmp_path, name="tiny", version="2", members=(tmp_path / SEQUENCE,)))
+        train(order, [member], Output(store=tmp_path, name="tiny", version="2"))

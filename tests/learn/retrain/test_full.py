@@ -111,14 +111,12 @@ def house(tiny: Corpora, tiny_pins: Path, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-def test_a_bundle_of_several_members_is_not_trained_anew_as_one_of_a_text_member_alone(
-    base: Dataset, tmp_path: Path
-) -> None:
+def test_without_recordings_there_is_nothing_to_weigh_several_members_by(base: Dataset, tmp_path: Path) -> None:
     lay_rules_member(tmp_path / "tiny" / "1" / "rules")
     lay_bundle(tmp_path, members=[rules_spec()])
     order = Order(store=tmp_path, bundle="tiny/1", export=tmp_path, version="2", newest=0.2, full=True)
 
-    with pytest.raises(ConfigError, match=r"has several members.*`triaged train ensemble`"):
+    with pytest.raises(ConfigError, match=r"has several members.*--corpora"):
         full.train(order, base, NONE, {})
 
     assert Store(tmp_path).list() == ["tiny/1"]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connector.errors import ConfigError
+from connector.learn.corpora.source import PINS
 from connector.learn.training.sequence.__main__ import NETWORKS
 from connector.resources import shipped
 
@@ -29,10 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _trained(options: argparse.Namespace) -> Path:
-    from connector.learn.training.ensemble.train import Output, train  # noqa: PLC0415 - imports torch
+    from connector.learn.training.ensemble.renew import Incumbent, renewed  # noqa: PLC0415 - imports torch
+    from connector.learn.training.ensemble.train import Output, train  # noqa: PLC0415 - see above
+    from connector.learn.training.members import read_member  # noqa: PLC0415 - see above
+    from connector.models.store import Store  # noqa: PLC0415 - see above
 
-    output = Output(store=options.output, name=options.name, version=options.version, members=tuple(options.member))
-    return train(order_of(options), output)
+    output = Output(store=options.output, name=options.name, version=options.version)
+    given = [read_member(folder) for folder in options.member]
+    if options.again is not None:
+        return renewed(order_of(options), Incumbent(Store(options.output), options.again), given, output)
+    return train(order_of(options), given, output)
 
 
 def order_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN201 - torch is imported here alone
@@ -45,6 +52,7 @@ def order_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # no
         store=options.store or shipped("model_store"),
         base=options.base,
         work=options.work,
+        pins=options.pins or PINS,
         folds=options.folds,
         evaluated=options.evaluated,
         sequence=not options.without_sequence,
@@ -57,6 +65,7 @@ def arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--base", required=True, help="name/version of the bundle whose text member is taken")
     made.add_argument("--store", type=Path, help="the model store of --base; default: the shipped one")
     made.add_argument("--corpora", type=Path, required=True, help="folder of corpora archives or unpacked trees")
+    made.add_argument("--pins", type=Path, help="another table of sources than the shipped one")
     made.add_argument("--rows", type=Path, required=True, help="the dataset of --base, as `triaged dataset` writes it")
     made.add_argument(
         "--work",
@@ -80,6 +89,11 @@ def parser() -> argparse.ArgumentParser:
     arguments(made)
     made.add_argument(
         "--member", type=Path, action="append", default=[], help="the folder of a trained member; may be repeated"
+    )
+    made.add_argument(
+        "--again",
+        metavar="NAME/VERSION",
+        help="a bundle of --output whose other members stand in this one too; what reads text is trained anew",
     )
     made.add_argument("--output", type=Path, required=True, help="the model store that the bundle is written to")
     made.add_argument("--name", default="triaged")

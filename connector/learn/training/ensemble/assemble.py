@@ -13,7 +13,7 @@ import msgspec
 from connector.errors import ConfigError
 from connector.learn.corpora.source import Source as Upstream
 from connector.learn.training.card import ALONE
-from connector.learn.training.members import TrainedMember
+from connector.learn.training.members import Report, TrainedMember
 from connector.learn.training.served import free
 from connector.models.ensemble import TEXT
 from connector.models.integrity import MANIFEST
@@ -108,6 +108,22 @@ def text_alone(manifest: Manifest) -> Manifest:
         text_thresholds=msgspec.UNSET,
         metrics={name: found for name, found in manifest.metrics.items() if name not in {MEMBERS, ENSEMBLE}},
     )
+
+
+def carried(store: Store, ref: str, name: str) -> TrainedMember:
+    """A member as it stands in a bundle, to stand in another: its files, and what the manifest tells of it."""
+    manifest = store.manifest(ref)
+    spec = next(spec for spec in manifest.members if spec.name == name)
+    told = dict(manifest.metrics[MEMBERS][name])
+    sources = set(told.pop("sources"))
+    report = Report(
+        recipe=told.pop("recipe"),
+        dataset=told.pop("dataset"),
+        sources=tuple(source for source in manifest.dataset.sources if source.name in sources),
+        rows=told.pop("rows"),
+        metrics=told,
+    )
+    return TrainedMember(store.directory(ref) / spec.directory, spec, report)
 
 
 def _weigh(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from connector.learn import dataset_file
-from connector.learn.corpora.source import Corpora
+from connector.learn.corpora.source import PINS, Corpora, pinned
 from connector.learn.evaluation import folds as parts, recordings
 from connector.learn.evaluation.folds import Fit
 from connector.learn.evaluation.run import quick
@@ -34,7 +34,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to read and where to keep what takes long.
 
     ``rows`` is the built dataset of the ``base``, a bundle of ``store``; ``work`` keeps recordings and networks;
-    ``evaluated`` is the folder of an evaluation of the same rows and folds, whose text networks are not fitted again;
+    ``pins`` is the table of sources; ``evaluated`` is the folder of an evaluation of the same rows and folds, whose text networks are not fitted again;
     ``sequence`` asks for the sequence member, of this kind of ``network``.
     """
 
@@ -43,10 +43,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     store: Path
     base: str
     work: Path
+    pins: Path = PINS
     folds: int = 5
     evaluated: Path | None = None
     sequence: bool = True
     network: Kind = "lstm"
+
+    def read(self) -> Corpora:
+        """The corpora, with their pins."""
+        return Corpora(self.corpora, pinned(self.pins))
 
 
 class Material(msgspec.Struct, frozen=True, eq=False):
@@ -62,7 +67,7 @@ def gathered(order: Order) -> Material:
     """Reads the recordings and asks every member, each by what never saw the site. Raises ``ConfigError``."""
     before = text_alone(Store(order.store).manifest(order.base))
     text = before.members[0]
-    corpora = Corpora(order.corpora)
+    corpora = order.read()
     found = recordings_of.kept(corpora, order.work)
     fits = parts.by_group(dataset_file.read(order.rows).rows, found.sites, order.folds)
     told = recordings_of.witnesses(found)

@@ -26,7 +26,7 @@ from connector.learn.training.ensemble.material import Material, Order, gathered
 from connector.learn.training.ensemble.operate import BUNDLE, Operating, costs
 from connector.learn.training.ensemble.opinions import PREVALENCE, RULES, SEQUENCE, TEXT, rule_labels, truth
 from connector.learn.training.ensemble.recorded import Recorded, taught, witnesses
-from connector.learn.training.members import RECORDINGS, Report, TrainedMember, read_member, write_member
+from connector.learn.training.members import RECORDINGS, Report, TrainedMember, write_member
 from connector.learn.training.provenance import source_of
 from connector.models import commons
 from connector.models.ensemble import META
@@ -44,17 +44,18 @@ class Base(NamedTuple):
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bundle goes, what it is called, and the folders of the members that stand in it beside text and rules."""
+    """Where the bundle goes, and what it is called."""
 
     store: Path
     name: str
     version: str
-    members: tuple[Path, ...] = ()
 
 
-def train(order: Order, output: Output) -> Path:
-    """The bundle's folder. Raises ``ConfigError`` for a member that is missing, or is none, and as ``assemble`` does."""
-    given = [read_member(folder) for folder in output.members]
+def train(order: Order, given: Sequence[TrainedMember], output: Output) -> Path:
+    """Trains what combines text, rules and the members ``given``, and returns the bundle's folder.
+
+    Raises ``ConfigError`` for a member that is missing, and as ``assemble`` does.
+    """
     for member in given:
         if member.spec.name == SEQUENCE and order.sequence and member.report.recipe.get("network") != order.network:
             found = member.report.recipe.get("network")
@@ -63,7 +64,7 @@ def train(order: Order, output: Output) -> Path:
     lacking = set(material.members) - {TEXT, RULES} - {member.spec.name for member in given}
     if lacking:
         raise ConfigError(f"the meta-classifier reads {', '.join(sorted(lacking))}: name its folder with --member")
-    return bundle_of(material, Corpora(order.corpora), given, Base(order.store, order.base), output)
+    return bundle_of(material, order.read(), given, Base(order.store, order.base), output)
 
 
 def bundle_of(material: Material, corpora: Corpora, given: Sequence[TrainedMember], base: Base, output: Output) -> Path:

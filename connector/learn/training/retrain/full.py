@@ -9,11 +9,15 @@ from typing import Any
 import msgspec
 
 from connector.errors import ConfigError
+from connector.learn import dataset_file
 from connector.learn.corpora.source import pinned
 from connector.learn.dataset import Dataset
 from connector.learn.training import served
 from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.calibrate import Calibrated
+from connector.learn.training.ensemble.material import Order as Asked
+from connector.learn.training.ensemble.renew import Incumbent, folds_of, renewed
+from connector.learn.training.ensemble.train import Output
 from connector.learn.training.fit import Recipe
 from connector.learn.training.provenance import CLOSED
 from connector.learn.training.retrain import mails
@@ -35,15 +39,18 @@ def train(order: Order, base: Dataset, closures: Closures, about: Mapping[str, A
     """Trains the bundle anew as ``order.version`` and returns its name. Raises ``ConfigError`` where that exists."""
     store = Store(order.store)
     before = store.manifest(order.bundle)
-    if len(before.members) > 1:
+    several = len(before.members) > 1
+    if several and order.corpora is None:
         raise ConfigError(
-            f"bundle {before.ref} has several members, of which the full path would train one alone: "
-            "retrain the text bundle that it was made of, then `triaged train ensemble`"
+            f"bundle {before.ref} has several members, which are weighed by attack recordings: "
+            "name the corpora folder with --corpora"
         )
     recipe = _recipe(before)
     text = any(spec.kind == TEXT for spec in before.members)
     with workplace(store, before.name, order.version) as work:
-        if text:
+        if several:
+            folder = _ensemble(order, combined(base, closures.learnt), recipe, work, before)
+        elif text:
             folder = _text(order, combined(base, closures.learnt), recipe, work, before.name)
         else:
             ref = f"{before.name}/{order.version}"
@@ -66,6 +73,25 @@ def _text(order: Order, rows: Dataset, recipe: Recipe, place: Path, name: str) -
     return assemble(Trained(made.made, made.labels, base, rows, recipe), pins, place, name, order.version)
 
 
+def _ensemble(order: Order, rows: Dataset, recipe: Recipe, place: Path, before: Manifest) -> Path:
+    """A new text member, and the incumbent's other members beside it."""
+    assert order.corpora is not None  # noqa: S101 - asked for above
+    beside, kept = place / "text", place / "rows"
+    _text(order, rows, recipe, beside, before.name)
+    dataset_file.write(rows, kept)
+    asked = Asked(
+        corpora=order.corpora,
+        rows=kept,
+        store=beside,
+        base=f"{before.name}/{order.version}",
+        work=place / "work",
+        pins=order.pins,
+        folds=folds_of(before),
+    )
+    incumbent = Incumbent(Store(order.store), before.ref)
+    return renewed(asked, incumbent, (), Output(store=place, name=before.name, version=order.version))
+
+
 def _told(folder: Path, store: Store, before: Manifest, closures: Closures, facts: Mapping[str, Any]) -> None:
     """Adds to manifest and card what it was retrained from, and the difference."""
     made = manifests.read(folder)
@@ -86,4 +112,4 @@ def _told(folder: Path, store: Store, before: Manifest, closures: Closures, fact
 
 def _calibrated(manifest: Manifest, options: Mapping[str, Any]) -> Calibrated:
     heads = msgspec.convert(options.get("calibration", {}), HeadCalibration)
-    return Calibrated(heads, manifest.calibration, manifest.thresholds)
+    return Calibrated(heads, manifest.calibration_alone, manifest.thresholds_alone)
