@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import ahocorasick
@@ -13,7 +13,7 @@ from connector.models.rules.nouns import LeftOut, Match
 from connector.models.rules.reading import Rule, Variant
 from connector.models.rules.sources import Source
 from connector.models.rules.values import KEYWORDS, Clause, Test
-from connector.models.rules.views import Told, View, view_of
+from connector.models.rules.views import Asked, Told, View, view_of
 from connector.types import Event
 
 _DEPTH: Final = 3
@@ -21,6 +21,9 @@ _DEPTH: Final = 3
 
 _LOGS: Final = 4096
 """Channels and codes are an attacker's text: what was found for one is not kept for ever."""
+
+_SHAPES: Final = 256
+"""Shapes of the events of one kind of log, which are an attacker's text too."""
 
 
 class RuleSet:
@@ -52,12 +55,13 @@ class RuleSet:
         """Whether any rule speaks of the event's log."""
         return any(index.size for index in self._indexes(view))
 
-    def reads(self, view: View) -> tuple[Sequence[str], Sequence[str], Sequence[Told]]:
+    def reads(self, view: View) -> tuple[Sequence[str], Asked, Sequence[Told]]:
         """All that decides which rules match: the event's log, the fields that a rule of it reads, and their values."""
         indexes = self._indexes(view)
-        each = [index.names(view) for index in indexes]
-        names = tuple(each[0] if len(each) == 1 else dict.fromkeys(name for one in each for name in one))
-        return (view.channel or "", view.code, *[index.source for index in indexes]), names, view.told(names)
+        each = [index.asked(view) for index in indexes]
+        asked = each[0] if len(each) == 1 else view.asked(dict.fromkeys(name for one in each for name in one.elsewhere))
+        log = (view.channel or "", view.code, *[index.source for index in indexes])
+        return log, asked, view.told(asked)
 
     def _indexes(self, view: View) -> Sequence[Index]:
         """Those of the event's log: one of a Windows event, one a source of any other.
@@ -113,6 +117,7 @@ class Index:
         read = all_read(variant.condition for _, variant in variants)
         self._named = tuple(sorted(read - {KEYWORDS}))
         self._keywords = KEYWORDS in read
+        self._shapes: Cache[tuple[str, ...], Asked] = Cache(_SHAPES)
         self._free = [0] * _DEPTH
         masks: dict[str, list[int]] = {}
         for bit, (_, variant) in enumerate(variants):
@@ -135,10 +140,16 @@ class Index:
         """How many variants it holds."""
         return len(self._tests)
 
-    def names(self, view: View) -> Iterable[str]:
-        """The fields of an event that its rules read."""
-        # keywords pass over ports, ids and times: a rule that names one reads it all the same
-        return dict.fromkeys((*view.names(), *self._named)) if self._keywords else self._named
+    def asked(self, view: View) -> Asked:
+        """The fields of an event that its rules read. They are looked for once for all events of a shape."""
+        shape = view.shape()
+        found = None if shape is None else self._shapes.get(shape)
+        if found is None:
+            # keywords pass over ports, ids and times: a rule that names one reads it all the same
+            found = view.asked(dict.fromkeys((*view.names(), *self._named)) if self._keywords else self._named)
+            if shape is not None:
+                self._shapes.put(shape, found)
+        return found
 
     def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
         """The rules (their place in the set) that may match, with their tests."""
@@ -155,9 +166,7 @@ class Index:
             left ^= lowest
 
     def _found(self, view: View) -> set[int]:
-        return (
-            {number for _, number in self._automaton.iter(view.text(tuple(self.names(view))))} if self._masks else set()
-        )
+        return {number for _, number in self._automaton.iter(view.text(self.asked(view)))} if self._masks else set()
 
 
 def _rarest(clauses: Sequence[Clause]) -> list[Clause]:

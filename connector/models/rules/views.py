@@ -7,9 +7,9 @@ door moved into ECS are read back from there. All other events have dotted ECS n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from connector.events.canonical import text_of
 from connector.events.families import KINDS
@@ -42,9 +42,19 @@ _PASSING_ECS: Final = (
 )
 """Ends of names whose values come once: what no keyword means."""
 
+_SHAPED: Final = 64
+"""Fields of an event's data that still make a shape: an event that brings more is nothing that comes again."""
+
 Texts = tuple[str, ...]
 Told: TypeAlias = str | Texts
 """The values of a field: one text by itself, or any number of them."""
+
+
+class Asked(NamedTuple):
+    """Fields to read of an event: those that stand in its data, and those that may stand elsewhere. Others it has not."""
+
+    data: tuple[str, ...]
+    elsewhere: tuple[str, ...]
 
 
 class View:
@@ -75,14 +85,22 @@ class View:
             found = self._folded[name] = tuple([value.casefold() for value in self.get(name)])
         return found
 
-    def told(self, names: Sequence[str]) -> list[Told]:
-        """The values of these fields, in the order of the names: what tells this event from others."""
-        return [self.get(name) for name in names]
+    def shape(self) -> Texts | None:
+        """Events of one shape have their fields in the same places; None: an event like no other."""
+        return None
 
-    def text(self, names: Sequence[str]) -> str:
+    def asked(self, names: Iterable[str]) -> Asked:
+        """Where these fields stand."""
+        return Asked((), tuple(names))
+
+    def told(self, asked: Asked) -> list[Told]:
+        """The values of these fields, in their order: what tells this event from others."""
+        return [self.get(name) for name in asked.elsewhere]
+
+    def text(self, asked: Asked) -> str:
         """The values of these fields, case-folded, one after the other."""
         parts: list[str] = []
-        for told in self.told(names):
+        for told in self.told(asked):
             parts += (told,) if type(told) is str else told
         return SEPARATOR.join(parts).casefold()
 
@@ -114,18 +132,24 @@ class WindowsView(View):
         found = [name for part in (self._data, self._user_data) for name in part if not name.endswith(_PASSING)]
         return dict.fromkeys((*found[:MAX_VALUES], "Provider_Name"))
 
-    def told(self, names: Sequence[str]) -> list[Told]:
-        """As of any event; what is a text, or is nowhere, costs one look."""
-        data, moved, user_data = self._data, self._moved, self._user_data
-        found = [data.get(name) for name in names]
-        return [
-            value
-            if type(value) is str and len(value) <= MAX_VALUE
-            else ()
-            if value is None and not user_data and name not in moved and name not in _OF_RECORD
-            else self.get(name)
-            for name, value in zip(names, found, strict=True)
-        ]
+    def shape(self) -> Texts | None:
+        """The event's kind and the names of its data."""
+        return None if self._user_data or len(self._data) > _SHAPED else (self._event.kind, *self._data)
+
+    def asked(self, names: Iterable[str]) -> Asked:
+        """As of any event, less what is nowhere."""
+        names, data = tuple(names), self._data
+        others = [name for name in names if name not in data]
+        if not self._user_data:
+            others = [name for name in others if name in self._moved or name in _OF_RECORD]
+        return Asked(tuple([name for name in names if name in data]), tuple(others))
+
+    def told(self, asked: Asked) -> list[Told]:
+        """As of any event; short texts, which most data are, cost one look."""
+        found: list[Any] = list(map(self._data.__getitem__, asked.data))
+        if set(map(type, found)) - _TEXT or max(map(len, found), default=0) > MAX_VALUE:
+            found = [self.get(name) for name in asked.data]
+        return found + [self.get(name) for name in asked.elsewhere]
 
     def _find(self, name: str) -> Texts:
         value = self._data.get(name)
@@ -154,6 +178,7 @@ _RECORD_FIELDS: Final = {
     "Provider_Name": "provider_name",
     "Computer": "computer_name",
 }
+_TEXT: Final = frozenset({str})
 _OF_RECORD: Final = frozenset({*_RECORD_FIELDS, "Data"})
 
 _Places: TypeAlias = tuple[tuple[str, ...], ...]

@@ -7,6 +7,7 @@ from base64 import b64encode
 import pytest
 
 from connector.models.rules import load
+from connector.types import Event
 from tests.models.rules.made import event, matches, rule, sysmon, windows
 
 
@@ -171,3 +172,33 @@ def test_a_rule_may_look_for_a_keyword_or_in_a_named_field() -> None:
     assert matches(made, sysmon(CommandLine="mimikatz"))
     assert matches(made, sysmon(ProcessId="4711"))
     assert not matches(made, sysmon(CommandLine="4711", ProcessId="471"))
+
+
+def test_what_events_of_a_shape_were_asked_holds_for_others_of_it() -> None:
+    kept = "Microsoft-Windows-Sysmon/Operational"
+    rules = [rule(["mimikatz"], title="keyword"), rule({"Image|endswith": "evil.exe"}, title="image")]
+
+    def start(image: object, *, moved: str = "", **more: object) -> Event:
+        log = {"channel": kept, "event_id": "1", "event_data": {"CommandLine": "x", "Image": image}, **more}
+        data = {"event": {"code": "1", "provider": "Microsoft-Windows-Sysmon"}, "winlog": log}
+        return event({**data, "process": {"executable": moved}} if moved else data)
+
+    found = {
+        "a text": start("evil.exe"),
+        "another": start("good.exe"),
+        "texts": start(["good.exe", "evil.exe"]),
+        "none": start(None),
+        "moved": start(None, moved="evil.exe"),
+        "too long": start("evil.exe" * 10_000),
+        "more data": start("x", user_data={"Text": "mimikatz"}),
+    }
+    warm = load(rules)
+    for each in (*found.values(), *found.values()):
+        assert warm.match([each]) == load(rules).match([each])
+    assert [name for name, each in found.items() if warm.match([each]) != [()]] == [
+        "a text",
+        "texts",
+        "moved",
+        "too long",
+        "more data",
+    ]
