@@ -50,7 +50,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     (options.output / RESULT).write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     (options.output / PAGE).write_text(page.written(found), "utf-8")
     for target in found.targets:
-        print(f"{'met   ' if target.met else 'MISSED'}  {target.name}: {target.measured}, wanted {target.wanted}")
+        beside = f"; random rows {target.at_random}" if target.at_random else ""
+        print(
+            f"{'met   ' if target.met else 'MISSED'}  {target.name}: {target.measured}, wanted {target.wanted}{beside}"
+        )
     print(f"written: {options.output / RESULT} and {PAGE}, {found.seconds:.0f} s")
     return 0
 

@@ -43,11 +43,12 @@ def _targets(found: Evaluation) -> Iterator[str]:
             t.name,
             t.wanted,
             t.measured,
+            t.at_random,
             f"<span class={'met' if t.met else 'missed'}>{'met' if t.met else 'missed'}</span>",
         )
         for t in found.targets
     ]
-    yield _table(("target", "wanted", "measured", ""), rows, html=(3,))
+    yield _table(("target", "wanted", "measured", "random rows", ""), rows, html=(4,))
     yield f"<p>Leaks between training and test: {escape('; '.join(found.leaks)) or 'none'}.</p>"
 
 

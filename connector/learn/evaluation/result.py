@@ -110,12 +110,16 @@ class Stated(Place, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One line of what is aimed at: the number, the bound, and whether it holds."""
+    """One line of what is aimed at: the number, the bound, and whether it holds.
+
+    ``at_random`` is the same on random rows, the optimistic split; empty where that asks nothing of the kind.
+    """
 
     name: str
     wanted: str
     measured: str
     met: bool
+    at_random: str = ""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from connector.learn.corpora import wrap
 from connector.learn.evaluation import alarms, malice, operating, page, targets, techniques
 from connector.learn.evaluation.alarms import Judged
 from connector.learn.evaluation.fitting import Predicted, joined, load, save
-from connector.learn.evaluation.folds import FOLDS
+from connector.learn.evaluation.folds import FOLDS, RANDOM
 from connector.learn.evaluation.lolbas import filled
 from connector.learn.evaluation.recordings import Stream
 from connector.learn.evaluation.result import About, Evaluation
@@ -65,6 +65,9 @@ def test_a_target_is_met_by_its_number_alone_and_the_page_shows_it_without_askin
         calibration=list(malice.reliable(ABOUT, ROWS, found)),
         stated=list(malice.stated(ABOUT, ROWS, found)),
     )
+    right = np.array([[float(name in row.techniques) for name in found.names] for row in ROWS], np.float32)
+    flattering = list(techniques.measured(About(RANDOM, "text"), ROWS, found.names, right))
+    parts = msgspec.structs.replace(parts, techniques=[*parts.techniques, *flattering])
     lines = {line.name: line for line in targets.judged(parts)}
     result = Evaluation(
             bundle="tiny/<1>", dataset="0" * 64, recipe={}, folds=2, seconds=1, rows={}, leaks=[], operating_points=[],
@@ -77,7 +80,9 @@ def test_a_target_is_met_by_its_number_alone_and_the_page_shows_it_without_askin
     assert b'"operating_points":[]' in msgspec.json.encode(result)
     assert not lines["EVTX-to-MITRE by file, hit@1"].met
     assert lines["EVTX-to-MITRE by file, hit@1"].measured.startswith("0.5 [")
+    assert lines["EVTX-to-MITRE by file, hit@1"].at_random.startswith("1 [")
     assert lines["EVTX-to-MITRE by file, hit@3"].met
+    assert not lines["administration left out, malicious per 10,000 (tldr, manual-page)"].at_random
     assert not lines["administration left out, malicious per 10,000 (tldr, manual-page)"].met
     assert "tiny/&lt;1&gt;" in shown
     assert "<svg" in shown
