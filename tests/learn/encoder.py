@@ -11,10 +11,11 @@ from transformers import DistilBertConfig, DistilBertModel
 WORDS = "process start command parent user powershell script cmd exe dumper planner eraser tool show steal into"
 
 
-def write(folder: Path) -> None:
-    """Writes model and tokenizer as any Hugging Face folder holds them."""
+def write(folder: Path, *masks: str) -> None:
+    """Writes model and tokenizer as any Hugging Face folder holds them; ``masks`` are tokens that mask others."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *string.printable.strip(), *WORDS.split()]
     pieces += [f"##{character}" for character in string.ascii_lowercase + string.digits]
+    pieces += masks
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()

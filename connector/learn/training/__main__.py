@@ -30,6 +30,7 @@ FRACTIONS = (
     "oversampled",
     "mutated",
     "refit",
+    "pretrain",
 )
 WHOLE = (
     "vocabulary",
@@ -91,6 +92,7 @@ def order_of(options: argparse.Namespace) -> Order:
         version=options.version,
         only=options.only,
         recipe=recipe_of(options),
+        unlabelled=tuple(options.unlabelled),
         keep=options.keep,
         resume=options.resume,
         fitted=options.fitted,
@@ -140,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     text.add_argument("--balance", choices=("weights", "oversampling", "none"), help="how rare techniques are helped")
     text.add_argument("--fitted", type=Path, help="export and calibrate the network saved here, without training")
+    text.add_argument(
+        "--unlabelled",
+        type=Path,
+        action="append",
+        default=[],
+        help="a file or folder of events that --pretrain reads, beside the training rows; may be given several times",
+    )
     text.add_argument("--layers", help="encoder layers to keep, such as 0,2,5, or all; default: all of --base")
     for name in FRACTIONS:
         text.add_argument(f"--{name.replace('_', '-')}", type=float)

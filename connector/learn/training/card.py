@@ -11,6 +11,7 @@ from connector.learn.corpora.recipes import RECIPES
 from connector.learn.dataset import Facts
 from connector.learn.training.fit import DEEP, DEFAULT, NAMED_EPOCHS, SPELT, WIDE, Recipe
 from connector.learn.training.notice import texts
+from connector.learn.training.pretrain import UNLABELLED
 from connector.models.manifest import Base, Manifest
 
 ALONE = "With one member, Triaged refuses automatic containment.\n"
@@ -48,6 +49,7 @@ _MADE = {
 }
 _BAG_PHASE = "the bag for up to {wide_epochs:g} epochs"
 _LETTERS_PHASE = ", that of letters for up to {letter_epochs:g}"
+_MASKED_PHASE = ", then the encoder for {pretrain:g} passes of masked tokens, no label read{more}"
 _DEEP_PHASE = ", then the encoder upon it for up to {epochs:g} (learning rate {learning_rate:g}, {train_length} tokens)"
 
 _CAUTION = """
@@ -76,6 +78,10 @@ def card(manifest: Manifest, facts: Facts, shown: Mapping[str, int] | None = Non
         phases += _LETTERS_PHASE
     if any(spec.options.get("letters") for spec in manifest.members):
         letters = _LETTERS.format(**recipe["shape"])
+    if recipe.get("pretrain", 0) > 0:
+        more = manifest.metrics["training"].get(UNLABELLED)
+        beside = f" ({more['texts']} texts beside those of the rows)" if more else ""
+        phases += _MASKED_PHASE.format(more=beside, **recipe)
     if recipe["epochs"] > 0:
         kept, phases = manifest.metrics["training"].get("kept", DEEP), phases + _DEEP_PHASE
         kept = WIDE if kept == SPELT else kept
@@ -118,7 +124,8 @@ def card(manifest: Manifest, facts: Facts, shown: Mapping[str, int] | None = Non
 def command(manifest: Manifest) -> str:
     """The command that makes this bundle again; options that are the defaults are left out.
 
-    Where a source has no recipe here, rows that were built with others' (``--extra``) are what it needs.
+    Where a source has no recipe here, rows that were built with others' (``--extra``) are what it needs. Of unlabelled events
+    the manifest tells the digest alone.
     """
     read = {source.name for source in manifest.dataset.sources}
     rows = "--corpora DIR" if read <= set(RECIPES) else "--rows ROWS --pins sources.toml"
@@ -137,6 +144,8 @@ def command(manifest: Manifest) -> str:
         if value != usual.get(name) and name != "shape":
             said = "all" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
             parts.append(f"--{name.replace('_', '-')} {said}")
+    if UNLABELLED in manifest.metrics["training"]:
+        parts.append("--unlabelled EVENTS")
     if read < set(RECIPES):
         parts.append(f"--only {','.join(sorted(read))}")
     return " ".join(parts)

@@ -6,14 +6,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -23,6 +22,8 @@ from connector.learn.training.measure import selection_score
 from connector.learn.training.model import LETTERS, PIECES, Shape, TextModel, load_encoder, load_tokenizer
 from connector.learn.training.mutants import mutants
 from connector.learn.training.optimizer import optimizer
+from connector.learn.training.phases import Passes, Phase, Progress, arguments
+from connector.learn.training.pretrain import MASKED, UNLABELLED, described, pretrain
 from connector.learn.training.rows import TextRows, ThinnedRows, collate
 from connector.learn.training.vocabulary import fit_tokenizer
 
@@ -32,7 +33,7 @@ LONG = 500
 NAMED_EPOCHS = 3.0
 """How long the encoder of a base is trained that the user named, unless told otherwise."""
 
-HEAD_RATE, WARMUP = 5.0, 0.06
+HEAD_RATE = 5.0
 WIDE, SPELT, DEEP = "wide", "wide and letters", "wide and deep"
 """The phases. What is kept is named by the last of them that did better than the one before."""
 
@@ -51,7 +52,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     ``oversampled`` of the rows). At most a share of ``mutated`` of the commands is written otherwise in a pass, by the
     mutations that training may use. A share of ``refit`` of a softmax over parents is then mixed into the heads
     (:func:`refit.refit`). Once learnt, malice is read from the ``window`` word pieces and the ``letter_window`` letters
-    in a row that say most, so that padding does not dilute them; 0 for the whole text.
+    in a row that say most, so that padding does not dilute them; 0 for the whole text. Before the encoder is trained upon
+    the bags it guesses masked tokens for ``pretrain`` passes (:mod:`.pretrain`).
     """
 
     vocabulary: int = 0
@@ -81,6 +83,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0
     letter_window: int = 0
     seed: int = 1
+    pretrain: float = 0.0
 
     @property
     def network(self) -> Shape:
@@ -94,16 +97,6 @@ DEFAULT = Recipe(refit=0.6)
 
 Teach: TypeAlias = Callable[[Targets], Targets]
 """What makes other targets of those that the labels give, such as a teacher's answers."""
-
-
-class Phase(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the phases: the bags of word pieces, those of letters, then the encoder upon them."""
-
-    name: str
-    epochs: float
-    rate: float
-    length: int
-    evaluations: int
 
 
 class _TextTrainer(Trainer):  # type: ignore[misc]
@@ -135,32 +128,6 @@ class _TextTrainer(Trainer):  # type: ignore[misc]
                     [{"params": list(head.parameters()), "lr": own} for _, head, own in halves],
                 )
         return self.optimizer
-
-
-class _Passes(TrainerCallback):  # type: ignore[misc]
-    """Tells the rows which pass they are read in."""
-
-    def __init__(self, rows: ThinnedRows) -> None:
-        self.rows = rows
-
-    def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        self.rows.epoch = int(state.epoch)
-
-
-class _Progress(TrainerCallback):  # type: ignore[misc]
-    """A plain line per log and per evaluation: a run of minutes on a CPU shows that it is alive, in a log file too."""
-
-    def __init__(self, phase: str) -> None:
-        self.phase, self.start = phase, monotonic()
-
-    def on_log(self, _args: Any, state: Any, _control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
-        told = {"loss": "loss", "eval_score": "dev score"}
-        shown = [f"{word} {float(logs[key]):.4f}" for key, word in told.items() if logs and key in logs]
-        if shown:
-            seconds = monotonic() - self.start
-            print(
-                f"{self.phase}: step {state.global_step} of {state.max_steps}, {seconds:.0f} s, {shown[0]}", flush=True
-            )
 
 
 class _Session:
@@ -209,12 +176,12 @@ class _Session:
         trainer = _TextTrainer(
             malice_share=self.recipe.malice_share,
             model=self.model,
-            args=_arguments(self.recipe, phase, folder, len(self.seen)),
+            args=arguments(self.recipe, phase, folder, len(self.seen)),
             train_dataset=self.seen,
             eval_dataset=self.unseen,
             data_collator=collate,
             compute_metrics=lambda found: selection_score(found.predictions, self.dev, self.labels),
-            callbacks=[EarlyStoppingCallback(self.recipe.patience), _Passes(self.seen), _Progress(phase.name)],
+            callbacks=[EarlyStoppingCallback(self.recipe.patience), Passes(self.seen), Progress(phase.name)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
@@ -240,6 +207,7 @@ def fit(
     work: Path | None = None,
     replay: Floats | None = None,
     teach: Teach | None = None,
+    unlabelled: Sequence[str] = (),
 ) -> Fit:
     """Fits the bags of word pieces, those of letters, then, where the recipe trains it, the encoder of ``base`` upon them.
 
@@ -248,6 +216,7 @@ def fit(
     Each phase is judged with what came before it. Where it never beats that, it stays off. The letters are learnt by
     themselves, the encoder upon the bags: its heads start at zero, and so from their score. ``work`` keeps what a run that was broken off goes on from.
     ``replay`` (n,) multiplies the weight of each training row in both losses; ``teach`` changes the rows' targets.
+    ``unlabelled`` are texts that the encoder is pre-trained on, beside those of the training rows.
     """
     set_seed(recipe.seed)
     session = _Session(train, dev, labels, base, recipe, replay, teach)
@@ -264,6 +233,10 @@ def fit(
             else:
                 model.on = (PIECES,)
         if model.encoder is not None:
+            if recipe.pretrain > 0 and base is not None:
+                texts = [*(row.text for row in train), *unlabelled]
+                history[MASKED] = pretrain(base, model.encoder, session.tokenizer, texts, recipe, folder)
+                history |= {UNLABELLED: described(unlabelled)} if unlabelled else {}
             model.deepen()
             history[DEEP] = session.run(_deep(recipe), folder)
             if best(history[DEEP]) > best(history[kept]):
@@ -301,40 +274,10 @@ def _deep(recipe: Recipe) -> Phase:
         rate=recipe.learning_rate,
         length=recipe.train_length,
         evaluations=recipe.evaluations,
+        longest_step=1.0,
     )
 
 
 def best(evaluations: Sequence[Mapping[str, Any]]) -> float:
     """The highest dev score of a phase."""
     return max(float(entry["eval_score"]) for entry in evaluations)
-
-
-def _arguments(recipe: Recipe, phase: Phase, scratch: Path, rows: int) -> TrainingArguments:
-    every = 1.0 / phase.evaluations  # a share of the phase's steps
-    return TrainingArguments(
-        output_dir=str(scratch),
-        num_train_epochs=phase.epochs,
-        learning_rate=phase.rate,
-        per_device_train_batch_size=recipe.batch_size,
-        per_device_eval_batch_size=2 * recipe.batch_size,
-        warmup_steps=int(WARMUP * phase.epochs * rows / recipe.batch_size),
-        lr_scheduler_type="linear",
-        max_grad_norm=1.0 if phase.name == DEEP else 0.0,  # a sparse gradient has no norm to cut
-        eval_strategy="steps",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="score",
-        greater_is_better=True,
-        label_names=["techniques", "malicious", "weight", "share"],
-        remove_unused_columns=False,
-        logging_steps=50,
-        disable_tqdm=True,
-        report_to=[],
-        dataloader_num_workers=0,
-        use_cpu=not torch.cuda.is_available(),
-        seed=recipe.seed,
-        data_seed=recipe.seed,
-    )

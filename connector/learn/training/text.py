@@ -13,7 +13,7 @@ from connector.errors import ConfigError
 from connector.learn import dataset, dataset_file, held_out
 from connector.learn.corpora.source import PINS, Corpora, pinned
 from connector.learn.dataset import Row
-from connector.learn.training import checkpoint, tracking
+from connector.learn.training import checkpoint, pretrain, tracking
 from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.fit import DEFAULT, Fit, Recipe, Teach, fit
 from connector.learn.training.labels import Floats, label_space, shares, targets
@@ -31,10 +31,11 @@ BATCH = 64
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to train on, from what, and where to. One of ``corpora`` and ``rows`` (a built dataset) is given.
 
-    ``keep`` is where the fitted network is saved, and ``resume`` goes on from what a run that was broken off left there;
-    ``fitted`` is where one was saved, to be exported and calibrated again, with another ``window`` and ``letter_window`` where
-    they are given, 0 too, and with its heads ``refit`` where they were not. ``track`` is the MLflow store that the run is
-    told to, empty for one beside ``output``.
+    ``unlabelled`` are files of events that an encoder is pre-trained on, beside the training rows. ``keep`` is where the
+    fitted network is saved, and ``resume`` goes on from what a run that was broken off left there; ``fitted`` is where one was
+    saved, to be exported and calibrated again, with another ``window`` and ``letter_window`` where they are given, 0 too, and
+    with its heads ``refit`` where they were not. ``track`` is the MLflow store that the run is told to, empty for one beside
+    ``output``.
     """
 
     output: Path
@@ -46,6 +47,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     version: str = "0.3.1"
     only: tuple[str, ...] | None = None
     recipe: Recipe = DEFAULT
+    unlabelled: tuple[Path, ...] = ()
     keep: Path | None = None
     resume: bool = False
     fitted: Path | None = None
@@ -105,17 +107,19 @@ def fit_rows(
     work: Path | None = None,
     replay: Floats | None = None,
     teach: Teach | None = None,
+    unlabelled: Sequence[str] = (),
 ) -> FittedRows:
     """Fits the network on ``train``, chosen by ``dev``. ``labels`` None: those that training rows are enough for.
 
     ``base`` None: the packaged one, where the recipe needs one; ``replay`` (n,) multiplies the weights of training rows;
-    ``teach`` changes their targets.
+    ``teach`` changes their targets; ``unlabelled`` are more texts that an encoder is pre-trained on.
     Raises ``ConfigError`` where nothing can be learnt.
     """
     names = label_space(train, recipe.parent_groups, recipe.sub_groups) if labels is None else labels
     if not names or not dev:
         raise ConfigError(f"too few rows to train on: {len(train)} and {len(dev)}, {len(names)} techniques")
-    fitted = fit(train, dev, names, base_of(recipe, base), recipe, work=work, replay=replay, teach=teach)
+    given = base_of(recipe, base)
+    fitted = fit(train, dev, names, given, recipe, work=work, replay=replay, teach=teach, unlabelled=unlabelled)
     made = FittedRows(fitted, names, recipe)
     if recipe.refit > 0:
         made.refit(train, recipe.refit, replay)
@@ -124,6 +128,8 @@ def fit_rows(
 
 def base_of(recipe: Recipe, named: Path | None) -> Path | None:
     """The folder of the base that a recipe reads by or trains; None where it does neither. Raises ``ConfigError``."""
+    if recipe.pretrain > 0 and recipe.epochs <= 0:
+        raise ConfigError("--pretrain is of an encoder, and none is trained: say with --epochs for how long")
     if recipe.epochs <= 0 and recipe.vocabulary > 0:
         return None
     base = named or default_base()
@@ -139,6 +145,8 @@ def train_text(order: Order) -> Path:
     free(order.output, order.name, order.version)
     if order.resume and order.keep is None:
         raise ConfigError("--resume goes on from the folder that --keep named: name it")
+    if order.unlabelled and order.recipe.pretrain <= 0:
+        raise ConfigError("--unlabelled is what --pretrain reads: say with --pretrain how many times")
     base = base_of(order.recipe, order.base)
     found = _rows(order)
     check_rows(found, pinned(order.pins))
@@ -153,8 +161,10 @@ def train_text(order: Order) -> Path:
 
 def _fitted(order: Order, found: dataset.Dataset, base: Path | None) -> Trained:
     print(f"rows {dict(found.facts.rows)}, digest {found.facts.digest[:12]}", flush=True)
-    work = None if order.keep is None else checkpoint.work(order.keep, found.facts.digest, order.recipe, order.resume)
-    made = fit_rows(found.of("train"), found.of("dev"), order.recipe, base=base, work=work)
+    more = pretrain.unlabelled(order.unlabelled, found)
+    digest = found.facts.digest + (pretrain.digest_of(more) if more else "")
+    work = None if order.keep is None else checkpoint.work(order.keep, digest, order.recipe, order.resume)
+    made = fit_rows(found.of("train"), found.of("dev"), order.recipe, base=base, work=work, unlabelled=more)
     if order.keep is not None:
         checkpoint.save(order.keep, made.made, checkpoint.of(made.made, found.facts.digest, made.labels, order.recipe))
     return Trained(made.made, made.labels, base, found, order.recipe)
