@@ -8,7 +8,7 @@ Recognition, arXiv:1910.09217.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -43,7 +43,7 @@ def refit(  # noqa: PLR0917  (one caller)
     read = torch.cat([torch.from_numpy(features[named, part]) for _, part in heads], dim=1)
     right = torch.from_numpy(wanted[named] / wanted[named].sum(1, keepdims=True))
     counts = torch.from_numpy(weight[named] / max(float(weight[named].sum()), 1e-12))
-    weights, bias = _softmax(read, right, counts)
+    weights, bias = softmax(read, right, counts)
     with torch.no_grad():
         for (head, _), own in zip(heads, weights.split([head.in_features for head, _ in heads]), strict=True):
             head.weight[moved] += share * _level(own.T, head.weight[columns])[by]
@@ -57,19 +57,34 @@ def _level(new: Tensor, old: Tensor) -> Tensor:
     return step - step.mean(0)
 
 
-def _softmax(read: Tensor, right: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights (d, techniques) and bias of the softmax that fits best, by L-BFGS from zero."""
+def softmax(read: Tensor, right: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (d, techniques) and bias of the softmax that fits best, from zero.
+
+    ``read`` (n, d) are features, ``right`` (n, techniques) what is right of each row in shares, ``weight`` (n,) sums to 1.
+    """
     weights = torch.zeros(read.shape[1], right.shape[1], requires_grad=True)
     bias = torch.zeros(right.shape[1], requires_grad=True)
-    steps = torch.optim.LBFGS([weights, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
-        steps.zero_grad()
-        found = (
-            -(torch.log_softmax(read @ weights + bias, 1) * right).sum(1) @ weight + PENALTY * weights.square().sum()
-        )
-        found.backward()
-        return found
+        return missed(read @ weights + bias, right, weight) + PENALTY * weights.square().sum()
 
-    steps.step(loss)
+    minimise([weights, bias], loss)
     return weights.detach(), bias.detach()
+
+
+def missed(logits: Tensor, right: Tensor, weight: Tensor) -> Tensor:
+    """The cross-entropy of a softmax over techniques."""
+    return -(torch.log_softmax(logits, 1) * right).sum(1) @ weight
+
+
+def minimise(parameters: Sequence[Tensor], loss: Callable[[], Tensor]) -> None:
+    """Changes the parameters to where the loss is least, by L-BFGS."""
+    steps = torch.optim.LBFGS(parameters, max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def found() -> Tensor:
+        steps.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    steps.step(found)

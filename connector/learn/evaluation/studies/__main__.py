@@ -22,12 +22,14 @@ ABOUT = {
     "flows": "Benchmarks of flow classification beside scikit-learn's baselines: NSL-KDD, UNSW-NB15, a CICIDS2017 sample.",
     "lanl": "The red team's logons in LANL's auth, proc, flows and redteam files, which --corpora holds.",
     "distillation": "A network taught by the averaged answers of several, and one with its heads fitted once more.",
+    "heads": "Other heads over the features of a bundle's text member, and shares of them mixed in, on rare techniques too.",
     "length": "What the text member gains by reading further: each of its caps shorter and longer, on unseen rows.",
+    "pretraining": "A network whose encoder first guessed masked tokens of events, one that did not, and the bag alone.",
     "new-site": "False alarms on a site that no model has seen, before, while and after analysts answer.",
 }
-"""The studies. Each loads only what it needs: only the last three need torch."""
+"""The studies. Each loads only what it needs: only the last five need torch."""
 
-ROWS_ALONE = ("distillation", "length")
+ROWS_ALONE = ("distillation", "heads", "length", "pretraining")
 """Those that read a built dataset, and no corpora."""
 
 
@@ -40,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "flows": _flows,
             "lanl": _lanl,
             "distillation": _distillation,
+            "heads": _heads,
             "length": _length,
+            "pretraining": _pretraining,
             "new-site": _new_site,
         }[options.study](options)
     except ConfigError as error:
@@ -82,6 +86,17 @@ def _distillation(options: argparse.Namespace) -> int:
     return _say(options, found, distillation.lines(found))
 
 
+def _heads(options: argparse.Namespace) -> int:
+    from connector.learn import dataset_file  # noqa: PLC0415
+    from connector.learn.evaluation import shipped as bundles  # noqa: PLC0415
+    from connector.learn.evaluation.studies import heads  # noqa: PLC0415
+    from connector.models.store import Store  # noqa: PLC0415
+
+    bundle = bundles.opened(Store(options.store or shipped("model_store")), options.bundle)
+    found = heads.study(bundle, dataset_file.read(options.rows), QUICK_ROWS if options.quick else 1)
+    return _say(options, found, heads.lines(found))
+
+
 def _length(options: argparse.Namespace) -> int:
     from connector.learn import dataset_file  # noqa: PLC0415
     from connector.learn.evaluation import shipped as bundles  # noqa: PLC0415
@@ -91,6 +106,16 @@ def _length(options: argparse.Namespace) -> int:
     bundle = bundles.opened(Store(options.store or shipped("model_store")), options.bundle)
     found = length.study(bundle, dataset_file.read(options.rows), QUICK_ROWS if options.quick else 1)
     return _say(options, found, length.lines(found))
+
+
+def _pretraining(options: argparse.Namespace) -> int:
+    from connector.learn import dataset_file  # noqa: PLC0415
+    from connector.learn.evaluation.studies import pretraining  # noqa: PLC0415
+
+    fast = {"step": pretraining.QUICK, "seen": pretraining.QUICK_SEEN} if options.quick else {}
+    own = pretraining.SHORT if options.base is None else msgspec.structs.replace(pretraining.SHORT, layers=None)
+    found = pretraining.study(dataset_file.read(options.rows), own, options.base, **fast)
+    return _say(options, found, pretraining.lines(found))
 
 
 def _new_site(options: argparse.Namespace) -> int:
@@ -148,7 +173,8 @@ def _parser() -> argparse.ArgumentParser:
     parsers["new-site"].add_argument(
         "--rows", type=Path, help="a dataset built before; else it is built from --corpora"
     )
-    for name in ("length", "new-site"):
+    parsers["pretraining"].add_argument("--base", type=Path, help="another encoder than the packaged one, all layers")
+    for name in ("heads", "length", "new-site"):
         parsers[name].add_argument("--store", type=Path, help="a model store; default: the shipped one")
         parsers[name].add_argument("--bundle", help="name/version; default: the one in production")
     return parser

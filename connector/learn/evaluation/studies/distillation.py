@@ -7,17 +7,15 @@ Neural Network, arXiv:1503.02531. Beside each network, the same with its heads f
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from connector.learn.dataset import Dataset, Row, Split
+from connector.learn.dataset import Dataset, Row
+from connector.learn.evaluation.studies.ranks import RANKS, SPLITS, Rates, cells, rarely, rated
 from connector.learn.training.fit import Recipe
-from connector.learn.training.labels import Floats, Targets, parent_of
-from connector.learn.training.measure import parent_hits, separation
+from connector.learn.training.labels import Floats, Targets
 from connector.learn.training.text import FittedRows, fit_rows
 from connector.models.calibration import sigmoid
 
@@ -26,25 +24,9 @@ FEW = {"wide_epochs": 3.0, "wide_evaluations": 3, "letter_epochs": 2.0}
 
 SEEDS = (1, 2, 3)
 SHARE = 0.5
-RARE = 60
-"""Training rows below which a technique is rare."""
-
-SPLITS: tuple[Split, ...] = ("dev", "calibration")
 
 Said = tuple[Floats, Floats]
 """Logits of techniques (n, labels) and of malice (n,)."""
-
-
-class Rates(msgspec.Struct, frozen=True):
-    """Of rows with a technique, and of those with a rare one: right parent first, among three. The mean AUC over kinds."""
-
-    rows: int
-    top1: float
-    top3: float
-    rare: int
-    rare1: float
-    rare3: float
-    auc: float
 
 
 class Study(msgspec.Struct, frozen=True):
@@ -63,7 +45,7 @@ def study(dataset: Dataset, recipe: Recipe, step: int = 1) -> Study:
     told = averaged(teachers, [row.text for row in train])
     student = fit_rows(train, dev, plain, labels=teachers[0].labels, teach=lambda goal: taught(goal, told, SHARE))
     asked = {"alone": teachers[:1], f"{len(SEEDS)} averaged": teachers, "student": [student]}
-    rare = frozenset(name for name, count in _counted(train).items() if count < RARE)
+    rare = rarely(train)
     networks = {name: _judged(ones, dataset, rare) for name, ones in asked.items()}
     for one in (*teachers, student):
         one.refit(train, recipe.refit)
@@ -91,14 +73,11 @@ def lines(found: Study) -> Iterator[str]:
     """The study as a table."""
     yield f"dataset {found.dataset[:12]}, {found.rows} training rows, half of the student's targets from its teachers"
     yield ""
-    yield "| network | split | rows | top-1 / top-3 | rare rows | top-1 / top-3 | mean AUC |"
+    yield f"| network | split | {RANKS} | mean AUC |"
     yield "|---|---|---|---|---|---|---|"
     for name, splits in found.networks.items():
         for split, seen in splits.items():
-            yield (
-                f"| {name} | {split} | {seen.rows} | {seen.top1:.3f} / {seen.top3:.3f} | {seen.rare} "
-                f"| {seen.rare1:.3f} / {seen.rare3:.3f} | {seen.auc:.3f} |"
-            )
+            yield f"| {name} | {split} | {cells(seen)} | {seen.auc:.3f} |"
 
 
 def _judged(networks: Sequence[FittedRows], dataset: Dataset, rare: frozenset[str]) -> Mapping[str, Rates]:
@@ -106,25 +85,4 @@ def _judged(networks: Sequence[FittedRows], dataset: Dataset, rare: frozenset[st
 
 
 def _rates(networks: Sequence[FittedRows], rows: Sequence[Row], rare: frozenset[str]) -> Rates:
-    techniques, malicious = averaged(networks, [row.text for row in rows])
-    ranks = parent_hits(techniques, rows, networks[0].labels)
-    few = np.array([any(parent_of(name) in rare for name in row.techniques) for row in rows])
-    areas = [kind["auc"] for kind in separation(malicious, rows).values()]
-    named, seldom = ranks[ranks >= 0], ranks[few]
-    return Rates(
-        rows=len(named),
-        top1=_share(named, 1),
-        top3=_share(named, 3),
-        rare=len(seldom),
-        rare1=_share(seldom, 1),
-        rare3=_share(seldom, 3),
-        auc=float(np.mean(areas)) if areas else float("nan"),
-    )
-
-
-def _share(ranks: NDArray[np.int64], depth: int) -> float:
-    return float(np.mean(ranks < depth)) if len(ranks) else float("nan")
-
-
-def _counted(rows: Sequence[Row]) -> Counter[str]:
-    return Counter(name for row in rows for name in {parent_of(technique) for technique in row.techniques})
+    return rated(averaged(networks, [row.text for row in rows]), rows, networks[0].labels, rare)
