@@ -121,6 +121,8 @@ def report(
     parts: list[RenderableType] = [_table(host, found) for host, found in hosts.items()]
     if not parts:
         parts.append(Text("Nothing was found."))
+    if silent := _silent([row.best.votes for found in hosts.values() for row in found]):
+        parts.append(Text(f"Without a view of these events, and so without a vote: {', '.join(silent)}.\n"))
     parts += map(incident, sorted(incidents, key=lambda found: found.opened))
     parts += map(ran, runs)
     if steps is not None:
@@ -201,8 +203,15 @@ def _seen(row: Found) -> Iterator[Text]:
 
 
 def _votes(votes: Mapping[str, float | None]) -> str:
-    """What each member says by itself; nothing of one that is alone, since its vote is the verdict's."""
-    return f"votes: {', '.join(f'{name} {_figure(vote)}' for name, vote in votes.items())}" if len(votes) > 1 else ""
+    """What each member with a view says by itself; nothing of a member that is alone, since its vote is the verdict's."""
+    told = [f"{name} {_figure(vote)}" for name, vote in votes.items() if vote is not None]
+    return f"votes: {', '.join(told)}" if len(votes) > 1 else ""
+
+
+def _silent(rows: Sequence[Mapping[str, float | None]]) -> list[str]:
+    """The members that have no view of any row."""
+    names = dict.fromkeys(name for votes in rows for name in votes)
+    return [name for name in names if all(votes.get(name) is None for votes in rows)]
 
 
 def _figure(value: float | None) -> str:
