@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mlflow import MlflowClient
+from transformers import TrainerState
 
 from connector.errors import ConfigError
 from connector.learn import dataset
@@ -16,6 +17,7 @@ from connector.learn.training.fit import Recipe, fit
 from connector.learn.training.labels import label_space, repeats, shares
 from connector.learn.training.model import LETTERS, PIECES, VOTES_WIDTH, Read, Shape, TextModel
 from connector.learn.training.optimizer import optimizer
+from connector.learn.training.phases import Phase, arguments
 from connector.learn.training.vocabulary import fit_tokenizer
 from connector.learn.training.wide import Bag
 from connector.models.graph import Graph
@@ -162,6 +164,16 @@ def test_oversampling_repeats_rows_of_rare_techniques_alone() -> None:
     places = repeats(techniques, 0.09)
 
     assert np.bincount(places).tolist() == [1] * 96 + [3] + [1] * 3
+
+
+@pytest.mark.parametrize(("asked", "every"), [(1, 300), (2, 150), (3, 100)])
+def test_a_phase_is_evaluated_as_often_as_it_says(asked: int, every: int, tmp_path: Path) -> None:
+    phase = Phase(name="x", epochs=1, rate=0.1, length=8, evaluations=asked)
+    told = TrainerState()
+
+    told.compute_steps(arguments(Recipe(), phase, tmp_path, 64), 300)
+
+    assert (told.eval_steps, told.save_steps) == (every, every)
 
 
 def test_one_schedule_moves_every_rate_also_after_a_state_was_taken_up() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import torch
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from connector.learn.training.fit import Recipe
 
 WARMUP = 0.06
+
+ALL: Final = math.nextafter(1.0, 0.0)
+"""All of a phase's steps: the Trainer reads shares below one as such, and one as a single step."""
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +37,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
 
 def arguments(recipe: Recipe, phase: Phase, scratch: Path, rows: int, **changed: Any) -> TrainingArguments:
     """A phase over so many rows as the Trainer wants it told, with its work in ``scratch``; ``changed`` is said otherwise."""
-    every = 1.0 / phase.evaluations  # a share of the phase's steps
+    every = min(1.0 / phase.evaluations, ALL)
     usual: dict[str, Any] = {
         "output_dir": str(scratch),
         "num_train_epochs": phase.epochs,
