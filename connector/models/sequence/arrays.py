@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,8 @@ from connector.models.sequence.window import LENGTH, TOP, UNSCORED, Token
 
 GAPS: Final = np.array([1, 10, 100, 1_000, 10_000, 60_000, 600_000, 3_600_000], np.int64)
 """Edges of the buckets of the time since the token before, in milliseconds."""
+
+_EDGES: Final = GAPS.tolist()
 
 NAMES, FLAGS = 4, 6
 """Columns: kind, family, parent's family, gap; and score, is it scored, same process, its parent, its child, is there a token."""
@@ -66,6 +69,22 @@ def arrays(windows: Sequence[Sequence[Token]]) -> Arrays:
     top, share = table[:, :, 4 : 4 + TOP], table[:, :, 4 + TOP : 4 + 2 * TOP]
     weights = (share / _SHARE).astype(np.float32)
     return Arrays(names, _flags(table, there), top, weights)
+
+
+def unlike(windows: Sequence[Sequence[Token]]) -> tuple[list[Sequence[Token]], NDArray[np.intp]]:
+    """The windows of n events less those that give the same arrays as another, and which of them is each event's, (n,).
+
+    What a host does again and again stands behind the very same tokens, and is only a little later.
+    """
+    found: dict[object, int] = {}
+    distinct: list[Sequence[Token]] = []
+    which = np.empty(len(windows), np.intp)
+    for row, (*before, own) in enumerate(windows):
+        gap = bisect_right(_EDGES, own.at - before[-1].at) if before else 0
+        which[row] = place = found.setdefault((*map(id, before), own[2:], gap), len(distinct))
+        if place == len(distinct):
+            distinct.append(windows[row])
+    return distinct, which
 
 
 def _gaps(at: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from connector.models.calibration import scaled, sigmoid, technique_scale
 from connector.models.graph import GRAPH_ERRORS
 from connector.models.manifest import HeadCalibration
 from connector.models.sequence import vocabulary as vocabularies
-from connector.models.sequence.arrays import Arrays, arrays
+from connector.models.sequence.arrays import Arrays, arrays, unlike
 from connector.models.sequence.tokens import Tokens, window_key
 from connector.models.sequence.vocabulary import Places
 from connector.models.sequence.window import UNSCORED, Token, Window, packed, unpacked
@@ -110,25 +110,22 @@ class SequenceMember:
     ) -> Scores:
         techniques = np.full((count, len(self.labels)), np.nan, np.float32)
         p_malicious = np.full(count, np.nan, np.float32)
-        for start in range(0, len(seen), BATCH):
-            places, part = seen[start : start + BATCH], contexts[start : start + BATCH]
-            found, malicious = self.logits(arrays(part))
-            techniques[places] = sigmoid(found * self._slope + self._intercept)
-            p_malicious[places] = sigmoid(scaled(malicious, self._options.calibration.malicious))
-        for place, context in zip(seen, contexts, strict=True):
-            if p_malicious[place] >= self._options.explain_from:
-                notes[place] += self._told(context)
+        distinct, which = unlike(contexts)
+        places = np.array(seen, np.intp)
+        for start in range(0, len(distinct), BATCH):
+            found, malicious = self.logits(arrays(distinct[start : start + BATCH]))
+            own = (start <= which) & (which < start + BATCH)
+            rows = which[own] - start
+            techniques[places[own]] = sigmoid(found * self._slope + self._intercept)[rows]
+            p_malicious[places[own]] = sigmoid(scaled(malicious, self._options.calibration.malicious))[rows]
+        for i in np.flatnonzero(p_malicious[places] >= self._options.explain_from).tolist():
+            notes[seen[i]] += self._told(contexts[i])
         return Scores(techniques=techniques, p_malicious=p_malicious, notes=tuple(notes))
 
     def logits(self, windows: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The raw logits of n windows: of techniques (n, labels), and of malice (n,). Equal windows are read once."""
-        rows = np.concatenate(
-            [part.reshape(len(part), -1).view(np.uint8).reshape(len(part), -1) for part in _bytes(windows)], axis=1
-        )
-        kept = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).ravel()
-        _, first, back = np.unique(kept, return_index=True, return_inverse=True)
-        techniques, malicious = self._session.run(["techniques", "malicious"], windows.part(first).inputs())
-        return techniques.astype(np.float64)[back], malicious.astype(np.float64)[back]
+        """The raw logits of n windows: of techniques (n, labels), and of malice (n,)."""
+        techniques, malicious = self._session.run(["techniques", "malicious"], windows.inputs())
+        return techniques.astype(np.float64), malicious.astype(np.float64)
 
     def _told(self, context: Sequence[Token]) -> tuple[str, ...]:
         """The worst of what stood before, by kind, program's family and how long before."""
@@ -149,12 +146,6 @@ class SequenceMember:
             raise ConfigError(f"{path} does not read windows: {error}") from error
         if techniques.shape != (2, len(self.labels)) or malicious.shape != (2,):
             raise ConfigError(f"{path} gives techniques {techniques.shape}, wanted (2, {len(self.labels)})")
-
-
-def _bytes(windows: Arrays) -> list[NDArray[np.generic]]:
-    """What a window's score depends on, as narrow as it goes."""
-    weights = np.rint(windows.weights * 255.0).astype(np.uint8)
-    return [windows.names.astype(np.uint16), windows.flags, windows.top.astype(np.uint16), weights]
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:

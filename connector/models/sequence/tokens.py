@@ -46,7 +46,7 @@ class Tokens:
 
     def told(self, techniques: NDArray[np.float32], p_malicious: NDArray[np.float32]) -> Told:
         """The text member's view (n, its labels) and (n,), as tokens keep it."""
-        seen = np.nan_to_num(techniques[:, self._columns])
+        seen = np.fmax(techniques[:, self._columns], 0.0)  # nan is no technique at all
         padded = np.pad(seen, ((0, 0), (0, max(0, TOP - seen.shape[1]))))
         top = highest(padded, TOP)
         weights = np.rint(np.take_along_axis(padded, top, axis=1) * 255.0).astype(np.int64)

@@ -98,11 +98,12 @@ class Window:
         return place
 
     def _is_new(self, token: Token) -> bool:
-        behaviour = _behaviour(token)
-        if behaviour not in self._behaviours:
-            return True
-        stands = zip(self._behaviours, self.tokens, strict=True)
-        return all(other.score < token.score for same, other in stands if same == behaviour)
+        behaviour, place = _behaviour(token), -1
+        for _ in range(self._behaviours.count(behaviour)):
+            place = self._behaviours.index(behaviour, place + 1)
+            if self.tokens[place].score >= token.score:
+                return False
+        return True
 
     def _insert(self, place: int, token: Token) -> None:
         self.tokens.insert(place, token)

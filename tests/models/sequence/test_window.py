@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from connector.models.sequence.arrays import arrays
+from connector.models.sequence.arrays import arrays, unlike
 from connector.models.sequence.window import LATENESS, LENGTH, MOST_BYTES, Token, Window, packed, unpacked
 
 VOCABULARY = b"abcd"
@@ -141,6 +141,34 @@ def test_what_is_not_too_late_is_in_order_of_time(times: list[int]) -> None:
         window.enter(token(at, tag=number, image=number))
 
     assert [one.at for one in window.tokens] == sorted(times)[-LENGTH:]
+
+
+few = st.builds(
+    token,
+    at=st.sampled_from([0, 5, 50, 500, 70_000, LATENESS, 3 * LATENESS]),
+    tag=st.integers(0, 40),
+    image=st.integers(2, 4),
+    score=st.sampled_from([-40, -8]),
+    process=st.integers(7, 8),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(few, max_size=3 * LENGTH))
+def test_windows_that_are_read_as_one_have_equal_arrays(found: list[Token]) -> None:
+    window, other = Window(), Window()
+    contexts = [one.enter(each) for each in found for one in (window, other)]
+
+    distinct, which = unlike(contexts)
+    whole, read = arrays(contexts).inputs(), arrays(distinct).inputs()
+    assert all(np.array_equal(whole[name], read[name][which]) for name in whole)
+
+
+def test_what_a_host_does_again_is_read_once() -> None:
+    window = filled(LENGTH)
+    again = [token(1_000_000 + number, tag=1_000_000 + number, image=5) for number in range(1000)]
+
+    assert len(unlike([window.enter(one) for one in again])[0]) == 1
 
 
 def test_a_host_takes_at_most_1300_bytes_so_100_000_hosts_take_130_megabytes() -> None:
