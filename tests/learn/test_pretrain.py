@@ -78,7 +78,7 @@ def test_the_loss_on_texts_held_out_falls_and_the_encoder_is_then_trained_upon_t
     losses = [entry["eval_loss"] for entry in whole.history[MASKED]]
 
     assert next(entry["step"] for entry in whole.history[MASKED]) == 0
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < losses[0] - 0.5
     assert whole.history[DEEP]
     assert UNLABELLED not in whole.history
 

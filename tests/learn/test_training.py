@@ -22,11 +22,13 @@ from connector.learn.training.bundle import Trained
 from connector.learn.training.card import card, command
 from connector.learn.training.fit import DEFAULT, NAMED_EPOCHS
 from connector.learn.training.model import PIECES, load_encoder
+from connector.learn.training.served import following
 from connector.learn.training.text import Order, train_text
 from connector.models import fingerprints
 from connector.models.bundle import Bundle
 from connector.models.manifest import Base
 from connector.models.store import Store
+from connector.models.testbed import lay_bundle
 from connector.types import Prediction, RawEvent, SourceRef
 from tests.learn import encoder
 
@@ -63,7 +65,7 @@ def bundle(trained: Path) -> Bundle:
 
 
 def written(trained: Path) -> Path:
-    return trained / "store" / "triaged" / "0.3.1"
+    return trained / "store" / "triaged" / "0.1.0"
 
 
 def predicted(bundle: Bundle, line: str) -> Prediction:
@@ -75,8 +77,8 @@ def predicted(bundle: Bundle, line: str) -> Prediction:
 def test_the_bundle_verifies_and_is_put_in_production(trained: Path) -> None:
     store = Store(trained / "store")
 
-    assert store.production() == "triaged/0.3.1"
-    assert not store.verify("triaged/0.3.1")
+    assert store.production() == "triaged/0.1.0"
+    assert not store.verify("triaged/0.1.0")
 
 
 def test_it_learnt_to_tell_an_attacks_command_from_an_ordinary_one(bundle: Bundle) -> None:
@@ -98,7 +100,7 @@ def test_the_manifest_says_what_it_was_made_from(bundle: Bundle) -> None:
 
 
 def test_the_card_names_sources_licences_and_rule_authors(trained: Path) -> None:
-    card = (trained / "store" / "triaged" / "0.3.1" / "README.md").read_text("utf-8")
+    card = (trained / "store" / "triaged" / "0.1.0" / "README.md").read_text("utf-8")
 
     assert "https://example.org/tldr @abc" in card
     assert "Ann Author" in card
@@ -157,7 +159,16 @@ def test_the_bundle_knows_the_fingerprints_of_every_split(trained: Path, built: 
 
 def test_a_version_is_written_once(trained: Path, tiny: Corpora) -> None:
     with pytest.raises(ConfigError, match="a version is written once"):
-        train_text(Order(output=trained / "store", corpora=tiny.folder))
+        train_text(Order(output=trained / "store", corpora=tiny.folder, version="0.1.0"))
+
+
+def test_without_a_version_it_is_the_one_after_the_highest_of_its_name(tmp_path: Path) -> None:
+    assert following(tmp_path, "triaged") == "0.1.0"
+    for version in ("0.9.7", "0.10.0", "0.10.0-r3", "try"):
+        lay_bundle(tmp_path, name="triaged", version=version)
+    lay_bundle(tmp_path, name="other", version="3.0.0")
+
+    assert following(tmp_path, "triaged") == "0.10.1"
 
 
 def test_a_fitted_network_is_exported_again_without_training(trained: Path, tiny: Corpora, tiny_pins: Path) -> None:
@@ -167,13 +178,12 @@ def test_a_fitted_network_is_exported_again_without_training(trained: Path, tiny
         pins=tiny_pins,
         base=trained / "base",
         fitted=trained / "fitted",
-        version="0.3.2",
     )
 
     train_text(order)
 
     store = Store(trained / "store")
-    assert store.manifest("triaged/0.3.2").thresholds == store.manifest("triaged/0.3.1").thresholds
+    assert store.manifest("triaged/0.1.1").thresholds == store.manifest("triaged/0.1.0").thresholds
 
 
 def test_a_fitted_networks_windows_stay_where_no_others_are_given_and_0_is_the_whole_text_again(

@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument("--base", type=Path, help="any Hugging Face model folder, whose encoder is trained too")
     text.add_argument("--output", type=Path, required=True, help="the model store that the bundle is written to")
     text.add_argument("--name", default="triaged")
-    text.add_argument("--version", default="0.3.1")
+    text.add_argument("--version", help="default: the one after the highest that --output has of --name, first 0.1.0")
     text.add_argument("--only", type=_names, help="names of sources, comma-separated")
     text.add_argument("--keep", type=Path, help="save the fitted network here, and what --resume needs")
     text.add_argument("--resume", action="store_true", help="go on from what a run that was broken off left in --keep")

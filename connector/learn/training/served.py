@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -26,6 +27,8 @@ from connector.ports import MemberSpec
 
 MAIL = "phishing"
 
+_THREE: Final = re.compile(r"\d{1,6}(\.\d{1,6}){2}", re.ASCII)
+
 
 def free(store: Path | Store, name: str, version: str) -> Path:
     """The folder that a bundle will have. Raises ``ConfigError`` where it exists already."""
@@ -33,6 +36,14 @@ def free(store: Path | Store, name: str, version: str) -> Path:
     if folder.exists():
         raise ConfigError(f"{folder} exists: a version is written once; choose another --version")
     return folder
+
+
+def following(store: Path, name: str) -> str:
+    """The version after the highest of a name's that are three numbers; ``0.1.0`` where there is none."""
+    found = (ref.removeprefix(f"{name}/") for ref in Store(store).list() if ref.startswith(f"{name}/"))
+    numbers = (tuple(map(int, version.split("."))) for version in found if _THREE.fullmatch(version))
+    first, second, third = max(numbers, default=(0, 1, -1))
+    return f"{first}.{second}.{third + 1}"
 
 
 def reader(manifest: Manifest) -> MemberSpec:

@@ -21,7 +21,7 @@ from connector.learn.training.model import Read, check_base
 from connector.learn.training.provenance import check_rows, default_base
 from connector.learn.training.refit import refit
 from connector.learn.training.rows import padded
-from connector.learn.training.served import free
+from connector.learn.training.served import following, free
 from connector.models.graph import spelling
 
 BATCH = 64
@@ -31,6 +31,7 @@ BATCH = 64
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to train on, from what, and where to. One of ``corpora`` and ``rows`` (a built dataset) is given.
 
+    Without a ``version`` it is the one after the highest that ``output`` has of the name.
     ``unlabelled`` are files of events that an encoder is pre-trained on, beside the training rows. ``keep`` is where the
     fitted network is saved, and ``resume`` goes on from what a run that was broken off left there; ``fitted`` is where one was
     saved, to be exported and calibrated again, with another ``window`` and ``letter_window`` where they are given, 0 too, and
@@ -44,7 +45,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     pins: Path = PINS
     base: Path | None = None
     name: str = "triaged"
-    version: str = "0.3.1"
+    version: str | None = None
     only: tuple[str, ...] | None = None
     recipe: Recipe = DEFAULT
     unlabelled: tuple[Path, ...] = ()
@@ -142,7 +143,8 @@ def train_text(order: Order) -> Path:
 
     Raises ``ConfigError`` for missing corpora, a base that is none, a split without rows, or a version that exists.
     """
-    free(order.output, order.name, order.version)
+    version = order.version or following(order.output, order.name)
+    free(order.output, order.name, version)
     if order.resume and order.keep is None:
         raise ConfigError("--resume goes on from the folder that --keep named: name it")
     if order.unlabelled and order.recipe.pretrain <= 0:
@@ -153,7 +155,7 @@ def train_text(order: Order) -> Path:
     if not found.of("calibration"):
         raise ConfigError(f"too few rows to calibrate on: {found.facts.rows}")
     trained = _fitted(order, found, base) if order.fitted is None else _again(order, found, order.fitted)
-    folder = assemble(trained, pinned(order.pins), order.output, order.name, order.version)
+    folder = assemble(trained, pinned(order.pins), order.output, order.name, version)
     if order.track is not None:
         tracking.record(order.track or tracking.beside(order.output), folder)
     return folder

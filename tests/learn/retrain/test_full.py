@@ -152,15 +152,15 @@ def test_a_text_bundle_is_trained_anew_with_the_closures(
 
     assert done.returncode == 0, done.stdout + done.stderr
     opened = Store(store)
-    manifest = opened.manifest("triaged/0.3.1-r1")
-    assert opened.verify("triaged/0.3.1-r1") == ()
-    assert opened.production() == "triaged/0.3.1"
+    manifest = opened.manifest("triaged/0.1.0-r1")
+    assert opened.verify("triaged/0.1.0-r1") == ()
+    assert opened.production() == "triaged/0.1.0"
     assert {source.name: source.rows for source in manifest.dataset.sources}[SOURCE] == 9
     assert manifest.metrics["retrained"]["path"] == "full"
     assert manifest.metrics["retrained"]["newest"].keys() == {
         "rightly judged at suspicious", "rightly judged at malicious", "rightly judged at trigger",
     }  # fmt: skip
-    assert next_version(opened, "triaged", "0.3.1") == "0.3.1-r2"
+    assert next_version(opened, "triaged", "0.1.0") == "0.1.0-r2"
     uri = tracking.beside(store)
     aliases = MlflowClient(tracking_uri=uri, registry_uri=uri).get_registered_model("triaged").aliases
     assert {alias: int(version) for alias, version in aliases.items()} == {"champion": 1, "challenger": 2}
