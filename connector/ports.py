@@ -175,6 +175,15 @@ class Closes(Protocol):
         ...
 
 
+@runtime_checkable
+class Settles(Protocol):
+    """A member that finds its settings by short trials on the machine that it runs on. No score depends on them."""
+
+    def settle(self) -> int:
+        """How many threads it keeps to; called once, before it scores."""
+        ...
+
+
 class SourceFactory(Protocol):
     """An ``EventSource`` class: ``Config`` derives from ``connector.settings.SourceSettings``."""
 
@@ -216,7 +225,7 @@ class SoarFactory(Protocol):
 
 
 class MemberFactory(Protocol):
-    """A ``Member`` class. ``directory`` holds its files, already verified against the manifest."""
+    """A ``Member`` class. ``directory`` holds its files, already verified against the manifest; ``threads`` is at least 1."""
 
     def __call__(self, spec: MemberSpec, directory: Path, threads: int) -> Member:
         """Makes one; raises ``ConfigError`` where the configuration cannot work."""

@@ -29,6 +29,7 @@ class Signal(Enum):
     SITE_REFUSED = ("model.site_refused", "error")
     BUNDLE_REFUSED = ("model.bundle_refused", "error")
     SHADOW_REFUSED = ("model.shadow_refused", "error")
+    THREADS_FOUND = ("model.threads_found", "info")
     RULES_RELOADED = ("model.rules_reloaded", "info")
     RULES_REFUSED = ("model.rules_refused", "error")
     BATCH_DONE = ("ingest.batch_done", "debug")

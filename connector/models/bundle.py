@@ -24,8 +24,8 @@ from connector.models.memory import Keys, Memory, joined, keys_of
 from connector.models.neighbours import Examples
 from connector.models.predictions import Predictor
 from connector.models.site import SiteLayer
-from connector.ports import Closes, Member, State
-from connector.telemetry import CACHE, UNTRAINED
+from connector.ports import Closes, Member, Settles, State
+from connector.telemetry import CACHE, UNTRAINED, Signal, emit
 from connector.types import Event, ModelRef, Prediction, Scores, StateChange
 
 EXPLAINED = 10_000
@@ -165,6 +165,12 @@ class Bundle:
     def explain(self, event: Event) -> Explanation | None:
         """What weighed most in an event and what it is like, whatever its score; None without a member that reads texts."""
         return None if self._reader is None else explain(event, self._reader, self._examples)
+
+    def settle(self) -> None:
+        """Lets members find how many threads are fastest here, by short trials: for what scores long, before it begins."""
+        for member in self.members.values():
+            if isinstance(member, Settles):
+                emit(Signal.THREADS_FOUND, member.name, threads=member.settle())
 
     def close(self) -> None:
         """Ends what the members hold open."""

@@ -1,4 +1,4 @@
-"""An ONNX graph that reads tokens, run one event at a time on as many threads as there are cores.
+"""An ONNX graph that reads tokens, run one event at a time, with several runs side by side.
 
 The graph takes ``input_ids`` and ``attention_mask`` (n, tokens; ``token_type_ids`` where it asks for them), where it reads
 letters ``letters`` and ``letters_mask`` (n, bytes; :func:`spelling`), and gives the
@@ -6,8 +6,7 @@ logits ``techniques`` (n, labels) and ``malicious`` (n,). It may give ``relevanc
 logit each token brought; and ``embedding`` (n, d): the features that both heads read.
 
 Every event is a batch of its own by default: dynamic int8 quantisation takes one scale a tensor, so in a larger batch a
-score would depend on the events beside it, and on CPUs a larger batch is not faster
-(docs/decisions/0007-one-event-a-run.md).
+score would depend on the events beside it (docs/decisions/0007-one-event-a-run.md).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from connector.errors import ConfigError
+from connector.models.trials import fastest
 
 OUTPUTS = ("techniques", "malicious")
 RELEVANCE = "relevance"
@@ -51,6 +52,13 @@ class Reading(NamedTuple):
 
 _PROBES = (Reading([0], np.zeros(1, np.int64)), Reading([0] * 9, np.zeros(7, np.int64)))
 """Texts that every graph must run: of one token and letter, and of several."""
+
+
+_TRIAL = Reading([0] * 48, np.zeros(256, np.int64))
+"""A text of usual length, for trials: what the words are takes no time."""
+
+_RUNS = 4
+"""Runs of a thread in a trial; of one thread twice as many."""
 
 
 class Logits(NamedTuple):
@@ -91,8 +99,7 @@ class Graph:
         self._embeds = EMBEDDING in outputs
         self._path = path
         self._prove(path)
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score") if threads > 1 else None
+        self._threads, self._pool = threads, _pool(threads)
 
     @property
     def width(self) -> int:
@@ -103,6 +110,25 @@ class Graph:
         """Ends the threads."""
         if self._pool is not None:
             self._pool.shutdown()
+
+    def settle(self) -> int:
+        """Finds how many runs side by side are fastest here, keeps to that and returns it.
+
+        No score depends on it. To be called before anything is scored: the threads are made anew.
+        """
+        (batch,) = self._batches([_TRIAL])
+
+        def trial(threads: int) -> float:
+            batches = [batch] * (_RUNS * max(threads, 2))
+            start = perf_counter()
+            list(self._scored(batches, OUTPUTS, threads))
+            return (perf_counter() - start) / len(batches)
+
+        found = fastest(self._threads, trial)
+        if found != self._threads:
+            self.close()
+            self._threads, self._pool = found, _pool(found)
+        return found
 
     def run(self, texts: Sequence[Reading], *, embeds: bool = False) -> Logits:
         """The logits of texts, and in the same pass their features where ``embeds`` asks for them."""
@@ -130,7 +156,9 @@ class Graph:
                 rows[place] = found[row]
         return _stacked(rows)
 
-    def _scored(self, batches: Sequence[_Batch], outputs: Sequence[str]) -> Iterable[_Scored]:
+    def _scored(
+        self, batches: Sequence[_Batch], outputs: Sequence[str], threads: int | None = None
+    ) -> Iterable[_Scored]:
         """Every batch, on all threads. Each thread takes the next batch when it is free: one task a thread, not a batch."""
         if self._pool is None:
             return ((batch.places, self._run(batch, outputs)) for batch in batches)
@@ -139,7 +167,7 @@ class Graph:
         def take() -> list[_Scored]:
             return [(batch.places, self._run(batch, outputs)) for batch in waiting]
 
-        tasks = [self._pool.submit(take) for _ in range(min(self._threads, len(batches)))]
+        tasks = [self._pool.submit(take) for _ in range(min(threads or self._threads, len(batches)))]
         return chain.from_iterable(task.result() for task in tasks)
 
     def _run(self, batch: _Batch, outputs: Sequence[str]) -> list[Any]:
@@ -173,6 +201,10 @@ class Graph:
 
 
 _NOTHING = np.empty(0, np.float32)
+
+
+def _pool(threads: int) -> ThreadPoolExecutor | None:
+    return ThreadPoolExecutor(threads, thread_name_prefix="score") if threads > 1 else None
 
 
 def _padded(names: tuple[str, str], rows: Sequence[Sequence[int] | NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:

@@ -77,6 +77,10 @@ class MailMember:
         self._text = TextMember(msgspec.structs.replace(spec, labels=(PHISHING,)), directory, threads)
         self._calibration = msgspec.convert(spec.options, Options).calibration.malicious
 
+    def settle(self) -> int:
+        """As of a :class:`TextMember`."""
+        return self._text.settle()
+
     def close(self) -> None:
         """Ends the threads."""
         self._text.close()

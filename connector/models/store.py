@@ -16,6 +16,7 @@ from connector.errors import ConfigError
 from connector.events import CANONICAL_VERSIONS
 from connector.models import fingerprints, integrity, manifest as manifests, neighbours, reference
 from connector.models.bundle import Bundle
+from connector.models.cpus import usable
 from connector.models.ensemble import TEXT
 from connector.models.manifest import NAME, Manifest
 from connector.models.promotions import Change, Production, Promotions, promoted
@@ -71,7 +72,7 @@ class Store:
     ) -> Bundle:
         """The bundle, ready to predict; without ``ref`` the one in production.
 
-        ``threads`` a member, 0 for one a core; ``kinds`` are the known member plug-ins, by default the installed ones;
+        ``threads`` a member, 0 for as many as this process may use CPUs; ``kinds`` are the known member plug-ins, by default the installed ones;
         ``options`` are the site's own, by kind of member, over those of the manifest; ``explains``: predictions that
         somebody will look at say why (``Bundle.explain`` always does).
         Raises ``ConfigError`` where it is not what its manifest says, or this installation cannot run it.
@@ -98,7 +99,7 @@ class Store:
         return Bundle(
             manifest,
             [
-                _member(known[spec.kind].member, _with(spec, own.get(spec.kind)), directory, threads)
+                _member(known[spec.kind].member, _with(spec, own.get(spec.kind)), directory, threads or usable())
                 for spec in manifest.members
             ],
             cache_entries=cache_entries,

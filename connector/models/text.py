@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from connector.errors import ConfigError
 from connector.events import render
 from connector.models import second_stage
 from connector.models.calibration import scaled, sigmoid, technique_scale
+from connector.models.cpus import usable
 from connector.models.graph import Graph, Logits, Reading, spelling
 from connector.models.manifest import HeadCalibration
 from connector.models.relevance import telling_words
@@ -32,8 +32,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What the manifest may say of a text member.
 
     ``max_length`` cuts a text at so many tokens, and ``letters`` is how many bytes of it are spelt out. ``batch_size``
-    above 1 is for graphs whose scores do not depend on the batch. Where more than ``max_unknown`` of the tokens are unknown, the member has no view of the event. From
-    ``explain_from`` on, p_malicious at the training prevalence, the words that weighed most are named.
+    above 1 is for graphs whose scores do not depend on the batch. Where more than ``max_unknown`` of the tokens are
+    unknown, the member has no view of the event. From ``explain_from`` on, p_malicious at the training prevalence, the
+    words that weighed most are named.
     """
 
     max_length: int = 128
@@ -63,10 +64,14 @@ class TextMember:
         self._graph = Graph(
             directory / MODEL,
             labels=len(self.labels),
-            threads=threads or os.cpu_count() or 1,
+            threads=threads or usable(),
             batch_size=self._options.batch_size,
         )
         self._second = second_stage.read(directory, self._graph.width)
+
+    def settle(self) -> int:
+        """Finds how many events are best scored side by side here, and how many that is; no score depends on it."""
+        return self._graph.settle()
 
     def close(self) -> None:
         """Ends the threads."""

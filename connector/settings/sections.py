@@ -56,7 +56,7 @@ class ModelSettings(Section):
     store: Path | None = Field(None, description="the model store; absent: the one that is shipped")
     bundle: str | None = Field(None, description="name/version; absent: what the store has in production")
     shadow: str | None = Field(None, description="name/version of a challenger that scores beside, and changes nothing")
-    threads: int = Field(0, ge=0, description="ONNX threads a member; 0: one a core")
+    threads: int = Field(0, ge=0, description="threads a member; 0: found at start")
     cache_entries: int = Field(200_000, ge=0, description="scores kept by fingerprint")
     rules: tuple[Path, ...] = Field(
         (), description="folders of your own Sigma rules, for a bundle with a `rules` member; read again as they change"

@@ -72,7 +72,7 @@ class App:
         self.enrichment = load_enrichment(settings)
         self.origin_key = origin_key(settings)
         self.site = site_job(settings, clock)
-        self.bundle = open_bundle(settings)
+        self.bundle = self._settled(open_bundle(settings))
         self._open.callback(lambda: self.bundle.close())  # noqa: PLW0108 (the bundle of then, not of now)
         self.bundle = self._here(self.bundle)
         self.sources = {
@@ -219,7 +219,7 @@ class App:
         if self.settings.model.bundle is not None or self.store.production() == self.bundle.ref:
             return False
         try:
-            fresh = open_bundle(self.settings)
+            fresh = self._settled(open_bundle(self.settings))
         except ConfigError as error:
             emit(Signal.BUNDLE_REFUSED, reason=str(error))
             return False
@@ -240,6 +240,11 @@ class App:
     def _dress(self) -> None:
         with self._swapping:
             self.bundle = self._here(self.bundle)
+
+    def _settled(self, bundle: Bundle) -> Bundle:
+        if not self.settings.model.threads:
+            bundle.settle()
+        return bundle
 
     def _here(self, bundle: Bundle) -> Bundle:
         return bundle if self.site is None else self.site.dressed(bundle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from connector.errors import ConfigError
@@ -20,11 +19,14 @@ from connector.wiring import registered
 def open_bundle(
     settings: Settings, ref: str | None = None, *, threads: int | None = None, explains: bool = True
 ) -> Bundle:
-    """The bundle named or configured, or what the store has in production; its files are verified first."""
+    """The bundle named or configured, or what the store has in production; its files are verified first.
+
+    Without ``threads``, those of the settings; 0 there is as many as this process may use CPUs.
+    """
     store = Store(settings.model.store or shipped("model_store"))
     return store.open(
         ref or settings.model.bundle,
-        threads=threads or settings.model.threads or os.cpu_count() or 1,
+        threads=threads or settings.model.threads,
         cache_entries=settings.model.cache_entries,
         kinds=registered.plugins("triaged.member"),
         explains=explains,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import SimpleNamespace as Namespace
@@ -138,3 +139,12 @@ def test_what_was_opened_is_closed_where_the_rest_cannot_be_built(site, monkeypa
     with pytest.raises(ConfigError):
         wiring.App(wiring.load_settings(site.config))
     assert len(closed) == 1
+
+
+@pytest.mark.parametrize(("threads", "told"), [(0, 1), (1, 0)], ids=["found", "set"])
+def test_the_threads_are_found_at_the_start_unless_the_settings_name_them(settings, capsys, threads, told):
+    telemetry.configure("json", "info")
+    wiring.App(settings.model_copy(update={"model": settings.model.model_copy(update={"threads": threads})})).close()
+    found = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "model.threads_found" in line]
+    assert len(found) == told
+    assert all(line["subject"] == "text" and line["threads"] >= 1 for line in found)

@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from connector.errors import ConfigError
+from connector.models import graph as graphs
 from connector.models.testbed import BIAS, labels_of, lay_text_member, text_spec
 from connector.models.text import MODEL, TOKENIZER, TextMember
 from tests.models.events import process_start
@@ -51,6 +52,33 @@ def test_an_event_scores_the_same_alone_and_in_any_batch(tmp_path, threads, opti
         alone = score(model, [command])
         assert np.abs(alone.techniques[0] - together.techniques[place]).max() < 1e-6
         assert alone.p_malicious[0] == pytest.approx(together.p_malicious[place], abs=1e-6)
+    model.close()
+
+
+@pytest.mark.parametrize("found", [1, 2, 3])
+def test_a_member_scores_the_same_with_the_threads_that_trials_choose(tmp_path, monkeypatch, found):
+    model = member(tmp_path, 3)
+    before = score(model, COMMANDS)
+    tried = []
+
+    def chosen(most, trial):
+        tried.append((most, trial(most), trial(1)))
+        return found
+
+    monkeypatch.setattr(graphs, "fastest", chosen)
+    assert model.settle() == found
+    assert [most for most, *_ in tried] == [3]
+    assert all(seconds > 0 for seconds in tried[0][1:])
+    after = score(model, COMMANDS)
+    assert np.array_equal(before.techniques, after.techniques)
+    assert np.array_equal(before.p_malicious, after.p_malicious)
+    model.close()
+
+
+def test_trials_of_a_member_choose_at_most_the_threads_that_it_was_given(tmp_path):
+    model = member(tmp_path, 2)
+    assert model.settle() in {1, 2}
+    assert member(tmp_path, 1).settle() == 1
     model.close()
 
 

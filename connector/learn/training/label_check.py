@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -58,7 +57,7 @@ def _features(store: Store, bundle: str | None, labels: Sequence[Row]) -> NDArra
     if problems := store.verify(ref):
         raise ConfigError(f"bundle {ref} is refused: {'; '.join(problems)}")
     spec = reader(store.manifest(ref))
-    member = TextMember(spec, store.directory(ref) / spec.directory, os.cpu_count() or 1)
+    member = TextMember(spec, store.directory(ref) / spec.directory, 0)
     try:
         return member.embed([label.text for label in labels])
     finally:

@@ -7,7 +7,6 @@ names attacks by kind; which techniques a kind shows is a table of the member's 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from connector.errors import ConfigError
 from connector.models.calibration import scaled, sigmoid, technique_scale
+from connector.models.cpus import usable
 from connector.models.graph import Graph, Reading
 from connector.models.manifest import HeadCalibration
 from connector.models.payload.parts import Piece, pieces
@@ -64,7 +64,7 @@ class PayloadMember:
         shown = [[label in shown for label in spec.labels] for shown in self._options.kinds.values()]
         self._shows = np.array(shown, bool).reshape(len(self._kinds), len(spec.labels))
         self._heard = np.array([[(kind in self._options.raw) is raw for kind in self._kinds] for raw in (False, True)])
-        threads = threads or os.cpu_count() or 1
+        threads = threads or usable()
         self._graph = Graph(directory / MODEL, labels=len(self._kinds), threads=threads, batch_size=BATCH)
 
     def close(self) -> None:
