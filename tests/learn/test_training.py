@@ -149,6 +149,20 @@ def test_the_card_says_so_where_the_encoder_was_left_out(bundle: Bundle, built: 
     assert "is left out" in card(manifest, built.facts)
 
 
+def test_the_card_tells_of_pre_training_and_its_command_asks_for_it(bundle: Bundle, built: Dataset) -> None:
+    training = bundle.manifest.metrics["training"]
+    told = {**training, "recipe": {**training["recipe"], "pretrain": 0.5}, "unlabelled": {"texts": 7, "sha256": "0"}}
+    manifest = msgspec.structs.replace(bundle.manifest, metrics={**bundle.manifest.metrics, "training": told})
+
+    shown = card(manifest, built.facts)
+
+    assert "0.5 passes of masked tokens, no label read (7 texts beside those of the rows)" in shown
+    words = command(manifest).split()
+    options = _parser().parse_args(words[words.index("train") + 1 :])
+    assert (options.pretrain, len(options.unlabelled)) == (0.5, 1)
+    assert "masked tokens" not in card(bundle.manifest, built.facts)
+
+
 def test_the_bundle_knows_the_fingerprints_of_every_split(trained: Path, built: Dataset) -> None:
     rows = built.rows
     known = fingerprints.read(written(trained) / fingerprints.FILE)

@@ -143,7 +143,7 @@ def pretrain(  # noqa: PLR0917  (one caller)
     """
     distinct = sorted(set(texts))
     kept = distinct[:: max(HELD_OUT, -(-len(distinct) // MOST_HELD_OUT))]
-    learnt = sorted(set(distinct) - set(kept))
+    learnt = sorted(set(distinct).difference(kept))
     if not learnt:
         raise ConfigError(f"{len(distinct)} texts are too few to pre-train on")
     phase = Phase(
@@ -160,6 +160,7 @@ def pretrain(  # noqa: PLR0917  (one caller)
     last = get_last_checkpoint(str(folder))
     own = {"label_names": ["labels"], "load_best_model_at_end": False, "eval_on_start": last is None}
     own |= {"metric_for_best_model": None, "train_sampling_strategy": "group_by_length"}
+    own["per_device_eval_batch_size"] = recipe.batch_size  # each token has a logit for every other of the vocabulary
     trainer = Trainer(
         model=guessing(base, encoder),
         args=arguments(recipe, phase, folder, len(rows), **own),

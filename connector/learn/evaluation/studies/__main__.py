@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--pins", type=Path, default=PINS, help="another table of sources than the shipped one")
         added.add_argument("--output", type=Path, default=Path("study"), help="folder for the results")
         added.add_argument(
-            "--quick", action="store_true", help="fewer seeds, smaller forests, and one base row in four"
+            "--quick", action="store_true", help="fewer seeds, smaller forests, and one row in four or fewer"
         )
     parsers["flows"].add_argument("--data", action="append", choices=("cicids", "unsw", "nsl"), help="default: all")
     parsers["lanl"].add_argument("--every", type=int, default=100, help="keep one ordinary logon in so many")
