@@ -1,20 +1,27 @@
-"""The catalogue: every live technique and tactic of one ATT&CK version, looked up by id or name."""
+"""The catalogue: every live technique and tactic of one ATT&CK version, looked up by id or name.
+
+It is the packaged one, or the one in the folder that the environment variable :data:`FOLDER` names.
+"""
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 
 import msgspec
 
-from connector.errors import PermanentError
+from connector.errors import ConfigError, PermanentError
 
 FACTS = Path(__file__).with_name("catalogue.json")
+FOLDER = "TRIAGED_ATTACK"
+"""The variable. What learns, serves and is asked must read the same catalogue: a bundle of another one is refused."""
+
 SITE = "https://attack.mitre.org"
 SPLIT_TACTICS = {"stealth": "defense-evasion", "defense-impairment": "defense-evasion"}
-"""v19 split one tactic in two; here both read as the one that v18.1 has."""
+"""v19 split one tactic in two; both read as the one that v18.1 has, where the catalogue has that one."""
 
 
 class Tactic(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,13 +146,22 @@ class Catalogue:
             for tactic in self.tactics.values()
             for text in (tactic.id, tactic.name, tactic.shortname)
         }
-        return texts | {_folded(new): texts[_folded(old)] for new, old in SPLIT_TACTICS.items()}
+        split = {_folded(new): texts[_folded(old)] for new, old in SPLIT_TACTICS.items() if _folded(old) in texts}
+        return split | texts
 
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue that the product speaks: its version is the ``attack_version`` of every verdict."""
-    return Catalogue(msgspec.json.decode(FACTS.read_bytes(), type=Facts))
+    """The catalogue that the product speaks: its version is the ``attack_version`` of every verdict.
+
+    Raises ``ConfigError`` where the folder that :data:`FOLDER` names holds none.
+    """
+    own = os.environ.get(FOLDER)
+    path = Path(own) / FACTS.name if own else FACTS
+    try:
+        return Catalogue(msgspec.json.decode(path.read_bytes(), type=Facts))
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{FOLDER}={own}: {path} is no catalogue of ATT&CK: {error}") from error
 
 
 def _folded(text: str) -> str:

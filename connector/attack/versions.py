@@ -53,7 +53,8 @@ def _backward() -> Mapping[str, frozenset[str]]:
     for old, new in _crosswalk().map.items():
         if old in live:
             merged[new] = merged.get(new, frozenset()) | {old}
-    return merged | {new: frozenset(row.v18) for new, row in _crosswalk().by_hand.items()}
+    by_hand = {new: frozenset(row.v18) & live.keys() for new, row in _crosswalk().by_hand.items()}
+    return merged | {new: old for new, old in by_hand.items() if old}
 
 
 @lru_cache(maxsize=4096)

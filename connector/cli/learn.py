@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
+from connector.attack import catalogue
+from connector.attack.techniques import FOLDER
 from connector.cli import options, promote
 from connector.cli.train import OWN_OPTIONS, started
 from connector.errors import ConfigError
@@ -29,6 +31,9 @@ SHOWN = 10
 NAME: Final = "triaged"
 ROWS: Final = "rows"
 """The folder below the output that the dataset is written to."""
+
+ATTACK: Final = "attack"
+"""The same for a newer release's catalogue."""
 
 TEXT: Final = "text"
 """The store below the output that a text member is written to, until others stand beside it."""
@@ -95,6 +100,7 @@ def intel(
     ]
     found.write(listed, output)
     _say(listed, output)
+    _say_releases(attack or (), output)
     bounds = Bounds(only=only, quick=quick, recipe=tuple(context.args))
     for step in commands(output, corpora, retrain, version, bounds, several=_several(retrain)):
         typer.echo(" ".join(["triaged", *step]))
@@ -221,6 +227,22 @@ def _from_misp(paths: Sequence[Path], licence: str) -> Iterator[Finding]:
         upstream = findings.Upstream(kind="misp", name=path.name, licence=licence)
         for event in misp.events(path):
             yield from misp.findings(event, upstream)
+
+
+def _say_releases(paths: Sequence[Path], output: Path) -> None:
+    """What a newer release changes, and how to go over to it; its catalogue is written beside the samples."""
+    from connector.learn.intel import release, stix  # noqa: PLC0415 - the extra may be missing
+
+    for path in paths:
+        facts = release.read(stix.objects(path))
+        if facts is not None and release.is_newer(facts, catalogue()):
+            for line in release.lines(facts, catalogue()):
+                typer.echo(line)
+            folder = release.write(facts, output / ATTACK).resolve()
+            typer.echo(f"{folder}: its catalogue. Until it is read, new ids train nothing; to go over to ATT&CK")
+            typer.echo(
+                f"{facts.version}, set {FOLDER}={folder} for this command, for all that follow, and for the daemon"
+            )
 
 
 def _say(listed: Sequence[Finding], output: Path) -> None:

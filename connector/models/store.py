@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from connector.attack import catalogue
+from connector.attack.techniques import FOLDER
 from connector.errors import ConfigError
 from connector.events import CANONICAL_VERSIONS
 from connector.models import fingerprints, integrity, manifest as manifests, neighbours, reference
@@ -49,7 +51,11 @@ class Store:
     def verify(self, ref: str) -> tuple[str, ...]:
         """What is wrong with a bundle, every file hashed; empty where nothing is. Raises ``ConfigError`` for no bundle."""
         manifest = self.manifest(ref)
-        return (*integrity.problems(self.directory(ref), manifest.files), *_other_canonical_forms(manifest))
+        return (
+            *integrity.problems(self.directory(ref), manifest.files),
+            *_other_canonical_forms(manifest),
+            *_other_catalogue(manifest),
+        )
 
     def production(self) -> str | None:
         """The bundle in production, or None where none was promoted yet."""
@@ -192,6 +198,13 @@ def _attacks(manifest: Manifest, directory: Path) -> NDArray[np.float64] | None:
     """The bundle's attack reference, in the columns of its text member."""
     text = next((spec for spec in manifest.members if spec.name == TEXT), None)
     return None if text is None else reference.read(directory, len(text.labels))
+
+
+def _other_catalogue(manifest: Manifest) -> list[str]:
+    """The version of ATT&CK whose ids its labels are, where this installation reads another one's."""
+    spoken, here = manifest.attack_version, catalogue().version
+    told = f"its labels are ids of ATT&CK {spoken}, and the catalogue here is of {here}: name the folder of"
+    return [] if spoken == here else [f"{told} {spoken}'s catalogue in {FOLDER}"]
 
 
 def _other_canonical_forms(manifest: Manifest) -> list[str]:
