@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ from connector.models.cache import Cache
 from connector.models.ensemble import TEXT, Combiner, in_order
 from connector.models.explain import Explanation, Readable, explain, like
 from connector.models.manifest import Manifest, Thresholds
-from connector.models.memory import Keys, Memory, joined, keys_of
+from connector.models.memory import Keys, Memory, joined, keys_of, spoken, taken
 from connector.models.neighbours import Examples
 from connector.models.predictions import Predictor
 from connector.models.site import SiteLayer
@@ -199,10 +200,22 @@ class Bundle:
             views[member.name] = self._here(events, scores) if member.name == TEXT else scores
             if change.rows:
                 changes[member.name] = change
-        combined = self._combiner.combine(views, len(events))
-        notes = [tuple(note for name in self._names for note in views[name].notes[row]) for row in range(len(events))]
-        predictions = self._predictor.predict(combined, self._names, notes)
-        return [self._told(event, one) for event, one in zip(events, predictions, strict=True)], changes
+        said = self._said(views, keys)
+        unlike = {what: place for place, what in enumerate(said)}
+        made = dict(zip(unlike, self._made(views, list(unlike.values())), strict=True))
+        return [self._told(event, made[what]) for event, what in zip(events, said, strict=True)], changes
+
+    def _said(self, views: Mapping[str, Scores], keys: Keys) -> list[Hashable]:
+        """All that each event's prediction is made of: the members' keys, and of a member that gives none its scores."""
+        parts = (spoken(views[name]) if None in keys[name] else keys[name] for name in self._names)
+        return list(zip(*parts, strict=True))
+
+    def _made(self, views: Mapping[str, Scores], places: Sequence[int]) -> list[Prediction]:
+        """The predictions of some of the events that members have scored."""
+        seen = {name: taken(views[name], places) for name in self._names}
+        notes = zip(*(seen[name].notes for name in self._names), strict=True)
+        combined = self._combiner.combine(seen, len(places))
+        return self._predictor.predict(combined, self._names, [tuple(chain.from_iterable(each)) for each in notes])
 
     def _told(self, event: Event, prediction: Prediction) -> Prediction:
         """The prediction with what it is like, and from ``trigger`` on with what weighed most, if its reader did not say so."""

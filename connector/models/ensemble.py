@@ -120,11 +120,13 @@ class Combiner:
                 return np.full_like(added, np.nan)
 
     def _highest(self, views: Mapping[str, Scores], names: Sequence[str], events: int) -> NDArray[np.float32]:
-        techniques = np.full((events, self._width), np.nan, np.float32)
+        found = np.full(
+            (self._width, events), np.nan, np.float32
+        )  # whole columns are taken faster where they lie as rows
         for name in names:
             columns = self._columns[name]
-            techniques[:, columns] = np.fmax(techniques[:, columns], views[name].techniques)
-        return techniques
+            found[columns] = np.fmax(found[columns], views[name].techniques.T)
+        return found.T
 
 
 def _sum(parts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ class Memory:
         known, todo = _recall(self._rows, together)
         change = StateChange()
         if todo:
-            asked = {name: _taken(view, todo) for name, view in needed.items()}
+            asked = {name: taken(view, todo) for name, view in needed.items()}
             scores, change = self._member.score([events[place] for place in todo], asked, state)
             for i, place in enumerate(todo):
                 row = (scores.techniques[i].copy(), float(scores.p_malicious[i]), scores.notes[i])
@@ -56,14 +56,18 @@ class Memory:
                     self._rows.put(key, row)
         CACHE.labels(member=self._member.name, outcome="hit").inc(len(events) - len(todo))
         CACHE.labels(member=self._member.name, outcome="miss").inc(len(todo))
-        return self._stacked([known[place if key is None else key] for place, key in enumerate(together)]), change
+        return self._stacked(known, [place if key is None else key for place, key in enumerate(together)]), change
 
-    def _stacked(self, rows: Sequence[Row]) -> Scores:
-        width = len(self._member.labels)
+    def _stacked(self, known: Mapping[Hashable, Row], wanted: Sequence[Hashable]) -> Scores:
+        """The rows by these keys, most of which come again."""
+        rows = tuple(known.values())
+        place_of = {key: place for place, key in enumerate(known)}
+        places = [place_of[key] for key in wanted]
+        techniques = np.array([row[0] for row in rows], np.float32).reshape(len(rows), len(self._member.labels))
         return Scores(
-            techniques=np.array([row[0] for row in rows], np.float32).reshape(len(rows), width),
-            p_malicious=np.array([row[1] for row in rows], np.float32),
-            notes=tuple(row[2] for row in rows),
+            techniques=techniques[places],
+            p_malicious=np.array([row[1] for row in rows], np.float32)[places],
+            notes=tuple([rows[place][2] for place in places]),
         )
 
 
@@ -97,7 +101,15 @@ def _recall(rows: Cache[Hashable, Row], keys: Sequence[Hashable]) -> tuple[dict[
     return known, todo
 
 
-def _taken(view: Scores, places: Sequence[int]) -> Scores:
+def spoken(view: Scores) -> list[Hashable]:
+    """What a member says of each event, to be told apart by."""
+    scores = np.column_stack([view.techniques, view.p_malicious])
+    rows = scores.view(np.dtype((np.void, scores.shape[1] * scores.itemsize))).ravel().tolist()
+    return list(zip(rows, view.notes, strict=True))
+
+
+def taken(view: Scores, places: Sequence[int]) -> Scores:
+    """What a member says of some of the events."""
     return Scores(
         techniques=view.techniques[places],
         p_malicious=view.p_malicious[places],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from connector.ports import State
@@ -72,3 +73,17 @@ class Counting(Fixed):
         p = [min(0.9, 0.1 * (start + i + 1)) for i in range(len(events))]
         rows = {"seen": (version, str(start + len(events)).encode())}
         return scores([[x] for x in p], p), StateChange(rows=rows)
+
+
+class Reciting(Fixed):
+    """Gives no key; says of one event after the other what its script has: a vote, and a note where that is not empty."""
+
+    def __init__(self, name: str, script: Sequence[tuple[float, str]]):
+        super().__init__(name, 0.0, cached=False)
+        self._script = list(script)
+
+    def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
+        said, self._script = self._script[: len(events)], self._script[len(events) :]
+        p = [vote for vote, _ in said]
+        notes = tuple((note,) if note else () for _, note in said)
+        return msgspec.structs.replace(scores([[vote] for vote in p], p), notes=notes), StateChange()

@@ -13,7 +13,7 @@ from connector.models.cache import Cache
 from connector.models.manifest import Calibration, Platt
 from connector.models.testbed import lay_bundle
 from tests.models.events import process_start
-from tests.models.members import Counting, Fixed, Highest
+from tests.models.members import Counting, Fixed, Highest, Reciting
 
 
 @pytest.fixture
@@ -115,6 +115,17 @@ def test_a_member_without_a_key_is_asked_every_time_and_its_neighbours_are_not(m
         bundle.predict(starts("a", "a"), {})
     assert len(text.scored) == 1
     assert len(fickle.scored) == len(meta.scored) == 6
+
+
+def test_equal_events_are_told_apart_by_what_a_member_without_a_key_says_of_them(made):
+    nan = float("nan")
+    script = [(0.2, ""), (0.8, ""), (0.2, ""), (0.2, "seen before"), (nan, ""), (0.8, "seen before"), (0.8, "")]
+    events = starts(*"aabaaab")
+    together = made(Fixed("text", 0.5), Reciting("sequence", script)).predict(events, {})[0]
+    apart = made(Fixed("text", 0.5), Reciting("sequence", script), cache_entries=0)
+    assert together == [apart.predict([event], {})[0][0] for event in events]
+    assert len({one.p_malicious for one in together}) == 3
+    assert [one.explanation for one in together] == [(note,) if note else () for _, note in script]
 
 
 def test_state_goes_in_and_its_changes_come_out_in_event_order(made):
