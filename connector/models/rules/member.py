@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from connector.errors import ConfigError
+from connector.models.cache import Cache
 from connector.models.rules import needs_extra
 from connector.models.rules.nouns import LEVELS, Match
 from connector.models.rules.views import view_of
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST_NOTES: Final = 8
 """Rules that an explanation names; the most severe come first."""
+
+OPINIONS: Final = 4096
+"""Sets of matches of which it is remembered what they say."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +45,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     weights: str | None = None
     level: str = "low"
     prevalence: float | None = None
+
+
+class Opinion(NamedTuple):
+    """What a set of matches says: ``techniques`` (n labels,), how malicious that is, and the rules by name."""
+
+    techniques: NDArray[np.float32]
+    p_malicious: float
+    notes: tuple[str, ...]
 
 
 class RulesMember:
@@ -59,6 +72,7 @@ class RulesMember:
         self._least = LEVELS.index(options.level)
         self._weights = Weights() if options.weights is None else read(directory / options.weights)
         self._prevalence = options.prevalence
+        self._opinions: Cache[tuple[str, tuple[int, ...]], Opinion] = Cache(OPINIONS)
         self._watched: Watched | None = None
         if options.packs or options.folders:
             needs_extra()
@@ -86,24 +100,34 @@ class RulesMember:
         p_malicious = np.full(len(events), np.nan, np.float32)
         notes: list[tuple[str, ...]] = []
         for row, event in enumerate(events):
-            found = None if current is None else self._matches(current, event)
-            notes.append(() if found is None else self._notes(found))
+            found = None if current is None else self._opinion(current, event)
+            notes.append(() if found is None else found.notes)
             if found is not None:
-                techniques[row] = 0.0
-                for label, worth in self._weights.shown(found).items():
-                    if label in self._column:
-                        techniques[row, self._column[label]] = worth
-                p_malicious[row] = self._weights.malice(found, self._prevalence)
+                techniques[row], p_malicious[row] = found.techniques, found.p_malicious
         return Scores(techniques=techniques, p_malicious=p_malicious, notes=tuple(notes)), StateChange()
 
-    def _matches(self, current: Current, event: Event) -> list[Match] | None:
-        """The matches that count, the most severe first; None where no rule speaks of the event's log."""
+    def _opinion(self, current: Current, event: Event) -> Opinion | None:
+        """What the rules that match say, made once for all events that the same ones match; None where no rule speaks of the event's log."""
         view = view_of(event)
         if not current.rules.covers(view):
             return None
-        found = [current.rules.rules[place].match for place in current.rules.matching(view)]
-        counted = [match for match in found if LEVELS.index(match.level) >= self._least]
-        return sorted(counted, key=lambda match: (-LEVELS.index(match.level), match.id))
+        matching = tuple(current.rules.matching(view))
+        key = (current.digest, matching)
+        known = self._opinions.get(key)
+        if known is None:
+            known = self._said([current.rules.rules[place].match for place in matching])
+            self._opinions.put(key, known)
+        return known
+
+    def _said(self, matches: Iterable[Match]) -> Opinion:
+        """Of the matches that count, the most severe first."""
+        counted = [match for match in matches if LEVELS.index(match.level) >= self._least]
+        found = sorted(counted, key=lambda match: (-LEVELS.index(match.level), match.id))
+        techniques = np.zeros(len(self.labels), np.float32)
+        for label, worth in self._weights.shown(found).items():
+            if label in self._column:
+                techniques[self._column[label]] = worth
+        return Opinion(techniques, self._weights.malice(found, self._prevalence), self._notes(found))
 
     def _notes(self, found: Sequence[Match]) -> tuple[str, ...]:
         """``rules: Title (level, by Author) [id]``: the rules' licence asks for the author."""

@@ -147,9 +147,12 @@ class WindowsView(View):
     def told(self, asked: Asked) -> list[Told]:
         """As of any event; short texts, which most data are, cost one look."""
         found: list[Any] = list(map(self._data.__getitem__, asked.data))
-        if set(map(type, found)) - _TEXT or max(map(len, found), default=0) > MAX_VALUE:
-            found = [self.get(name) for name in asked.data]
-        return found + [self.get(name) for name in asked.elsewhere]
+        try:
+            short = len("".join(found)) <= MAX_VALUE
+        except TypeError:
+            short = False
+        values = found if short else map(self.get, asked.data)
+        return [*values, *map(self.get, asked.elsewhere)]
 
     def _find(self, name: str) -> Texts:
         value = self._data.get(name)
@@ -178,7 +181,6 @@ _RECORD_FIELDS: Final = {
     "Provider_Name": "provider_name",
     "Computer": "computer_name",
 }
-_TEXT: Final = frozenset({str})
 _OF_RECORD: Final = frozenset({*_RECORD_FIELDS, "Data"})
 
 _Places: TypeAlias = tuple[tuple[str, ...], ...]
