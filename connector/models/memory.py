@@ -72,8 +72,9 @@ class Memory:
 
 
 def keys_of(members: Sequence[Member], events: Sequence[Event]) -> Keys:
-    """Asks the members for their keys of a batch."""
-    return {member.name: [member.key(event) for event in events] for member in members}
+    """Asks the members for their keys of a batch, one event after the other: what one has read of it is near for the next."""
+    each = [[member.key(event) for member in members] for event in events]
+    return {member.name: [keys[place] for keys in each] for place, member in enumerate(members)}
 
 
 def joined(names: Sequence[str], keys: Keys) -> list[Hashable]:

@@ -151,8 +151,11 @@ class WindowsView(View):
             short = len("".join(found)) <= MAX_VALUE
         except TypeError:
             short = False
-        values = found if short else map(self.get, asked.data)
-        return [*values, *map(self.get, asked.elsewhere)]
+        values = found if short else list(map(self.get, asked.data))
+        for name in asked.elsewhere:
+            value = None if self._user_data else self._elsewhere(name)
+            values.append(value if type(value) is str and len(value) <= MAX_VALUE else self.get(name))
+        return values
 
     def _find(self, name: str) -> Texts:
         value = self._data.get(name)
@@ -168,8 +171,8 @@ class WindowsView(View):
         """What is no event data: the record's own fields, unnamed texts, and what a door moved into ECS."""
         if name == "EventID":
             return self.code
-        if name in _RECORD_FIELDS:
-            return self._winlog.get(_RECORD_FIELDS[name]) or (self.channel if name == "Channel" else None)
+        if own := _RECORD_FIELDS.get(name):
+            return self._winlog.get(own) or (self.channel if name == "Channel" else None)
         if name == "Data":
             return [value for key, value in self._data.items() if key.startswith("param") and key[5:].isdigit()]
         return _read(self._event.ecs, self._moved.get(name, ()))

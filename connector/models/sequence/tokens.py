@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -52,10 +52,9 @@ class Tokens:
         weights = np.rint(np.take_along_axis(padded, top, axis=1) * 255.0).astype(np.int64)
         return Told(logit_of(logit(p_malicious)), np.where(weights > 0, top + 1, 0), weights)
 
-    def of(self, events: Sequence[Event], told: Told) -> list[tuple[Token, bool]]:
-        """One token an event, and whether the event says when it took place."""
-        rows = zip(events, told.score.tolist(), told.top.tolist(), told.weights.tolist(), strict=True)
-        return [self._of(event, score, top, weights) for event, score, top, weights in rows]
+    def of(self, events: Sequence[Event], told: Told) -> Iterator[tuple[Token, bool]]:
+        """One token an event, and whether the event says when it took place; each is made when it is asked for."""
+        return map(self._of, events, told.score.tolist(), told.top.tolist(), told.weights.tolist())
 
     def _of(self, event: Event, score: int, top: list[int], weights: list[int]) -> tuple[Token, bool]:
         places = self._known.get(event.fingerprint)

@@ -69,7 +69,7 @@ class Window:
     def __init__(self, tokens: Sequence[Token] = ()) -> None:
         self.tokens = list(tokens)
         self.changed = False
-        self._tags = [token.tag for token in tokens]
+        self._tags = {token.tag for token in tokens}
         self._behaviours = [_behaviour(token) for token in tokens]
 
     def enter(self, token: Token, *, timed: bool = True) -> list[Token]:
@@ -78,7 +78,7 @@ class Window:
         An event that the window holds changes nothing.
         """
         if token.tag in self._tags:
-            place = self._tags.index(token.tag)
+            place = next(place for place, one in enumerate(self.tokens) if one.tag == token.tag)
             return [*self.tokens[:place][1 - LENGTH :], self.tokens[place]]
         if not timed and self.tokens:
             token = token._replace(at=self.tokens[-1].at)
@@ -107,10 +107,11 @@ class Window:
 
     def _insert(self, place: int, token: Token) -> None:
         self.tokens.insert(place, token)
-        self._tags.insert(place, token.tag)
+        self._tags.add(token.tag)
         self._behaviours.insert(place, _behaviour(token))
         if len(self.tokens) > LENGTH:
-            del self.tokens[0], self._tags[0], self._behaviours[0]
+            self._tags.discard(self.tokens[0].tag)
+            del self.tokens[0], self._behaviours[0]
         self.changed = True
 
 
