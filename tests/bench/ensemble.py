@@ -1,35 +1,39 @@
 """What the whole bundle costs beside its text member alone: CPU of normalising and scoring one stream, in one run.
 
 ``python -m tests.bench.ensemble --corpora DIR --store STORE --bundle triaged/0.4.0 [--rules sigma/rules]``. Events come in
-the order of their recordings, in the daemon's batches, with the state that members keep. Both are measured in turns, several
-times, so that what else the machine does falls on both.
+the order of their recordings, in the daemon's batches, with the state that members keep. Both are measured in turns, batch by
+batch and several times, so that what else the machine does falls on both. What each member costs a distinct text is told too.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
 
+from connector.daemon import COLLECT_AFTER
 from connector.errors import PermanentError
 from connector.events import normalise
 from connector.models import Store
 from connector.models.bundle import Bundle
 from connector.models.ensemble import TEXT
+from connector.ports import Member
 from connector.resources import shipped
 from connector.types import Event, RawEvent, SourceRef
 from tests.bench.streams import gather
 
 BATCH: Final = 1000
 WANTED: Final = 0.7
+States: TypeAlias = Mapping[str, Mapping[str, tuple[int, bytes]]]
 _NOWHERE: Final = SourceRef(siem="bench", index="bench", id="")
 
 
@@ -50,28 +54,48 @@ def measure(bundle: Bundle, lines: Sequence[bytes], rounds: int) -> Cost:
     """Both ways in turns, each round with nothing remembered."""
     text, whole = [], []
     for _ in range(rounds):
-        text.append(_spent(_fresh(bundle, (TEXT,)), lines))
-        whole.append(_spent(_fresh(bundle, tuple(bundle.members)), lines))
+        ways = [replay(_fresh(bundle, names), lines) for names in ((TEXT,), tuple(bundle.members))]
+        turns = [[_spent(way) for way in ways] for _ in range(0, len(lines), BATCH)]
+        text.append(sum(turn[0] for turn in turns))
+        whole.append(sum(turn[1] for turn in turns))
     return Cost(len(lines), median(text), median(whole))
+
+
+def distinct(bundle: Bundle, lines: Sequence[bytes], rounds: int) -> tuple[int, Mapping[str, float]]:
+    """How many texts are distinct, and the CPU seconds that each member without needs takes to name and score one of each."""
+    events = list({event.fingerprint: event for event in _events(0, lines)}.values())
+    parts = [events[start : start + BATCH] for start in range(0, len(events), BATCH)]
+    spent: dict[str, list[float]] = {name: [] for name, member in bundle.members.items() if not member.needs}
+    for _ in range(rounds):
+        for name, rounds_of in spent.items():
+            rounds_of.append(_spent(_scored(bundle.members[name], parts)))
+    return len(events), {name: median(rounds_of) for name, rounds_of in spent.items()}
 
 
 def _fresh(bundle: Bundle, names: Sequence[str]) -> Bundle:
     return Bundle(bundle.manifest, [bundle.members[name] for name in names])
 
 
-def _spent(bundle: Bundle, lines: Sequence[bytes]) -> float:
-    """CPU seconds to normalise and score the lines, and to keep what members remember."""
+def _spent(way: Iterator[object]) -> float:
+    """CPU seconds of the next step."""
     begun = time.process_time()
-    replayed(bundle, lines)
+    next(way)
     return time.process_time() - begun
 
 
-def replayed(bundle: Bundle, lines: Sequence[bytes]) -> Mapping[str, Mapping[str, tuple[int, bytes]]]:
-    """Scores the lines batch by batch; the rows that members keep in the end, by member and key."""
+def _scored(member: Member, parts: Sequence[Sequence[Event]]) -> Iterator[None]:
+    for part in parts:
+        for event in part:
+            member.key(event)
+        member.score(part, {}, {})
+    yield
+
+
+def replay(bundle: Bundle, lines: Sequence[bytes]) -> Iterator[States]:
+    """Normalises and scores the lines batch by batch; after each the rows that members keep, by member and key."""
     states: dict[str, dict[str, tuple[int, bytes]]] = {}
     for start in range(0, len(lines), BATCH):
-        batch = enumerate(lines[start : start + BATCH], start)
-        events = [event for number, line in batch if (event := _event(number, line)) is not None]
+        events = _events(start, lines[start : start + BATCH])
         wanted = bundle.state_keys(events)
         held = {
             name: {key: states[name][key] for key in keys if key in states.get(name, {})}
@@ -80,7 +104,11 @@ def replayed(bundle: Bundle, lines: Sequence[bytes]) -> Mapping[str, Mapping[str
         for name, change in bundle.predict(events, held)[1].items():
             rows = states.setdefault(name, {})
             rows.update({key: (version + 1, value) for key, (version, value) in change.rows.items()})
-    return states
+        yield states
+
+
+def _events(start: int, lines: Sequence[bytes]) -> list[Event]:
+    return [event for number, line in enumerate(lines, start) if (event := _event(number, line)) is not None]
 
 
 def _event(number: int, line: bytes) -> Event | None:
@@ -99,8 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = list(stream.lines(np.arange(min(options.events, len(stream)))))
     own = {"rules": {"folders": [str(folder) for folder in options.rules]}} if options.rules else None
     bundle = Store(options.store or shipped("model_store")).open(options.bundle, threads=1, options=own)
+    gc.set_threshold(COLLECT_AFTER)  # as the daemon does
+    gc.collect()
+    gc.freeze()
     try:
         cost = measure(bundle, lines, options.rounds)
+        texts, alone = distinct(bundle, lines, options.rounds)
     finally:
         bundle.close()
     print(
@@ -108,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{1e6 * cost.text / cost.events:.0f} µs of CPU an event, whole {1e6 * cost.whole / cost.events:.0f} µs; "
         f"{cost.ratio:.2f} of the text member's throughput (wanted {WANTED})"
     )
+    each = ", ".join(f"{name} {1e6 * spent / texts:.0f} ({spent / alone[TEXT]:.2f})" for name, spent in alone.items())
+    print(f"µs of CPU to name and score one of {texts} distinct texts (as a share of the text member's): {each}")
     return 0 if cost.ratio >= WANTED else 1
 
 

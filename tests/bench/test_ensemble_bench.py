@@ -16,7 +16,7 @@ from connector.models.sequence.window import unpacked
 from connector.models.testbed import lay_bundle
 from connector.ports import State
 from connector.types import Event, Scores, StateChange
-from tests.bench.ensemble import measure, replayed
+from tests.bench.ensemble import distinct, measure, replay
 from tests.bench.streams import scenario_lines
 from tests.models.members import Fixed
 
@@ -49,14 +49,28 @@ def test_a_member_that_takes_its_time_lowers_the_ratio_by_it(tmp_path: Path) -> 
     assert cost.ratio < 1
 
 
+def test_what_a_member_costs_a_distinct_text_is_told_of_each_text_once(tmp_path: Path) -> None:
+    lay_bundle(tmp_path)
+    bundle = Store(tmp_path).open("tiny/1", threads=1)
+    lines = list(scenario_lines())[:50]
+    try:
+        busy = Busy("slow", 0.1)
+        texts, spent = distinct(Bundle(bundle.manifest, [*bundle.members.values(), busy]), lines * 2, 2)
+    finally:
+        bundle.close()
+    assert 0 < texts < 50
+    assert len(busy.scored) == 2 * texts
+    assert SPENT * texts <= spent["slow"]
+
+
 def test_the_windows_of_the_sequence_member_fill_as_they_do_on_a_site(tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "1" / "sequence"
     lay_sequence_member(folder)
     lay_bundle(tmp_path, members=[sequence_spec()])
     bundle = Store(tmp_path).open("tiny/1", threads=1)
     try:
-        rows = replayed(bundle, list(scenario_lines())[:200])["sequence"]
+        *_, states = replay(bundle, list(scenario_lines())[:200])
     finally:
         bundle.close()
-    windows = [unpacked(row, vocabulary.read(folder).digest) for _, row in rows.values()]
+    windows = [unpacked(row, vocabulary.read(folder).digest) for _, row in states["sequence"].values()]
     assert max(len(window.tokens) for window in windows if window is not None) > 1
