@@ -1,8 +1,9 @@
 """What the whole bundle costs beside its text member alone: CPU of normalising and scoring one stream, in one run.
 
-``python -m tests.bench.ensemble --corpora DIR --store STORE --bundle triaged/0.4.0 [--rules sigma/rules]``. Events come in
-the order of their recordings, in the daemon's batches, with the state that members keep. Both are measured in turns, batch by
-batch and several times, so that what else the machine does falls on both. What each member costs a distinct text is told too.
+``python -m tests.bench.ensemble --corpora DIR --store STORE --bundle triaged/0.4.0 [--rules sigma/rules] [--members NAME ...]``.
+Events come in the order of their recordings, in the daemon's batches, with the state that members keep. Both are measured in
+turns, batch by batch and several times, so that what else the machine does falls on both. What each member costs a distinct
+text is told too.
 """
 
 from __future__ import annotations
@@ -126,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream = gather(options.corpora, Path(place))
         lines = list(stream.lines(np.arange(min(options.events, len(stream)))))
     own = {"rules": {"folders": [str(folder) for folder in options.rules]}} if options.rules else None
-    bundle = Store(options.store or shipped("model_store")).open(options.bundle, threads=1, options=own)
+    whole = Store(options.store or shipped("model_store")).open(options.bundle, threads=1, options=own)
+    bundle = _fresh(whole, (TEXT, *options.members)) if options.members else whole
     gc.set_threshold(COLLECT_AFTER)  # as the daemon does
     gc.collect()
     gc.freeze()
@@ -134,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cost = measure(bundle, lines, options.rounds)
         texts, alone = distinct(bundle, lines, options.rounds)
     finally:
-        bundle.close()
+        whole.close()
     print(
         f"{bundle.ref} ({', '.join(bundle.members)}) on {cost.events} events of {stream.name}: text alone "
         f"{1e6 * cost.text / cost.events:.0f} µs of CPU an event, whole {1e6 * cost.whole / cost.events:.0f} µs; "
@@ -151,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--store", type=Path)
     made.add_argument("--bundle")
     made.add_argument("--rules", type=Path, action="append", default=[])
+    made.add_argument("--members", nargs="+", help="beside the text member; all without this")
     made.add_argument("--events", type=int, default=20_000)
     made.add_argument("--rounds", type=int, default=3)
     return made
