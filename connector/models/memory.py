@@ -104,7 +104,8 @@ def _recall(rows: Cache[Hashable, Row], keys: Sequence[Hashable]) -> tuple[dict[
 
 def spoken(view: Scores) -> list[Hashable]:
     """What a member says of each event, to be told apart by."""
-    scores = np.column_stack([view.techniques, view.p_malicious])
+    # a member may give its techniques column by column in memory
+    scores = np.ascontiguousarray(np.column_stack([view.techniques, view.p_malicious]))
     rows = scores.view(np.dtype((np.void, scores.shape[1] * scores.itemsize))).ravel().tolist()
     return list(zip(rows, view.notes, strict=True))
 

@@ -75,6 +75,17 @@ class Counting(Fixed):
         return scores([[x] for x in p], p), StateChange(rows=rows)
 
 
+class Columned(Fixed):
+    """Gives no key, and its techniques as they come from a table of columns: in Fortran's order."""
+
+    def __init__(self, name: str, p: float, **options):
+        super().__init__(name, p, cached=False, **options)
+
+    def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
+        said, change = super().score(events, views, state)
+        return msgspec.structs.replace(said, techniques=np.asfortranarray(said.techniques)), change
+
+
 class Reciting(Fixed):
     """Gives no key; says of one event after the other what its script has: a vote, and a note where that is not empty."""
 

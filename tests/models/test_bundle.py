@@ -13,7 +13,7 @@ from connector.models.cache import Cache
 from connector.models.manifest import Calibration, Platt
 from connector.models.testbed import lay_bundle
 from tests.models.events import process_start
-from tests.models.members import Counting, Fixed, Highest, Reciting
+from tests.models.members import Columned, Counting, Fixed, Highest, Reciting
 
 
 @pytest.fixture
@@ -126,6 +126,16 @@ def test_equal_events_are_told_apart_by_what_a_member_without_a_key_says_of_them
     assert together == [apart.predict([event], {})[0][0] for event in events]
     assert len({one.p_malicious for one in together}) == 3
     assert [one.explanation for one in together] == [(note,) if note else () for _, note in script]
+
+
+def test_a_member_without_a_key_may_give_its_techniques_in_any_order_in_memory(made):
+    labels = ("T1003", "T1059")
+    by_row, by_column = (
+        made(Fixed("text", 0.5), member("flow", 0.8, word="a", labels=labels), cache_entries=0)
+        for member in (Fixed, Columned)
+    )
+    events = starts(*"abac")
+    assert by_column.predict(events, {})[0] == by_row.predict(events, {})[0]
 
 
 def test_state_goes_in_and_its_changes_come_out_in_event_order(made):
