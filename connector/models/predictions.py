@@ -162,5 +162,8 @@ def _below(parents: Sequence[str], labels: Sequence[str]) -> NDArray[np.intp]:
 
 
 def _units(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Probabilities as whole :data:`UNITS`, rounded as :func:`round` does: in doubles the product is exact."""
-    return np.rint(probabilities.astype(np.float64) * UNITS).astype(np.intp)
+    """Probabilities as whole :data:`UNITS`, rounded as :func:`round` does: in doubles the product is exact.
+
+    A member's own rounding may put one above 1.
+    """
+    return np.rint(np.minimum(probabilities, 1.0).astype(np.float64) * UNITS).astype(np.intp)

@@ -92,6 +92,12 @@ def test_a_row_of_a_batch_is_told_as_it_is_alone():
     assert told(slice(None)) == [told(slice(row, row + 1))[0] for row in range(200)]
 
 
+def test_a_probability_that_a_members_rounding_put_above_one_is_one():
+    found = predict({"T1003": 1.0001, "T1003.001": 1.0002, "T1033": NAN}).techniques
+    assert [(found[0].id, found[0].probability), found[0].subtechnique.probability] == [("T1003", 1.0), 1.0]
+    assert {one.probability for one in found[1:]} == {0.0}
+
+
 def test_probabilities_are_rounded_as_python_rounds():
     halves = (np.arange(0, 10_000, 7) + 0.5) / 10_000
     for share in np.concatenate([halves, halves - 1e-8, halves + 1e-8]).astype(np.float32):
