@@ -25,6 +25,9 @@ _LOGS: Final = 4096
 _SHAPES: Final = 256
 """Shapes of the events of one kind of log, which are an attacker's text too."""
 
+_LONGEST_SHAPE: Final = 4096
+"""Characters of the names of a shape that is kept: those of Windows' own events have some hundreds."""
+
 
 class RuleSet:
     """Compiled rules. Threads may share it: what it keeps between two events are caches."""
@@ -147,7 +150,7 @@ class Index:
         if found is None:
             # keywords pass over ports, ids and times: a rule that names one reads it all the same
             found = view.asked(dict.fromkeys((*view.names(), *self._named)) if self._keywords else self._named)
-            if shape is not None:
+            if shape is not None and sum(map(len, shape)) <= _LONGEST_SHAPE:
                 self._shapes.put(shape, found)
         return found
 

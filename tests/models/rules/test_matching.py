@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from base64 import b64encode
 
 import pytest
@@ -172,6 +173,24 @@ def test_a_rule_may_look_for_a_keyword_or_in_a_named_field() -> None:
     assert matches(made, sysmon(CommandLine="mimikatz"))
     assert matches(made, sysmon(ProcessId="4711"))
     assert not matches(made, sysmon(CommandLine="4711", ProcessId="471"))
+
+
+def test_what_is_kept_of_shapes_is_small_however_long_an_attackers_names_are() -> None:
+    rules = load([rule(["mimikatz"])])
+    rules.match([sysmon(CommandLine="mimikatz")])
+
+    def kept(name: int) -> int:
+        """Bytes that remain of events of 100 shapes of 50 names, which are ``name`` characters long."""
+        tracemalloc.start()
+        for number in range(100):
+            data = {f"{number}_{place}".ljust(name, "x"): "mimikatz" for place in range(50)}
+            assert rules.match([sysmon(**data)]) != [()]
+        remains = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return remains
+
+    assert kept(40) > 100 * 50 * 40
+    assert kept(2000) < 100 * 50 * 40
 
 
 def test_what_events_of_a_shape_were_asked_holds_for_others_of_it() -> None:
