@@ -134,10 +134,17 @@ class Bounds(NamedTuple):
 
 
 def _several(store: Path | None) -> str | None:
-    """The bundle in production, where it has several members: the new one will have them too."""
+    """The bundle in production, where it has several members: the new one will have them too.
+
+    Raises ``ConfigError`` where they cannot be taken, such as those of another ATT&CK version.
+    """
     if store is None or (incumbent := Store(store).production()) is None:
         return None
-    return incumbent if len(Store(store).manifest(incumbent).members) > 1 else None
+    if len(Store(store).manifest(incumbent).members) == 1:
+        return None
+    if problems := Store(store).verify(incumbent):
+        raise ConfigError(f"the members of {incumbent} cannot stand in another bundle: {'; '.join(problems)}")
+    return incumbent
 
 
 def commands(

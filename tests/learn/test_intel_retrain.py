@@ -14,6 +14,7 @@ import typer
 from connector.cli import learn
 from connector.cli.app import app
 from connector.cli.learn import Bounds, commands
+from connector.errors import ConfigError
 from connector.learn import dataset_file
 from connector.learn.corpora.source import pinned
 from connector.learn.dataset import SPLIT_RULE
@@ -123,6 +124,9 @@ def test_where_several_members_are_in_production_the_others_stand_beside_the_new
     assert text.output != store
     assert evaluate[evaluate.index("--store") + 1] == str(store)
     assert learn._several(laid(tmp_path / "alone") / "store") is None
+    (store / "tiny" / "1" / "payload" / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(ConfigError, match="cannot stand in another bundle"):
+        learn._several(store)
 
 
 @pytest.mark.full

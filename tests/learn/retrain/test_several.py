@@ -12,16 +12,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from connector.errors import ConfigError
 from connector.learn import dataset, dataset_file
 from connector.learn.corpora.source import Corpora, Source
 from connector.learn.dataset import Dataset
+from connector.learn.training.ensemble import __main__ as ensemble
 from connector.learn.training.ensemble.assemble import Bundled, assemble, carried
 from connector.learn.training.ensemble.operate import BUNDLE
+from connector.learn.training.ensemble.renew import Incumbent, others
 from connector.learn.training.fit import Recipe
 from connector.learn.training.members import Report, TrainedMember, write_member
 from connector.learn.training.provenance import source_of
 from connector.learn.training.retrain import full
 from connector.learn.training.retrain.order import Order
+from connector.learn.training.retrain.renewed import workplace
 from connector.learn.training.text import Order as TextOrder, train_text
 from connector.models import Store
 from connector.models.ensemble import META
@@ -145,12 +149,39 @@ def test_a_member_is_carried_with_all_that_its_bundle_tells_of_it(house: House) 
     assert found.report == Report(
         recipe={"seed": 3},
         dataset="d" * 64,
-        sources=tuple(one for one in house.store.manifest("tiny/2").dataset.sources if one.name == "atomic"),
+        sources=(
+            source_of(house.corpora.sources["atomic"], 3, {}),
+        ),  # the text member read it too, and other rows of it
         rows={"train": 3},
         metrics={"f1": 0.5},
     )
     assert found.files() == carried(house.store, "tiny/2", "payload").files() != ()
     assert found.spec.evidence == "found"
+
+
+def test_options_that_the_incumbent_decides_are_refused_beside_it(
+    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--base", "tiny/1", "--corpora", str(tmp_path), "--rows", str(tmp_path), "--version", "3"]
+
+    assert ensemble.main([*given, "--output", str(house.place), "--again", "tiny/2", "--network", "gru"]) == 2
+    assert "leave --network" in capsys.readouterr().err
+
+
+def test_what_may_not_train_is_found_before_anything_is_trained(house: House) -> None:
+    pins = {**house.corpora.sources}
+    pins["atomic"] = msgspec.structs.replace(pins["atomic"], may_train=False)
+
+    with pytest.raises(ConfigError, match="atomic, which may not train"):
+        others(Incumbent(house.store, "tiny/2"), pins)
+    assert [one.spec.name for one in others(Incumbent(house.store, "tiny/2"), pins, {"payload"})] == ["sequence"]
+
+
+def test_nobody_else_reads_what_lies_in_the_workplace(tmp_path: Path) -> None:
+    with workplace(Store(tmp_path), "tiny", "1") as place:
+        assert place.stat().st_mode & 0o077 == place.parent.stat().st_mode & 0o077 == 0
+        (place / "tiny" / "1").mkdir(parents=True)
+    assert (tmp_path / "tiny" / "1").is_dir()
 
 
 def test_what_reads_text_is_trained_anew_and_the_rest_stays_byte_for_byte(house: House) -> None:

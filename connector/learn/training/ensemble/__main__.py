@@ -14,6 +14,7 @@ from connector.learn.training.sequence.__main__ import NETWORKS
 from connector.resources import shipped
 
 EXIT_CONFIG = 2
+FOLDS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,16 +31,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _trained(options: argparse.Namespace) -> Path:
-    from connector.learn.training.ensemble.renew import Incumbent, renewed  # noqa: PLC0415 - imports torch
+    from connector.learn.training.ensemble.renew import Incumbent, folds_of, renewed  # noqa: PLC0415 - imports torch
     from connector.learn.training.ensemble.train import Output, train  # noqa: PLC0415 - see above
     from connector.learn.training.members import read_member  # noqa: PLC0415 - see above
     from connector.models.store import Store  # noqa: PLC0415 - see above
 
     output = Output(store=options.output, name=options.name, version=options.version)
     given = [read_member(folder) for folder in options.member]
-    if options.again is not None:
-        return renewed(order_of(options), Incumbent(Store(options.output), options.again), given, output)
-    return train(order_of(options), given, output)
+    if options.again is None:
+        return train(order_of(options), given, output)
+    if options.without_sequence or options.network is not None:
+        raise ConfigError(
+            "--again takes the sequence member as it is there: leave --network and --without-sequence out"
+        )
+    incumbent = Incumbent(Store(options.output), options.again)
+    options.folds = options.folds or folds_of(incumbent.store.manifest(incumbent.ref))
+    return renewed(order_of(options), incumbent, given, output)
 
 
 def order_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN201 - torch is imported here alone
@@ -53,10 +60,10 @@ def order_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # no
         base=options.base,
         work=options.work,
         pins=options.pins or PINS,
-        folds=options.folds,
+        folds=options.folds or FOLDS,
         evaluated=options.evaluated,
         sequence=not options.without_sequence,
-        network=options.network,
+        network=options.network or NETWORKS[0],
     )
 
 
@@ -78,8 +85,8 @@ def arguments(made: argparse.ArgumentParser) -> None:
         type=Path,
         help="the folder `fitted` of an evaluation of the same rows: no text network is fitted again",
     )
-    made.add_argument("--network", choices=NETWORKS, default=NETWORKS[0], help="the sequence member's")
-    made.add_argument("--folds", type=int, default=5)
+    made.add_argument("--network", choices=NETWORKS, help=f"the sequence member's; default: {NETWORKS[0]}")
+    made.add_argument("--folds", type=int, help=f"default: {FOLDS}, or with --again those of that bundle")
     made.add_argument("--without-sequence", action="store_true", help="leave the sequence member out")
 
 

@@ -30,6 +30,9 @@ HEADING: Final = "\n## Members\n\n"
 MEMBERS, ENSEMBLE = "members", "ensemble"
 """Where the manifest's metrics tell of each member, and of how they are combined."""
 
+RECORDS: Final = "source_records"
+"""A member's sources as it read them: the bundle's list has one record a name, which may be of another commit."""
+
 MOST_BYTES: Final = 40_000_000
 """What a bundle may weigh: it ships inside the package."""
 
@@ -115,11 +118,12 @@ def carried(store: Store, ref: str, name: str) -> TrainedMember:
     manifest = store.manifest(ref)
     spec = next(spec for spec in manifest.members if spec.name == name)
     told = dict(manifest.metrics[MEMBERS][name])
-    sources = set(told.pop("sources"))
+    named = told.pop("sources")
+    own = [source for source in manifest.dataset.sources if source.name in named]
     report = Report(
         recipe=told.pop("recipe"),
         dataset=told.pop("dataset"),
-        sources=tuple(source for source in manifest.dataset.sources if source.name in sources),
+        sources=msgspec.convert(told.pop(RECORDS, own), tuple[Source, ...]),
         rows=told.pop("rows"),
         metrics=told,
     )
@@ -131,10 +135,8 @@ def _weigh(folder: Path) -> None:
         raise ConfigError(f"the bundle weighs {weight:,} bytes, more than {MOST_BYTES:,}")
 
 
-def _check(before: Manifest, members: Sequence[TrainedMember], pins: Mapping[str, Upstream]) -> None:
-    names = [TEXT, *(member.spec.name for member in members)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"members are given twice: {', '.join(twice)}")
+def may_ship(members: Sequence[TrainedMember], pins: Mapping[str, Upstream]) -> None:
+    """Raises ``ConfigError`` for a member that was trained on what may not train."""
     closed = sorted(
         {
             source.name
@@ -145,6 +147,13 @@ def _check(before: Manifest, members: Sequence[TrainedMember], pins: Mapping[str
     )
     if closed:
         raise ConfigError(f"a member was trained on {', '.join(closed)}, which may not train what ships")
+
+
+def _check(before: Manifest, members: Sequence[TrainedMember], pins: Mapping[str, Upstream]) -> None:
+    names = [TEXT, *(member.spec.name for member in members)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"members are given twice: {', '.join(twice)}")
+    may_ship(members, pins)
     text = before.members[0].labels
     for member in members:  # serving can count the columns of the text member, not tell their order
         if member.spec.kind == SEQUENCE and vocabulary.read(member.folder).text != text:
@@ -163,6 +172,7 @@ def _manifest(before: Manifest, members: Sequence[TrainedMember], bundled: Bundl
             "dataset": member.report.dataset,
             "rows": dict(member.report.rows),
             "sources": [source.name for source in member.report.sources],
+            RECORDS: [msgspec.to_builtins(source) for source in member.report.sources],
             "recipe": dict(member.report.recipe),
             **member.report.metrics,
         }

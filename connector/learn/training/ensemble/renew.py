@@ -6,7 +6,7 @@ are combined. What reads neither is carried over byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,7 +14,8 @@ import msgspec
 
 from connector.errors import ConfigError
 from connector.learn import dataset_file
-from connector.learn.training.ensemble.assemble import SEQUENCE, carried
+from connector.learn.corpora.source import Source
+from connector.learn.training.ensemble.assemble import SEQUENCE, carried, may_ship
 from connector.learn.training.ensemble.material import READ, Order
 from connector.learn.training.ensemble.opinions import RULES
 from connector.learn.training.ensemble.train import Output, train
@@ -37,21 +38,28 @@ class Incumbent(NamedTuple):
     ref: str
 
 
+def others(incumbent: Incumbent, pins: Mapping[str, Source], named: Container[str] = ()) -> list[TrainedMember]:
+    """The incumbent's members beside text, rules and meta, but for those ``named``.
+
+    Raises ``ConfigError`` for an incumbent that is damaged, or whose members read what may not train by these ``pins``.
+    """
+    store, ref = incumbent
+    if problems := store.verify(ref):
+        raise ConfigError(f"bundle {ref} is refused: {'; '.join(problems)}")
+    specs = store.manifest(ref).members
+    found = [carried(store, ref, spec.name) for spec in specs if spec.kind not in MADE_HERE and spec.name not in named]
+    may_ship(found, pins)
+    return found
+
+
 def renewed(order: Order, incumbent: Incumbent, given: Sequence[TrainedMember], output: Output) -> Path:
     """Writes the bundle of ``order``'s base and the incumbent's other members, and returns its folder.
 
-    A member ``given`` takes the place of the incumbent's of that name. Raises ``ConfigError`` for an incumbent that is
-    damaged, and as training does.
+    A member ``given`` takes the place of the incumbent's of that name. Raises ``ConfigError`` as :func:`others` does, and as
+    training does.
     """
-    store, ref = incumbent
-    before = store.manifest(ref)
-    if problems := store.verify(ref):
-        raise ConfigError(f"bundle {ref} is refused: {'; '.join(problems)}")
-    members = list(given)
-    for spec in before.members:
-        if spec.kind not in MADE_HERE and spec.name not in {member.spec.name for member in given}:
-            own = carried(store, ref, spec.name)
-            members.append(_sequence(order, own.report) if spec.kind == SEQUENCE else own)
+    kept = others(incumbent, order.read().sources, {member.spec.name for member in given})
+    members = [*given, *(_sequence(order, one.report) if one.spec.kind == SEQUENCE else one for one in kept)]
     networks = [member.report.recipe["network"] for member in members if member.spec.kind == SEQUENCE]
     network = networks[0] if networks else order.network
     return train(msgspec.structs.replace(order, sequence=bool(networks), network=network), members, output)

@@ -61,7 +61,7 @@ def workplace(store: Store, name: str, version: str) -> Iterator[Path]:
     """
     target = served.free(store, name, version)
     place = target.parents[1] / WORK / f"{name}-{version}"
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with place.with_name(f"{place.name}.lock").open("wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,6 +69,7 @@ def workplace(store: Store, name: str, version: str) -> Iterator[Path]:
             raise ConfigError(f"another process makes {name}/{version} now: name another --version") from None
         shutil.rmtree(place, ignore_errors=True)
         try:
+            place.mkdir(mode=0o700)  # what lies here for a while may hold closed alerts
             yield place
             _published(place / name / version, target)
         finally:

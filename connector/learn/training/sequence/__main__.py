@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from connector.errors import ConfigError
 
 EXIT_CONFIG = 2
 RECORDED = "recorded.npz"
-NETWORKS = ("lstm", "gru", "transformer")
+NETWORKS: Final = ("lstm", "gru", "transformer")
 """As ``network.KINDS`` has them, which imports torch; the first is the one that is written."""
 
 
