@@ -16,7 +16,7 @@ from connector.learn.training import served
 from connector.learn.training.bundle import Trained, assemble
 from connector.learn.training.calibrate import Calibrated
 from connector.learn.training.ensemble.material import Order as Asked
-from connector.learn.training.ensemble.renew import Incumbent, folds_of, renewed
+from connector.learn.training.ensemble.renew import Incumbent, folds_of, others, renewed
 from connector.learn.training.ensemble.train import Output
 from connector.learn.training.fit import Recipe
 from connector.learn.training.provenance import CLOSED
@@ -45,6 +45,8 @@ def train(order: Order, base: Dataset, closures: Closures, about: Mapping[str, A
             f"bundle {before.ref} has several members, which are weighed by attack recordings: "
             "name the corpora folder with --corpora"
         )
+    if several:  # before hours of training, not after
+        others(Incumbent(store, before.ref), pinned(order.pins))
     recipe = _recipe(before)
     text = any(spec.kind == TEXT for spec in before.members)
     with workplace(store, before.name, order.version) as work:
