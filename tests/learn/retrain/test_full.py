@@ -14,17 +14,22 @@ import pytest
 from mlflow import MlflowClient
 
 from connector.errors import ConfigError
-from connector.learn import dataset
+from connector.learn import dataset, dataset_file
+from connector.learn.corpora import wrap
 from connector.learn.corpora.source import Corpora
 from connector.learn.dataset import Dataset, Row
 from connector.learn.evaluation.gate import poisoning
 from connector.learn.export.training import SOURCE
 from connector.learn.training import tracking
+from connector.learn.training.fit import DEFAULT
+from connector.learn.training.model import Shape
+from connector.learn.training.pretrain import UNLABELLED
 from connector.learn.training.provenance import CLOSED
 from connector.learn.training.retrain import full
 from connector.learn.training.retrain.closures import Closures
 from connector.learn.training.retrain.combined import combined
 from connector.learn.training.retrain.order import Order, next_version
+from connector.learn.training.text import Order as TextOrder, train_text
 from connector.models.rules.testbed import lay_rules_member, rules_spec
 from connector.models.store import Store
 from connector.models.testbed import lay_bundle
@@ -33,6 +38,10 @@ from tests.learn.export.make import House, process, scored
 from tests.learn.test_phishing import BAD, GOOD, mails
 
 ROOT = Path(__file__).parents[3]
+BRIEF = msgspec.structs.replace(
+    DEFAULT, shape=Shape(buckets=256, bag_width=8), wide_epochs=1, wide_evaluations=1, letter_epochs=0, layers=(0,), refit=0.0,
+    pretrain=0.1, epochs=0.1, evaluations=1, max_length=32, train_length=32, sub_groups=3,
+)  # fmt: skip
 NONE = Closures(learnt=(), newest=(), since=None, left_out={}, export="")
 
 
@@ -120,6 +129,34 @@ def test_without_recordings_there_is_nothing_to_weigh_several_members_by(base: D
         full.train(order, base, NONE, {})
 
     assert Store(tmp_path).list() == ["tiny/1"]
+
+
+def test_a_pre_trained_bundle_is_pre_trained_anew_on_the_training_rows_alone_and_that_is_said(
+    base: Dataset, tiny_pins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder.write(tmp_path / "base", "[MASK]")
+    dataset_file.write(base, tmp_path / "rows")
+    events = [wrap.process(f"newtool.exe --job {name}", wrap.seeded(name)) for name in ("alpha", "bravo")]
+    (tmp_path / "events.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, events)))
+    given = {"rows": tmp_path / "rows", "pins": tiny_pins, "base": tmp_path / "base"}
+    train_text(
+        TextOrder(
+            output=tmp_path / "store", version="1", recipe=BRIEF, unlabelled=(tmp_path / "events.jsonl",), **given
+        )
+    )
+    asked = Order(
+        store=tmp_path / "store", bundle="triaged/1", export=tmp_path, version="2", newest=0.2, full=True, **given
+    )
+
+    full.train(asked, base, NONE, {})
+
+    store = Store(tmp_path / "store")
+    told = [store.manifest(ref).metrics for ref in ("triaged/1", "triaged/2")]
+    assert [UNLABELLED in metrics["training"] for metrics in told] == [True, False]
+    assert told[1]["retrained"]["pre_trained_on"] == "the training rows alone"
+    assert "pre-training reads the training rows alone" in capsys.readouterr().out
+    card = (store.directory("triaged/2") / "README.md").read_text("utf-8")
+    assert "| pre trained on | the training rows alone |" in card
 
 
 @pytest.mark.full

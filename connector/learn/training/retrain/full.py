@@ -48,6 +48,7 @@ def train(order: Order, base: Dataset, closures: Closures, about: Mapping[str, A
     if several:  # before hours of training, not after
         others(Incumbent(store, before.ref), pinned(order.pins))
     recipe = _recipe(before)
+    about = {**_pretraining(recipe), **about}
     text = any(spec.kind == TEXT for spec in before.members)
     with workplace(store, before.name, order.version) as work:
         if several:
@@ -66,6 +67,14 @@ def _recipe(before: Manifest) -> Recipe:
     if "recipe" not in training:
         raise ConfigError(f"the manifest of {before.ref} does not say how it was trained: use `triaged train`")
     return msgspec.convert(training["recipe"], Recipe)
+
+
+def _pretraining(recipe: Recipe) -> Mapping[str, str]:
+    """What the card says of pre-training, which is printed too: a recipe does not name the files of ``--unlabelled``."""
+    if recipe.pretrain <= 0:
+        return {}
+    print("pre-training reads the training rows alone: no recipe names the files of --unlabelled", flush=True)
+    return {"pre_trained_on": "the training rows alone"}
 
 
 def _text(order: Order, rows: Dataset, recipe: Recipe, place: Path, name: str) -> Path:
