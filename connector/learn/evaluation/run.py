@@ -42,8 +42,8 @@ from connector.models.rules.ruleset import RuleSet
 from connector.models.store import Store
 from connector.types import Event
 
-QUICK = {"wide_epochs": 3.0, "wide_evaluations": 3, "letter_epochs": 2.0, "epochs": 0.0}
-"""What a quick run does at most of a recipe: three passes of the bag. It fits the linear baseline on the bundle's split alone."""
+QUICK = {"wide_epochs": 3.0, "wide_evaluations": 3, "letter_epochs": 2.0, "epochs": 0.0, "pretrain": 0.0}
+"""What a quick run does at most of a recipe: three passes of the bag, and no encoder. It fits the linear baseline on the bundle's split alone."""
 
 LOGGED = (lolbas.NAME, open_xp_rules.NAME, evtx_to_mitre.NAME)
 FITTED = "fitted"

@@ -19,7 +19,7 @@ from connector.learn.evaluation.fitting import Predicted
 from connector.learn.evaluation.folds import FOLDS, Fit
 from connector.learn.evaluation.recordings import Streams
 from connector.learn.training.fit import Recipe
-from connector.learn.training.text import Order, train_text
+from connector.learn.training.text import Order, base_of, train_text
 from connector.models.rules import Match, load
 from tests.learn.evaluation.test_report import ROWS
 from tests.models.events import process_start
@@ -52,6 +52,15 @@ def test_a_bundle_and_its_recipe_are_measured_and_a_second_run_fits_nothing_agai
     assert {entry["model"] for entry in found["techniques"]} >= {"bundle", "text", "linear", "majority"}
     assert any(line["name"].startswith("left-out recordings") for line in found["targets"])
     assert "<svg" in (tmp_path / "out" / PAGE).read_text("utf-8")
+
+
+def test_the_quick_form_of_a_pre_trained_recipe_is_the_bags_alone_and_can_be_fitted() -> None:
+    made = msgspec.structs.replace(SMALL, epochs=3.0, pretrain=2.0)
+
+    fewer = run.quick(made)
+
+    assert base_of(fewer, None) is None
+    assert (fewer.epochs, fewer.pretrain) == (0.0, 0.0)
 
 
 def test_beside_a_model_a_match_counts_where_it_is_surer_and_names_what_the_model_has_no_name_for() -> None:
