@@ -131,6 +131,9 @@ def test_unlabelled_events_are_read_beside_the_rows_and_none_of_a_left_out_group
     closed = msgspec.structs.replace(built.of("dev")[0], fingerprint=next(iter(rendered.values())))
     left = unlabelled([tmp_path / "events.jsonl"], msgspec.structs.replace(built, rows=(*built.rows, closed)))
     assert set(found) - set(left) == {next(iter(rendered))}
+    alike = msgspec.structs.replace(built.of("dev")[0], text=next(iter(rendered)))
+    left = unlabelled([tmp_path / "events.jsonl"], msgspec.structs.replace(built, rows=(*built.rows, alike)))
+    assert set(found) - set(left) == {next(iter(rendered))}
     with pytest.raises(ConfigError, match="no event to learn from"):
         unlabelled(list(scenario_paths()), built)
     assert unlabelled([], built) == ()

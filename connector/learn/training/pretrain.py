@@ -52,13 +52,15 @@ HELD_OUT, MOST_HELD_OUT = 20, 1000
 def unlabelled(files: Sequence[Path], dataset: Dataset) -> tuple[str, ...]:
     """The distinct texts of event files, as the product renders them, sorted; events that cannot be read are left out.
 
-    So is every event of a left-out group of the dataset and of the demo's scenario. Raises ``ConfigError`` for a path that
-    names no file, and where no event is left.
+    So is every event of the demo's scenario, and every one that a row outside the training split holds, by fingerprint or by
+    text. A left-out group's events that are no row are not known here. Raises ``ConfigError`` for a path that names no file, and
+    where no event is left.
     """
     if not files:
         return ()
-    closed = held_out.scenario() | {row.fingerprint for row in dataset.rows if row.split != "train"}
-    texts = {text for path in files for text in _texts(path, closed)} - {""}
+    left_out = [row for row in dataset.rows if row.split != "train"]
+    closed = held_out.scenario() | {row.fingerprint for row in left_out}
+    texts = {text for path in files for text in _texts(path, closed)} - {"", *(row.text for row in left_out)}
     if not texts:
         raise ConfigError(f"no event to learn from in {', '.join(map(str, files))}")
     return tuple(sorted(texts))
