@@ -158,6 +158,10 @@ def test_a_base_without_a_token_that_masks_is_refused(built: Dataset, tmp_path: 
     [
         (["--pretrain", "1"], "say with --epochs for how long"),
         (["--epochs", "1", "--unlabelled", "events.jsonl"], "say with --pretrain how many times"),
+        (
+            ["--fitted", "kept", "--epochs", "1", "--pretrain", "1", "--unlabelled", "events.jsonl"],
+            "--fitted trains nothing",
+        ),
     ],
 )
 def test_options_that_would_do_nothing_are_refused_before_anything_is_read(

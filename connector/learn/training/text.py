@@ -147,6 +147,8 @@ def train_text(order: Order) -> Path:
     free(order.output, order.name, version)
     if order.resume and order.keep is None:
         raise ConfigError("--resume goes on from the folder that --keep named: name it")
+    if order.unlabelled and order.fitted is not None:
+        raise ConfigError("--unlabelled is what --pretrain reads, and --fitted trains nothing: leave one of them out")
     if order.unlabelled and order.recipe.pretrain <= 0:
         raise ConfigError("--unlabelled is what --pretrain reads: say with --pretrain how many times")
     base = base_of(order.recipe, order.base)
