@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from connector import events, wiring
+from connector.attack.techniques import FOLDER
 from connector.cli.progress import progress
 from connector.demo import report, scenario_paths
 from connector.demo.truth import steps_found, truth
@@ -35,8 +36,12 @@ POLL_S = 0.2
 MANY = 100_000
 
 STOP_S = 60.0
-KEPT = frozenset({"TRIAGED_MODEL__STORE", "TRIAGED_MODEL__RULES"})
-"""The settings of the caller's environment that the demo heeds: another model may be shown, and rules for it."""
+STORE = "TRIAGED_MODEL__STORE"
+KEPT = frozenset({STORE, "TRIAGED_MODEL__RULES"})
+"""The settings of the caller's environment that the demo heeds: another model may be shown, and rules for it.
+
+With another model goes the ATT&CK catalogue that its labels are of.
+"""
 
 CONFIG = """\
 data_dir = {dir}
@@ -189,8 +194,9 @@ def _quoted(path: Path) -> str:
 @contextmanager
 def _own_environment() -> Iterator[None]:
     """Hides the caller's settings from us and the daemon, lest they win over the demo's and name a production ledger."""
+    kept = KEPT | {FOLDER} if STORE in os.environ else KEPT
     hidden = {
-        name: value for name, value in os.environ.items() if name.upper().startswith("TRIAGED_") and name not in KEPT
+        name: value for name, value in os.environ.items() if name.upper().startswith("TRIAGED_") and name not in kept
     }
     for name in hidden:
         del os.environ[name]

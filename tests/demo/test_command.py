@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+from connector.attack.techniques import FACTS, FOLDER
 from connector.cli import app, demo
 from connector.errors import TransientError
 from connector.models.testbed import THRESHOLDS
@@ -49,16 +50,15 @@ def shown(tmp_path_factory) -> Shown:
         "COLUMNS": "160",
     }
     (place / "origin_key").write_text("short")
-    done = subprocess.run(
-        [sys.executable, "-m", "connector.cli", "demo", "--dir", str(folder)],
-        cwd=ROOT,
-        env={**os.environ, **steering},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return Shown(run("-m", "connector.cli", "demo", "--dir", str(folder), **steering), folder)
+
+
+def run(*words: str, **more: str) -> str:
+    """What Python prints in a process of its own, with more variables in its environment."""
+    command, environment = [sys.executable, *words], {**os.environ, **more}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    return Shown(done.stdout, folder)
+    return done.stdout
 
 
 def test_the_callers_settings_do_not_steer_the_demo_and_any_folder_will_do(shown) -> None:
@@ -87,6 +87,25 @@ def test_the_environment_is_given_back(monkeypatch) -> None:
     with demo._own_environment():
         assert {name for name in os.environ if name.upper().startswith("TRIAGED_")} == demo.KEPT
     assert dict(os.environ) == before
+
+
+def test_the_catalogue_of_another_model_is_heeded_and_without_one_it_is_not(monkeypatch) -> None:
+    monkeypatch.setenv(FOLDER, "theirs")
+    monkeypatch.delenv(demo.STORE, raising=False)
+    with demo._own_environment():
+        assert FOLDER not in os.environ
+    monkeypatch.setenv(demo.STORE, "theirs")
+    with demo._own_environment():
+        assert os.environ[FOLDER] == "theirs"
+
+
+def test_a_bundle_of_another_catalogue_is_shown(tmp_path) -> None:
+    (tmp_path / FACTS.name).write_text(json.dumps(json.loads(FACTS.read_bytes()) | {"version": "99.0"}))
+    theirs = {FOLDER: str(tmp_path), demo.STORE: str(tmp_path / "store")}
+    run("-c", f"import pathlib, tests.models.tiny as t; t.tiny_store(pathlib.Path({theirs[demo.STORE]!r}))", **theirs)
+    run("-m", "connector.cli", "demo", "--dir", str(tmp_path / "demo"), **theirs)
+    verdicts = map(json.loads, (tmp_path / "demo" / "verdicts.jsonl").read_text().splitlines())
+    assert {one["triaged"]["model"]["attack_version"] for one in verdicts if "verdict" in one["triaged"]} == {"99.0"}
 
 
 def test_every_character_of_a_path_reaches_the_settings() -> None:
