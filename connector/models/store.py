@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connector.attack import catalogue
-from connector.attack.techniques import FOLDER
+from connector.attack.techniques import FACTS, FOLDER, Facts
 from connector.errors import ConfigError
 from connector.events import CANONICAL_VERSIONS
 from connector.models import fingerprints, integrity, manifest as manifests, neighbours, reference
@@ -203,8 +203,11 @@ def _attacks(manifest: Manifest, directory: Path) -> NDArray[np.float64] | None:
 def _other_catalogue(manifest: Manifest) -> list[str]:
     """The version of ATT&CK whose ids its labels are, where this installation reads another one's."""
     spoken, here = manifest.attack_version, catalogue().version
-    told = f"its labels are ids of ATT&CK {spoken}, and the catalogue here is of {here}: name the folder of"
-    return [] if spoken == here else [f"{told} {spoken}'s catalogue in {FOLDER}"]
+    if spoken == here:
+        return []
+    packaged = msgspec.json.decode(FACTS.read_bytes(), type=Facts).version
+    way = f"unset {FOLDER}" if spoken == packaged else f"name the folder of {spoken}'s catalogue in {FOLDER}"
+    return [f"its labels are ids of ATT&CK {spoken}, and the catalogue here is of {here}: {way}"]
 
 
 def _other_canonical_forms(manifest: Manifest) -> list[str]:

@@ -133,6 +133,16 @@ def test_a_bundle_of_another_catalogue_is_refused_with_the_name_of_the_variable(
     assert any("ids of ATT&CK 99.0" in said and FOLDER in said for said in Store(tmp_path).verify("tiny/1"))
 
 
+def test_a_bundle_of_the_packaged_catalogue_is_refused_with_the_word_to_unset_the_variable(tmp_path: Path) -> None:
+    facts = release.read(whole("99.0"))
+    assert facts is not None
+    lay_bundle(tmp_path / "store")
+    more = {FOLDER: str(release.write(facts, tmp_path)), "TRIAGED_MODEL__STORE": str(tmp_path / "store")}
+    done = run("model", "verify", **more)
+    assert done.returncode == 1
+    assert f"the catalogue here is of 99.0: unset {FOLDER}\n" in done.stdout
+
+
 def test_ids_that_the_release_gave_up_lead_on_and_its_absent_tactics_are_unknown(tmp_path: Path) -> None:
     facts = release.read(whole("99.0"))
     assert facts is not None
