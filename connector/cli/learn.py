@@ -16,6 +16,7 @@ from connector.attack import catalogue
 from connector.attack.techniques import FOLDER
 from connector.cli import options, promote
 from connector.cli.train import OWN_OPTIONS, started
+from connector.demo.report import printable
 from connector.errors import ConfigError
 from connector.models import Store
 
@@ -243,12 +244,12 @@ def _say_releases(paths: Sequence[Path], output: Path) -> None:
     for path in paths:
         facts = release.read(stix.objects(path))
         if facts is not None and release.is_newer(facts, catalogue()):
-            for line in release.lines(facts, catalogue()):
-                typer.echo(line)
+            # names come from the release; all lines but the first are indented
+            typer.echo("\n  ".join(map(printable, release.lines(facts, catalogue()))))
             folder = release.write(facts, output / ATTACK).resolve()
             typer.echo(f"{folder}: its catalogue. Until it is read, new ids train nothing; to go over to ATT&CK")
             typer.echo(
-                f"{facts.version}, set {FOLDER}={folder} for this command, for all that follow, and for the daemon"
+                f"{printable(facts.version)}, set {FOLDER}={folder} for this command, for all that follow, and for the daemon"
             )
 
 
@@ -258,6 +259,6 @@ def _say(listed: Sequence[Finding], output: Path) -> None:
     for source, count in sorted(Counter(finding.source for finding in listed).items()):
         typer.echo(f"{source}: {count} samples")
     for kind, techniques in sorted(findings.known(listed).items()):
-        named = f": {', '.join(sorted(techniques)[:SHOWN])}" if kind == "unknown" else ""
+        named = f": {printable(', '.join(sorted(techniques)[:SHOWN]))}" if kind == "unknown" else ""
         typer.echo(f"technique ids read as {kind}: {len(techniques)}{named}")
     typer.echo(f"{output}: {len(listed)} samples written")

@@ -143,6 +143,18 @@ def test_a_bundle_of_the_packaged_catalogue_is_refused_with_the_word_to_unset_th
     assert f"the catalogue here is of 99.0: unset {FOLDER}\n" in done.stdout
 
 
+def test_names_of_a_release_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    facts = whole("99.0\x07\x1b[1m")
+    steering = technique(9002, "T9033\x1b[2J\b", "Account\x1b]0;x\x07 Discovery\r\n  new: T9999 (forged)")
+    facts = [steering if one["id"] == steering["id"] else one for one in facts]
+    (tmp_path / "attack.json").write_text(json.dumps({"type": "bundle", "objects": facts}))
+    done = run("learn", "intel", "--attack", str(tmp_path / "attack.json"), "--output", str(tmp_path / "new"))
+    assert done.returncode == 0, done.stderr
+    assert all(line.isprintable() for line in done.stdout.split("\n"))
+    assert "\n  new: T9033" in done.stdout
+    assert "\n  new: T9999" not in done.stdout
+
+
 def test_ids_that_the_release_gave_up_lead_on_and_its_absent_tactics_are_unknown(tmp_path: Path) -> None:
     facts = release.read(whole("99.0"))
     assert facts is not None
