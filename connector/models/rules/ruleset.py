@@ -22,6 +22,9 @@ _DEPTH: Final = 3
 _LOGS: Final = 4096
 """Channels and codes are an attacker's text: what was found for one is not kept for ever."""
 
+_LONGEST_LOG: Final = 512
+"""Characters of a channel and a code that are kept; Windows' own channels have at most 255."""
+
 _SHAPES: Final = 256
 """Shapes of the events of one kind of log, which are an attacker's text too."""
 
@@ -77,7 +80,8 @@ class RuleSet:
         index = self._of_log.get(key)
         if index is None:
             index = self._of(self._by_log(*key))
-            self._of_log.put(key, index)
+            if len(view.channel) + len(view.code) <= _LONGEST_LOG:
+                self._of_log.put(key, index)
         return (index,)
 
     def _of(self, places: tuple[int, ...]) -> Index:

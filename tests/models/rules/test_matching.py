@@ -193,6 +193,18 @@ def test_what_is_kept_of_shapes_is_small_however_long_an_attackers_names_are() -
     assert kept(2000) < 100 * 50 * 40
 
 
+def test_no_long_name_of_a_log_is_kept() -> None:
+    rules = load([rule(["mimikatz"], logsource={"product": "windows"})])
+    rules.match([windows("Application", 1, Text="x")])
+    tracemalloc.start()
+    for number in range(100):
+        assert rules.match([windows(f"{number}".ljust(10_000, "x"), 1, Text="mimikatz")]) != [()]
+    remains = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert remains < 100 * 10_000
+
+
 def test_what_events_of_a_shape_were_asked_holds_for_others_of_it() -> None:
     kept = "Microsoft-Windows-Sysmon/Operational"
     rules = [rule(["mimikatz"], title="keyword"), rule({"Image|endswith": "evil.exe"}, title="image")]
