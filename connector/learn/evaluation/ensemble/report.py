@@ -70,11 +70,11 @@ def _targets(
             told = "never" if one.after is None else f"after {one.after} of {one.attack}"
             wanted = f"within {max(LEAST, round(SHARE * one.attack))}"
             yield Target(f"incident of {one.recording.rsplit('/', 2)[-2]}", wanted, told, one.in_time)
-    whole = next(one for one in found if one.model == "ensemble" and one.set == EVERYTHING)
-    told = f"{whole.false} in {whole.background:,}, {whole.per_100k:.2f}"
-    yield Target(
-        "false incidents per 100,000 background events", f"at most {MOST_FALSE:g}", told, whole.per_100k <= MOST_FALSE
-    )
+    for whole in found:
+        if whole.model == "ensemble" and whole.set in {CAMPAIGN, EVERYTHING}:
+            name = f"false incidents per 100,000 background events, {whole.set}"
+            told = f"{whole.false} in {whole.background:,}, {whole.per_100k:.2f}"
+            yield Target(name, f"at most {MOST_FALSE:g}", told, whole.per_100k <= MOST_FALSE)
     value = {one.model: one.average_precision.value for one in precision if one.set == EVERYTHING}
     best = max(members, key=lambda name: value.get(name, 0.0))
     told = f"{value['ensemble']:.3f} against {value[best]:.3f} of {best}"
