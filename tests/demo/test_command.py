@@ -99,6 +99,7 @@ def test_the_catalogue_of_another_model_is_heeded_and_without_one_it_is_not(monk
         assert os.environ[FOLDER] == "theirs"
 
 
+@pytest.mark.full
 def test_a_bundle_of_another_catalogue_is_shown(tmp_path) -> None:
     (tmp_path / FACTS.name).write_text(json.dumps(json.loads(FACTS.read_bytes()) | {"version": "99.0"}))
     theirs = {FOLDER: str(tmp_path), demo.STORE: str(tmp_path / "store")}

@@ -94,6 +94,7 @@ def test_the_encoder_alone_is_changed_and_the_head_that_guesses_is_left_behind(b
     assert sum(bool((after[name] != weight).any()) for name, weight in before.items()) > len(before) / 2
 
 
+@pytest.mark.full
 def test_a_run_that_was_broken_off_while_it_was_pre_trained_ends_with_the_weights_of_one_that_was_not(
     built: Dataset, base: Path, whole: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

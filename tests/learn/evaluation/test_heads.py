@@ -79,6 +79,7 @@ def test_a_technique_is_rare_by_its_training_rows_sub_techniques_counted() -> No
     assert ranks.rarely([*common, row(("T1001", "T1001.002"))]) == {"T1001"}
 
 
+@pytest.mark.full
 def test_the_command_measures_the_shipped_bundle(
     tiny: Corpora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
