@@ -17,8 +17,10 @@ from connector.models.testbed import lay_bundle
 from connector.ports import State
 from connector.types import Event, Scores, StateChange
 from tests.bench.ensemble import distinct, measure, replay
+from tests.bench.ensemble_daemon import alone, spent
 from tests.bench.streams import scenario_lines
 from tests.models.members import Fixed
+from tests.models.whole import whole_store
 
 SPENT = 0.002
 """CPU seconds an event."""
@@ -74,3 +76,14 @@ def test_the_windows_of_the_sequence_member_fill_as_they_do_on_a_site(tmp_path: 
         bundle.close()
     windows = [unpacked(row, vocabulary.read(folder).digest) for _, row in states["sequence"].values()]
     assert max(len(window.tokens) for window in windows if window is not None) > 1
+
+
+def test_the_daemon_runs_with_the_text_member_alone_at_its_own_levels(tmp_path: Path) -> None:
+    whole = Store(whole_store(tmp_path / "whole"))
+    store = Store(alone(whole, "tiny/1", tmp_path / "alone"))
+
+    assert store.verify("tiny/1") == ()
+    assert [spec.name for spec in store.manifest("tiny/1").members] == ["text"]
+    assert store.manifest("tiny/1").thresholds == whole.manifest("tiny/1").thresholds_alone
+    named = f'store = "{tmp_path / "alone"}"\n'
+    assert spent(list(scenario_lines())[:40], named, tmp_path / "run") > 0
