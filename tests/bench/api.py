@@ -172,10 +172,13 @@ def by_turns(batches: Sequence[Sequence[bytes]], alone: Way, api: Way) -> Rates:
         ways = [alone(lines), api(lines)]
         spent = [seconds(way) for way in ways] if number % 2 else [seconds(way) for way in reversed(ways)][::-1]
         rounds.append((spent[0], spent[1]))
-    counted = rounds[1:]
-    size = len(batches[0])
-    slow, fast = (median(column) for column in zip(*counted, strict=True))
-    return Rates(size / slow, size / fast, median(a / b for a, b in counted))
+    return rates(len(batches[0]), rounds[1:])
+
+
+def rates(size: int, rounds: Sequence[tuple[float, float]]) -> Rates:
+    """Of batches of a size, and the seconds that each way took in each round."""
+    alone, api = (median(column) for column in zip(*rounds, strict=True))
+    return Rates(size / alone, size / api, median(one / other for one, other in rounds))
 
 
 def seconds(work: Callable[[], object]) -> float:

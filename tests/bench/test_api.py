@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
+from tests.bench.api import rates
 from tests.environment import clean
 from tests.models.tiny import tiny_store
 
@@ -25,6 +24,10 @@ def test_a_quick_run_prints_every_figure_as_one_json_line(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["stream"] == "bundled scenario"
     assert found["batch"] == 50
-    assert 0 < found["api_share"] < 2
-    assert found["api_share"] == pytest.approx(found["api"] / found["scorer"], rel=0.5)
-    assert found["api_cached_share"] == pytest.approx(found["api_cached"] / found["in_process_cached"], rel=0.5)
+    assert min(found[name] for name in ("scorer", "api", "api_share", "api_cached", "api_cached_share")) > 0
+
+
+def test_the_share_is_the_median_of_each_rounds_own():
+    found = rates(100, [(1.0, 2.0), (2.0, 2.5), (10.0, 5.0)])
+
+    assert found == (50.0, 40.0, 0.8)
