@@ -109,12 +109,14 @@ def by_turns(directory: Path, store: Path, pairs: Pairs, batch: int) -> list[Tur
             for name, shadow in (("without", False), ("beside", True))
         )
         settings = beside.settings
-        alone = opened.enter_context(closing(open_bundle(settings, settings.model.shadow, threads=1, explains=False)))
+        alone = Alone(
+            opened.enter_context(closing(open_bundle(settings, settings.model.shadow, threads=1, explains=False)))
+        )
         return [
             Turn(
                 passed(without, directory / "without", part),
                 passed(beside, directory / "beside", part),
-                scored(alone, part),
+                alone.scored(part),
             )
             for part in (pairs[start : start + batch] for start in range(0, len(pairs), batch))
         ][1:]
@@ -127,10 +129,28 @@ def passed(app: App, place: Path, part: Pairs) -> float:
     return _cpu(lambda: _drained(app))
 
 
-def scored(bundle: Bundle, part: Pairs) -> float:
-    """CPU seconds of the challenger's scoring alone."""
-    events = [event for _, event in part]
-    return _cpu(lambda: bundle.predict(events, {}))
+class Alone:
+    """The challenger by itself, with what its members remember of the batches before."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._states: dict[str, dict[str, tuple[int, bytes]]] = {}
+
+    def scored(self, part: Pairs) -> float:
+        """CPU seconds of scoring these events."""
+        events = [event for _, event in part]
+        return _cpu(lambda: self._scored(events))
+
+    def _scored(self, events: Sequence[Event]) -> None:
+        wanted = self._bundle.state_keys(events)
+        held = {
+            name: {key: row for key in keys if (row := self._states.get(name, {}).get(key)) is not None}
+            for name, keys in wanted.items()
+        }
+        for name, change in self._bundle.predict(events, held)[1].items():
+            self._states.setdefault(name, {}).update(
+                {key: (version + 1, value) for key, (version, value) in change.rows.items()}
+            )
 
 
 def configured(place: Path, store: Path, *, shadow: bool) -> Path:
