@@ -22,6 +22,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client import start_http_server
+from threadpoolctl import threadpool_limits
 
 from connector.api import Door
 from connector.errors import ConfigError, LostLeaseError, TransientError, TriagedError
@@ -64,7 +65,7 @@ class Daemon:
             self._run(signals)
 
     def _run(self, signals: socket.socket) -> None:
-        _tune_interpreter()
+        tune()
         server = self._metrics_server()
         self._open_door()
         self._scheduler.start()
@@ -149,7 +150,7 @@ class Daemon:
         self._shut_down()
         fresh.go_on_from(self._app)
         self._app = fresh
-        _tune_interpreter()
+        tune()
         self._door.open(fresh.desk())
         self._scheduler = self._scheduled()
         self._scheduler.start()
@@ -194,9 +195,14 @@ class Daemon:
         return scheduler
 
 
-def _tune_interpreter() -> None:
-    """For many threads, and for much that lives long: what was loaded until now is never looked through for garbage."""
+def tune() -> None:
+    """Sets the interpreter and its libraries up for many threads, and for much that lives long.
+
+    What was loaded until now is never looked through for garbage. Each thread does its own linear algebra: a library's own
+    threads would go on spinning after every product of a batch, on cores that another thread could use.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
+    threadpool_limits(1, "blas")
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
     gc.unfreeze()
     gc.collect()

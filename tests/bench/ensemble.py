@@ -9,7 +9,6 @@ text is told too.
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from connector.daemon import COLLECT_AFTER
+from connector.daemon import tune
 from connector.errors import PermanentError
 from connector.events import normalise
 from connector.models import Store
@@ -129,9 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = {"rules": {"folders": [str(folder) for folder in options.rules]}} if options.rules else None
     whole = Store(options.store or shipped("model_store")).open(options.bundle, threads=1, options=own)
     bundle = _fresh(whole, (TEXT, *options.members)) if options.members else whole
-    gc.set_threshold(COLLECT_AFTER)  # as the daemon does
-    gc.collect()
-    gc.freeze()
+    tune()  # as the daemon does
     try:
         cost = measure(bundle, lines, options.rounds)
         texts, alone = distinct(bundle, lines, options.rounds)

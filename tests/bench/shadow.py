@@ -14,7 +14,6 @@ that recording what differs is measured too. Nothing is found in a cache, since 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import shutil
@@ -33,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connector import telemetry
-from connector.daemon import COLLECT_AFTER, drain
+from connector.daemon import drain, tune
 from connector.learn.shadow import BATCH
 from connector.models import Bundle, Store, manifest as manifests
 from connector.resources import shipped
@@ -102,7 +101,7 @@ def doubled(source: Path, place: Path) -> Path:
 
 def by_turns(directory: Path, store: Path, pairs: Pairs, batch: int) -> list[Turn]:
     """What each batch costs; the first one warms up and is left out."""
-    gc.set_threshold(COLLECT_AFTER)  # as the daemon does
+    tune()  # as the daemon does
     with ExitStack() as opened:
         without, beside = (
             opened.enter_context(closing(App(load_settings(configured(directory / name, store, shadow=shadow)))))

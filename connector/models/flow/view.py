@@ -78,7 +78,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 def flow_of(ecs: Document) -> Flow | None:
     """The flow that an ECS document tells of; None where it tells of none, or in a form that ECS does not allow."""
-    transport = _transport(_object(ecs, "network"))
+    transport = _transport(_object(ecs, "network")) if "network" in ecs else None
     if transport is None:
         return None
     source, destination = _object(ecs, "source"), _object(ecs, "destination")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,6 @@ from connector.ports import MemberPlugin, MemberSpec, State
 from connector.types import Event, Scores, StateChange
 
 if TYPE_CHECKING:
-    from connector.models.rules.ruleset import RuleSet
     from connector.models.rules.watched import Current
 
 MOST_NOTES: Final = 8
@@ -85,7 +83,7 @@ class RulesMember:
         """SHA-256 of what the rules of the event's log read, unmasked, and of the rules; one key where there are no rules."""
         if self._watched is None:
             return ""
-        return _key(*self._watched.current(), event)
+        return self._watched.current().keys.of(event)
 
     def state_keys(self, events: Sequence[Event]) -> frozenset[str]:
         """None: each event is matched by itself."""
@@ -147,15 +145,6 @@ def _options(spec: MemberSpec) -> Options:
     if options.prevalence is not None and not 0.0 < options.prevalence < 1.0:
         raise ConfigError(f"member {spec.name!r}: a prevalence lies strictly between 0 and 1")
     return options
-
-
-def _key(rules: RuleSet, digest: str, event: Event) -> str:
-    told = (digest, *rules.reads(view_of(event)))
-    try:
-        whole = msgspec.msgpack.encode(told)
-    except UnicodeEncodeError:  # half of a surrogate pair, which Python's own notation can say
-        whole = repr(told).encode()
-    return hashlib.sha256(whole).hexdigest()
 
 
 plugin = MemberPlugin(member=RulesMember, testbed="connector.models.rules.testbed:RulesTestbed")

@@ -122,7 +122,7 @@ class WindowsView(View):
         super().__init__(channel.casefold() if type(channel) is str else "", code.casefold())
         data, user_data = winlog.get("event_data"), winlog.get("user_data")
         self._event = event
-        self._moved = _MOVED.get(event.kind, _NOTHING)
+        self._moved = moved(event.kind)
         self._winlog = winlog
         self._data: Mapping[str, Json] = data if type(data) is dict else {}
         self._user_data: Mapping[str, Json] = user_data if type(user_data) is dict else {}
@@ -173,32 +173,53 @@ class WindowsView(View):
             return self.code
         if own := _RECORD_FIELDS.get(name):
             return self._winlog.get(own) or (self.channel if name == "Channel" else None)
-        if name == "Data":
-            return [value for key, value in self._data.items() if key.startswith("param") and key[5:].isdigit()]
-        return _read(self._event.ecs, self._moved.get(name, ()))
+        if name == UNNAMED:
+            return [self._data[key] for key in unnamed_of(self._data)]
+        return read(self._event.ecs, self._moved.get(name, ()))
 
+
+COMPUTER: Final = "Computer"
+UNNAMED: Final = "Data"
+"""The field of the texts that a record gives no names; Winlogbeat calls them ``param1``, ``param2``, ..."""
 
 _RECORD_FIELDS: Final = {
     "EventID": "event_id",
     "Channel": "channel",
     "Provider_Name": "provider_name",
-    "Computer": "computer_name",
+    COMPUTER: "computer_name",
 }
-_OF_RECORD: Final = frozenset({*_RECORD_FIELDS, "Data"})
+_OF_RECORD: Final = frozenset({*_RECORD_FIELDS, UNNAMED})
 
-_Places: TypeAlias = tuple[tuple[str, ...], ...]
-_NOTHING: Final[Mapping[str, _Places]] = {}
+COMPUTER_PLACES: Final = (("winlog", _RECORD_FIELDS[COMPUTER]),)
+
+OF_LOG: Final = frozenset({"EventID", "Channel", "Provider_Name"})
+"""What one log's records of one code and provider have in common."""
+
+Places: TypeAlias = tuple[tuple[str, ...], ...]
+"""Paths in an ECS document, of which the first that holds something counts."""
+
+_NOTHING: Final[Mapping[str, Places]] = {}
 
 
-def _places(rules: Iterable[Rule]) -> Mapping[str, _Places]:
+def _places(rules: Iterable[Rule]) -> Mapping[str, Places]:
     """Where a kind's event data may stand in ECS, by name, as Elastic's integrations leave what they map."""
-    found: dict[str, _Places] = {}
+    found: dict[str, Places] = {}
     for rule in rules:
         found[rule.name] = (*found.get(rule.name, ()), (*rule.folders, rule.leaf))
     return found
 
 
 _MOVED: Final = {kind: _places(meta.rules) for kind, meta in KINDS.items()}
+
+
+def unnamed_of(data: Mapping[str, Json]) -> tuple[str, ...]:
+    """The names that texts without one have in an event's data."""
+    return tuple([name for name in data if name.startswith("param") and name[5:].isdigit()])
+
+
+def moved(kind: str) -> Mapping[str, Places]:
+    """Where a door may have moved a kind's event data, by name."""
+    return _MOVED.get(kind, _NOTHING)
 
 
 class FlatView(View):
@@ -257,7 +278,7 @@ def _leaves(path: str, value: Json, depth: int) -> Iterator[tuple[str, str]]:
         yield path, repr(value) if type(value) is float else text_of(value)
 
 
-def _read(ecs: Document, places: _Places) -> Json:
+def read(ecs: Document, places: Places) -> Json:
     """The first value that stands in one of these places."""
     for path in places:
         node: Json = ecs

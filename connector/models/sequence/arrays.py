@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from connector.models.sequence.window import LENGTH, TOP, UNSCORED, Token
+from connector.models.sequence.window import LENGTH, TOP, UNSCORED, Context, Token
 
 GAPS: Final = np.array([1, 10, 100, 1_000, 10_000, 60_000, 600_000, 3_600_000], np.int64)
 """Edges of the buckets of the time since the token before, in milliseconds."""
@@ -71,20 +71,21 @@ def arrays(windows: Sequence[Sequence[Token]]) -> Arrays:
     return Arrays(names, _flags(table, there), top, weights)
 
 
-def unlike(windows: Sequence[Sequence[Token]]) -> tuple[list[Sequence[Token]], NDArray[np.intp]]:
+def unlike(contexts: Sequence[Context]) -> tuple[list[tuple[Token, ...]], NDArray[np.intp]]:
     """The windows of n events less those that give the same arrays as another, and which of them is each event's, (n,).
 
     What a host does again and again stands behind the very same tokens, and is only a little later.
     """
     found: dict[object, int] = {}
-    distinct: list[Sequence[Token]] = []
-    which = np.empty(len(windows), np.intp)
-    for row, (*before, own) in enumerate(windows):
+    distinct: list[tuple[Token, ...]] = []
+    which: list[int] = []
+    for before, own in contexts:
         gap = bisect_right(_EDGES, own.at - before[-1].at) if before else 0
-        which[row] = place = found.setdefault((*map(id, before), own[2:], gap), len(distinct))
+        place = found.setdefault((id(before), own[2:], gap), len(distinct))
         if place == len(distinct):
-            distinct.append(windows[row])
-    return distinct, which
+            distinct.append((*before, own))
+        which.append(place)
+    return distinct, np.array(which, np.intp)
 
 
 def _gaps(at: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -19,14 +19,14 @@ from connector.models.sequence import vocabulary as vocabularies
 from connector.models.sequence.arrays import Arrays, arrays, unlike
 from connector.models.sequence.tokens import Tokens, window_key
 from connector.models.sequence.vocabulary import Places
-from connector.models.sequence.window import UNSCORED, Token, Window, packed, unpacked
+from connector.models.sequence.window import UNSCORED, Context, Token, Window, packed, unpacked
 from connector.ports import MemberPlugin, MemberSpec, State
 from connector.types import Event, Scores, StateChange
 
 MODEL: Final = "model.onnx"
 TEXT: Final = "text"
-BATCH: Final = 512
-"""Windows that the graph reads at a time: what they hold in memory is bounded by it."""
+BATCH: Final = 128
+"""Windows that the graph reads at a time: what they hold in memory is bounded by it, and stays within a core's cache."""
 
 DAMAGED: Final = "the host's window could not be read and began anew"
 
@@ -86,7 +86,7 @@ class SequenceMember:
         windows: dict[str, Window] = {}
         notes: list[tuple[str, ...]] = [()] * len(events)
         seen: list[int] = []
-        contexts: list[list[Token]] = []
+        contexts: list[Context] = []
         for place, (event, (token, timed)) in enumerate(zip(events, tokens, strict=True)):
             key = window_key(event)
             if key is None:
@@ -106,7 +106,7 @@ class SequenceMember:
         return self._scores(len(events), seen, contexts, notes), StateChange(rows=rows)
 
     def _scores(
-        self, count: int, seen: Sequence[int], contexts: Sequence[list[Token]], notes: list[tuple[str, ...]]
+        self, count: int, seen: Sequence[int], contexts: Sequence[Context], notes: list[tuple[str, ...]]
     ) -> Scores:
         techniques = np.full((count, len(self.labels)), np.nan, np.float32)
         p_malicious = np.full(count, np.nan, np.float32)
@@ -127,16 +127,17 @@ class SequenceMember:
         techniques, malicious = self._session.run(["techniques", "malicious"], windows.inputs())
         return techniques.astype(np.float64), malicious.astype(np.float64)
 
-    def _told(self, context: Sequence[Token]) -> tuple[str, ...]:
+    def _told(self, context: Context) -> tuple[str, ...]:
         """The worst of what stood before, by kind, program's family and how long before."""
-        before = [token for token in context[:-1] if token.score != UNSCORED]
-        if not before:
+        before, own = context
+        scored = [token for token in before if token.score != UNSCORED]
+        if not scored:
             return ()
-        worst = max(before, key=lambda token: token.score)
+        worst = max(scored, key=lambda token: token.score)
         kind = self._places.kinds.get(worst.kind, "an event")
         image = self._places.names.get(worst.image, "a program")
-        seconds = max(0, context[-1].at - worst.at) / 1000  # an event may tell a time to come
-        return (f"{self.name}: {len(context) - 1} before it, the worst {kind} of {image} {seconds:.0f} s before",)
+        seconds = max(0, own.at - worst.at) / 1000  # an event may tell a time to come
+        return (f"{self.name}: {len(before)} before it, the worst {kind} of {image} {seconds:.0f} s before",)
 
     def _probe(self, path: Path) -> None:
         blank = arrays([[Token(0, 0, 1, 0, 0, 0, (0, 0, 0), (0, 0, 0), 0, 0)]] * 2)

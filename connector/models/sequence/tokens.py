@@ -17,7 +17,7 @@ from connector.models.calibration import logit
 from connector.models.highest import highest
 from connector.models.sequence.arrays import logit_of
 from connector.models.sequence.vocabulary import Places, Vocabulary
-from connector.models.sequence.window import TOP, Token, three
+from connector.models.sequence.window import TOP, Token
 from connector.policy.entity import as_address, collected
 from connector.types import Document, Event, Json
 
@@ -64,7 +64,9 @@ class Tokens:
         at = moment(event)
         process, above = processes(event.ecs)
         tag = int.from_bytes(hashlib.blake2b(event.id.encode(), digest_size=8).digest(), "little")
-        token = Token(at or 0, tag, *places, score, three(top), three(weights), process, above)
+        first, second, third = top
+        one, two, three = weights
+        token = Token(at or 0, tag, *places, score, (first, second, third), (one, two, three), process, above)
         return token, at is not None
 
 

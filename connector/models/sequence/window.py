@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias
 
 LENGTH: Final = 32
@@ -61,32 +63,55 @@ class Token(NamedTuple):
     above: int
 
 
+Context: TypeAlias = tuple[tuple[Token, ...], Token]
+"""An event's own token, and what stands before it, oldest first."""
+
+Behaviour: TypeAlias = tuple[int, int, int, int]
+"""Kind, family, parent's family and process: of what is alike in these a window holds only what looks worse."""
+
+_behaviour: Final[Callable[[Token], Behaviour]] = itemgetter(
+    *map(Token._fields.index, ("kind", "image", "parent", "process"))
+)
+
+
 class Window:
     """The tokens of one host, oldest first; what came too late to be put in order stands where it came."""
 
-    __slots__ = ("_behaviours", "_tags", "changed", "tokens")
+    __slots__ = ("_before", "_scores", "_tags", "changed", "tokens")
 
     def __init__(self, tokens: Sequence[Token] = ()) -> None:
         self.tokens = list(tokens)
         self.changed = False
         self._tags = {token.tag for token in tokens}
-        self._behaviours = [_behaviour(token) for token in tokens]
+        self._before: dict[int, tuple[Token, ...]] = {}
+        self._scores: dict[Behaviour, list[int]] = defaultdict(list)
+        for token in sorted(tokens, key=lambda token: token.score):
+            self._scores[_behaviour(token)].append(token.score)
 
-    def enter(self, token: Token, *, timed: bool = True) -> list[Token]:
-        """What stands before an event, and the event itself last; afterwards the window holds it where it is new.
+    def enter(self, token: Token, *, timed: bool = True) -> Context:
+        """What stands before an event, and the event itself; afterwards the window holds it where it is new.
 
-        An event that the window holds changes nothing.
+        An event that the window holds changes nothing. While the window stays as it is, what stands before is one object.
         """
         if token.tag in self._tags:
             place = next(place for place, one in enumerate(self.tokens) if one.tag == token.tag)
-            return [*self.tokens[:place][1 - LENGTH :], self.tokens[place]]
+            return self._standing(place), self.tokens[place]
         if not timed and self.tokens:
             token = token._replace(at=self.tokens[-1].at)
         place = self._place(token.at)
-        context = [*self.tokens[max(0, place + 1 - LENGTH) : place], token]
-        if self._is_new(token):
+        before = self._standing(place)
+        scores = self._scores[_behaviour(token)]  # of those that stand: each looked worse than the one before it
+        if not scores or scores[-1] < token.score:
+            scores.append(token.score)
             self._insert(place, token)
-        return context
+        return before, token
+
+    def _standing(self, place: int) -> tuple[Token, ...]:
+        """What stands before a place, as far as a score looks back."""
+        before = self._before.get(place)
+        if before is None:
+            before = self._before[place] = tuple(self.tokens[max(0, place + 1 - LENGTH) : place])
+        return before
 
     def _place(self, at: int) -> int:
         """How many tokens stand before what took place then."""
@@ -97,26 +122,20 @@ class Window:
             place -= 1
         return place
 
-    def _is_new(self, token: Token) -> bool:
-        behaviour, place = _behaviour(token), -1
-        for _ in range(self._behaviours.count(behaviour)):
-            place = self._behaviours.index(behaviour, place + 1)
-            if self.tokens[place].score >= token.score:
-                return False
-        return True
-
     def _insert(self, place: int, token: Token) -> None:
         self.tokens.insert(place, token)
         self._tags.add(token.tag)
-        self._behaviours.insert(place, _behaviour(token))
-        if len(self.tokens) > LENGTH:
-            self._tags.discard(self.tokens[0].tag)
-            del self.tokens[0], self._behaviours[0]
+        self._before.clear()
         self.changed = True
+        if len(self.tokens) > LENGTH:
+            self._leave(self.tokens.pop(0))
 
-
-def _behaviour(token: Token) -> tuple[int, int, int, int]:
-    return token.kind, token.image, token.parent, token.process
+    def _leave(self, oldest: Token) -> None:
+        self._tags.discard(oldest.tag)
+        scores = self._scores[_behaviour(oldest)]
+        scores.remove(oldest.score)
+        if not scores:
+            del self._scores[_behaviour(oldest)]
 
 
 def packed(window: Window, vocabulary: bytes) -> bytes:

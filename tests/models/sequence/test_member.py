@@ -195,7 +195,8 @@ def test_no_feature_holds_a_host_a_user_an_id_or_a_time_of_day(rows: list[tuple[
     for stream in (events, strangers):
         window = Window()
         made = tokens.of(stream, tokens.told(view.techniques, view.p_malicious))
-        features.append(arrays([window.enter(token, timed=timed) for token, timed in made]).inputs())
+        contexts = [window.enter(token, timed=timed) for token, timed in made]
+        features.append(arrays([(*before, own) for before, own in contexts]).inputs())
 
     for name, values in features[0].items():
         assert np.array_equal(values, features[1][name]), name

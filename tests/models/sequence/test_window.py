@@ -22,10 +22,16 @@ def filled(count: int) -> Window:
     return window
 
 
+def entered(window: Window, one: Token, *, timed: bool = True) -> list[Token]:
+    """What the event is read after, and itself."""
+    before, own = window.enter(one, timed=timed)
+    return [*before, own]
+
+
 def test_an_event_is_read_after_what_stood_before_it() -> None:
     window = filled(3)
 
-    context = window.enter(token(3000, image=9))
+    context = entered(window, token(3000, image=9))
 
     assert [one.at for one in context] == [0, 1000, 2000, 3000]
 
@@ -33,7 +39,7 @@ def test_an_event_is_read_after_what_stood_before_it() -> None:
 def test_a_late_event_takes_its_place_in_time_and_reads_only_what_stood_before() -> None:
     window = filled(3)
 
-    context = window.enter(token(1500, image=9))
+    context = entered(window, token(1500, image=9))
 
     assert [one.at for one in context] == [0, 1000, 1500]
     assert [one.at for one in window.tokens] == [0, 1000, 1500, 2000]
@@ -43,7 +49,7 @@ def test_what_is_too_late_or_without_a_time_stands_last() -> None:
     window = Window()
     window.enter(token(LATENESS * 3, image=1))
     window.enter(token(5, image=2))
-    context = window.enter(token(0, tag=77, image=3), timed=False)
+    context = entered(window, token(0, tag=77, image=3), timed=False)
 
     assert [(one.image, one.at) for one in context] == [(1, LATENESS * 3), (2, 5), (3, 5)]
     assert window.tokens == context
@@ -54,9 +60,9 @@ def test_a_false_time_is_gone_with_the_event_that_told_it() -> None:
     window.enter(token(10**15, image=99))
 
     after = [token(3_600_000 * number, tag=number, image=200 + number) for number in range(1, 5)]
-    contexts = [window.enter(one) for one in after]
-    wanted = [honest.enter(one) for one in after]
-    late = window.enter(token(3_600_000 * 4 - 1000, image=300))
+    contexts = [entered(window, one) for one in after]
+    wanted = [entered(honest, one) for one in after]
+    late = entered(window, token(3_600_000 * 4 - 1000, image=300))
 
     assert np.array_equal(arrays(contexts).names[1:, -1], arrays(wanted).names[1:, -1])
     assert [one.at for one in window.tokens[-5:]] == [3_600_000 * number for number in (1, 2, 3)] + [
@@ -70,7 +76,9 @@ def test_a_clock_that_was_set_forward_does_not_blind_a_window() -> None:
     window = filled(LENGTH)
     window.enter(token(10**15, image=99))
 
-    contexts = [window.enter(token(50_000 + number, tag=number + 10**6, image=200 + number)) for number in range(5)]
+    contexts = [
+        entered(window, token(50_000 + number, tag=number + 10**6, image=200 + number)) for number in range(5)
+    ]
 
     assert [len(context) for context in contexts] == [LENGTH] * 5
     assert [one.image for one in window.tokens[-5:]] == [200, 201, 202, 203, 204]
@@ -78,10 +86,10 @@ def test_a_clock_that_was_set_forward_does_not_blind_a_window() -> None:
 
 def test_an_event_that_the_window_holds_changes_nothing_when_it_comes_again() -> None:
     window = filled(5)
-    first = window.enter(token(5000, image=50))
+    first = entered(window, token(5000, image=50))
     before = list(window.tokens)
 
-    again = window.enter(token(5000, image=50))
+    again = entered(window, token(5000, image=50))
 
     assert again == first
     assert window.tokens == before
@@ -123,7 +131,7 @@ tokens = st.builds(
 def test_whatever_comes_a_window_is_bounded_and_comes_back_from_its_row(found: list[Token]) -> None:
     window = Window()
     for one in found:
-        assert 1 <= len(window.enter(one)) <= LENGTH
+        assert 1 <= len(entered(window, one)) <= LENGTH
 
     row = packed(window, VOCABULARY)
     back = unpacked(row, VOCABULARY)
@@ -160,7 +168,8 @@ def test_windows_that_are_read_as_one_have_equal_arrays(found: list[Token]) -> N
     contexts = [one.enter(each) for each in found for one in (window, other)]
 
     distinct, which = unlike(contexts)
-    whole, read = arrays(contexts).inputs(), arrays(distinct).inputs()
+    whole = arrays([(*before, own) for before, own in contexts]).inputs()
+    read = arrays(distinct).inputs()
     assert all(np.array_equal(whole[name], read[name][which]) for name in whole)
 
 

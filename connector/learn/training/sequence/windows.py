@@ -185,7 +185,8 @@ class Maker:
                 seen = found.marks[mark]
                 known[mark] = self._places.of(seen.kind, ((IMAGE, seen.image), (PARENT, seen.parent)))
             token = Token(max(at, 0), tag, *known[mark], score, three(top), three(weight), process, above)
-            yield windows[window].enter(token, timed=at >= 0)
+            before, own = windows[window].enter(token, timed=at >= 0)
+            yield [*before, own]
 
 
 def _told(score: int) -> float:
