@@ -203,7 +203,10 @@ class Bundle:
         said = self._said(views, keys)
         unlike = {what: place for place, what in enumerate(said)}
         made = dict(zip(unlike, self._made(views, list(unlike.values())), strict=True))
-        return [self._told(event, made[what]) for event, what in zip(events, said, strict=True)], changes
+        predictions = [made[what] for what in said]
+        if self._explains:
+            predictions = [self._told(event, told) for event, told in zip(events, predictions, strict=True)]
+        return predictions, changes
 
     def _said(self, views: Mapping[str, Scores], keys: Keys) -> list[Hashable]:
         """All that each event's prediction is made of: the members' keys, and of a member that gives none its scores."""
@@ -221,7 +224,7 @@ class Bundle:
         """The prediction with what it is like, and from ``trigger`` on with what weighed most, if its reader did not say so."""
         p, levels = prediction.p_malicious, self.thresholds
         reader = self._reader
-        if not self._explains or reader is None or not p >= levels.suspicious:  # nan is below all
+        if reader is None or not p >= levels.suspicious:  # nan is below all
             return prediction
         whole = p >= levels.trigger and not any(note.startswith(f"{reader.name}: ") for note in prediction.explanation)
         key = (event.fingerprint, whole)

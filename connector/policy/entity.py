@@ -43,7 +43,7 @@ def entity_of(ecs: Document) -> Entity:
 def collected(ecs: Document) -> tuple[str | None, str | None]:
     """An event's host, and the identity of the collector that attests it, as :func:`entity_of` has them."""
     host = name_in(ecs, "host", "name") or name_in(ecs, "host", "hostname")
-    agent_id = name_in(ecs, "agent", "id")
+    agent_id = name_in(ecs, "agent", "id") if "agent" in ecs or "agent.id" in ecs else None
     if agent_id is not None:
         collector = name_in(ecs, "agent", "hostname") or name_in(ecs, "agent", "name")
         if collector is not None and _short(collector) != _short(host or ""):

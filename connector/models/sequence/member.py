@@ -25,8 +25,11 @@ from connector.types import Event, Scores, StateChange
 
 MODEL: Final = "model.onnx"
 TEXT: Final = "text"
-BATCH: Final = 128
-"""Windows that the graph reads at a time: what they hold in memory is bounded by it, and stays within a core's cache."""
+BATCH: Final = 512
+"""Windows that are laid out as arrays at a time: what they hold in memory is bounded by it."""
+
+READ: Final = 128
+"""Windows that the graph reads at a time: what it makes of them stays within a core's cache."""
 
 DAMAGED: Final = "the host's window could not be read and began anew"
 
@@ -124,8 +127,14 @@ class SequenceMember:
 
     def logits(self, windows: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The raw logits of n windows: of techniques (n, labels), and of malice (n,)."""
-        techniques, malicious = self._session.run(["techniques", "malicious"], windows.inputs())
-        return techniques.astype(np.float64), malicious.astype(np.float64)
+        count = len(windows.names)
+        techniques, malicious = np.empty((count, len(self.labels))), np.empty(count)
+        for start in range(0, count, READ):
+            part = slice(start, start + READ)
+            techniques[part], malicious[part] = self._session.run(
+                ["techniques", "malicious"], windows.part(part).inputs()
+            )
+        return techniques, malicious
 
     def _told(self, context: Context) -> tuple[str, ...]:
         """The worst of what stood before, by kind, program's family and how long before."""

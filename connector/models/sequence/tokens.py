@@ -46,10 +46,10 @@ class Tokens:
 
     def told(self, techniques: NDArray[np.float32], p_malicious: NDArray[np.float32]) -> Told:
         """The text member's view (n, its labels) and (n,), as tokens keep it."""
-        seen = np.fmax(techniques[:, self._columns], 0.0)  # nan is no technique at all
-        padded = np.pad(seen, ((0, 0), (0, max(0, TOP - seen.shape[1]))))
-        top = highest(padded, TOP)
-        weights = np.rint(np.take_along_axis(padded, top, axis=1) * 255.0).astype(np.int64)
+        seen = np.zeros((len(techniques), max(TOP, len(self._columns))), np.float32)
+        np.fmax(techniques[:, self._columns], 0.0, out=seen[:, : len(self._columns)])  # nan is no technique at all
+        top = highest(seen, TOP)
+        weights = np.rint(np.take_along_axis(seen, top, axis=1) * 255.0).astype(np.int64)
         return Told(logit_of(logit(p_malicious)), np.where(weights > 0, top + 1, 0), weights)
 
     def of(self, events: Sequence[Event], told: Told) -> Iterator[tuple[Token, bool]]:
