@@ -17,10 +17,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_cost_is_told_in_the_challengers_own_scoring_times():
-    turns = [Turn(without=1.0, beside=1.5, alone=0.5), Turn(2.0, 3.1, 1.0), Turn(1.0, 1.9, 1.0)]
+    turns = [
+        Turn(without=1.0, beside=1.5, in_production=0.5, in_shadow=0.4),
+        Turn(2.0, 3.1, 1.0, 0.8),
+        Turn(1.0, 1.9, 1.0, 0.8),
+    ]
     found = cost(turns)
     assert found["cost_over_own_scoring"] == pytest.approx(2.5 / 2.5)
     assert found["half_of_batches_within"] == [0.9, 1.1]
+    assert found["cost_over_scoring_in_shadow"] == 1.25
 
 
 @pytest.mark.full

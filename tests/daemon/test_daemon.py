@@ -5,12 +5,15 @@ from __future__ import annotations
 import ctypes
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.daemon.site import Site, logged, stop, wait_until
+from tests.environment import clean
 from tests.models.tiny import tiny_store
 
 
@@ -180,3 +183,17 @@ def test_a_metrics_port_that_is_taken_is_one_line(tmp_path):
     assert daemon.returncode == 2
     assert "cannot listen on 127.0.0.1" in errors.decode()
     assert "Traceback" not in errors.decode()
+
+
+def test_linear_algebra_stays_on_the_thread_that_asks_for_it():
+    told = "print({pool['num_threads'] for pool in threadpool_info() if pool['user_api'] == 'blas'})"
+    code = f"import numpy; from threadpoolctl import threadpool_info; from connector.daemon import tune; tune(); {told}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean() | {"OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "{1}\n"

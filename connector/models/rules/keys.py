@@ -132,7 +132,7 @@ def _taker(names: tuple[str, ...]) -> Callable[[Mapping[str, Json]], Any]:
     """What takes these values out of an event's data, always as a tuple."""
     match names:
         case ():
-            return lambda data: ()
+            return lambda _: ()
         case (name,):
             return lambda data: (data[name],)
     return itemgetter(*names)

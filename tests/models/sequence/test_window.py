@@ -76,9 +76,7 @@ def test_a_clock_that_was_set_forward_does_not_blind_a_window() -> None:
     window = filled(LENGTH)
     window.enter(token(10**15, image=99))
 
-    contexts = [
-        entered(window, token(50_000 + number, tag=number + 10**6, image=200 + number)) for number in range(5)
-    ]
+    contexts = [entered(window, token(50_000 + number, tag=number + 10**6, image=200 + number)) for number in range(5)]
 
     assert [len(context) for context in contexts] == [LENGTH] * 5
     assert [one.image for one in window.tokens[-5:]] == [200, 201, 202, 203, 204]
