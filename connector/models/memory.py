@@ -43,31 +43,31 @@ class Memory:
         if together and together.count(None) == len(together):
             CACHE.labels(member=self._member.name, outcome="miss").inc(len(events))
             return self._member.score(events, needed, state)
-        known, todo = _recall(self._rows, together)
+        first, which = _apart(together)
+        rows = [None if (key := together[place]) is None else self._rows.get(key) for place in first]
+        todo = [place for place, row in zip(first, rows, strict=True) if row is None]
         change = StateChange()
         if todo:
             asked = {name: taken(view, todo) for name, view in needed.items()}
             scores, change = self._member.score([events[place] for place in todo], asked, state)
-            for i, place in enumerate(todo):
-                row = (scores.techniques[i].copy(), float(scores.p_malicious[i]), scores.notes[i])
-                key = together[place]
-                known[place if key is None else key] = row
-                if key is not None:
-                    self._rows.put(key, row)
+            fresh = iter(zip(scores.techniques, scores.p_malicious.tolist(), scores.notes, strict=True))
+            for number, place in enumerate(first):
+                if rows[number] is None:
+                    techniques, p_malicious, notes = next(fresh)
+                    row = rows[number] = (techniques.copy(), p_malicious, notes)
+                    if (key := together[place]) is not None:
+                        self._rows.put(key, row)
         CACHE.labels(member=self._member.name, outcome="hit").inc(len(events) - len(todo))
         CACHE.labels(member=self._member.name, outcome="miss").inc(len(todo))
-        return self._stacked(known, [place if key is None else key for place, key in enumerate(together)]), change
+        return self._stacked([row for row in rows if row is not None], which), change
 
-    def _stacked(self, known: Mapping[Hashable, Row], wanted: Sequence[Hashable]) -> Scores:
-        """The rows by these keys, most of which come again."""
-        rows = tuple(known.values())
-        place_of = {key: place for place, key in enumerate(known)}
-        places = [place_of[key] for key in wanted]
+    def _stacked(self, rows: Sequence[Row], which: Sequence[int]) -> Scores:
+        """A row for each event, most of which have one in common."""
         techniques = np.array([row[0] for row in rows], np.float32).reshape(len(rows), len(self._member.labels))
         return Scores(
-            techniques=techniques[places],
-            p_malicious=np.array([row[1] for row in rows], np.float32)[places],
-            notes=tuple([rows[place][2] for place in places]),
+            techniques=techniques[which],
+            p_malicious=np.array([row[1] for row in rows], np.float32)[which],
+            notes=tuple([rows[number][2] for number in which]),
         )
 
 
@@ -84,22 +84,20 @@ def joined(names: Sequence[str], keys: Keys) -> list[Hashable]:
     return [None if None in key else key for key in zip(*(keys[name] for name in names), strict=True)]
 
 
-def _recall(rows: Cache[Hashable, Row], keys: Sequence[Hashable]) -> tuple[dict[Hashable, Row], list[int]]:
-    """The remembered rows by key, and the places to ask for: one for each new key, and all without a key."""
-    known: dict[Hashable, Row] = {}
-    asked: set[Hashable] = set()
-    todo: list[int] = []
+def _apart(keys: Sequence[Hashable]) -> tuple[list[int], list[int]]:
+    """The first place of each key, and which of these each event shares; an event without a key shares none."""
+    numbers: dict[Hashable, int] = {}
+    first: list[int] = []
+    which: list[int] = []
     for place, key in enumerate(keys):
-        if key is None:
-            todo.append(place)
-        elif key in known or key in asked:
-            continue
-        elif (row := rows.get(key)) is not None:
-            known[key] = row
-        else:
-            asked.add(key)
-            todo.append(place)
-    return known, todo
+        number = None if key is None else numbers.get(key)
+        if number is None:
+            number = len(first)
+            first.append(place)
+            if key is not None:
+                numbers[key] = number
+        which.append(number)
+    return first, which
 
 
 def spoken(view: Scores) -> list[Hashable]:

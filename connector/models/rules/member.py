@@ -106,11 +106,10 @@ class RulesMember:
 
     def _opinion(self, current: Current, event: Event) -> Opinion | None:
         """What the rules that match say, made once for all events that the same ones match; None where no rule speaks of the event's log."""
-        view = view_of(event)
-        if not current.rules.covers(view):
+        matching = current.rules.heard(view_of(event))
+        if matching is None:
             return None
-        matching = tuple(current.rules.matching(view))
-        key = (current.digest, matching)
+        key = (current.digest, tuple(matching))
         known = self._opinions.get(key)
         if known is None:
             known = self._said([current.rules.rules[place].match for place in matching])

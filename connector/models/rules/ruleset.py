@@ -50,7 +50,14 @@ class RuleSet:
 
     def matching(self, view: View) -> list[int]:
         """The places of the rules that match an event."""
-        return sorted({place for place, test in self.candidates(view) if test(view)})
+        return self.heard(view) or []
+
+    def heard(self, view: View) -> list[int] | None:
+        """The same; None where no rule speaks of the event's log."""
+        indexes = [index for index in self._indexes(view) if index.size]
+        if not indexes:
+            return None
+        return sorted({place for index in indexes for place, test in index.candidates(view) if test(view)})
 
     def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
         """The places of the rules that are worth testing on an event, with their tests."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import is_
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from connector.models.graph import GRAPH_ERRORS
 from connector.models.manifest import HeadCalibration
 from connector.models.sequence import vocabulary as vocabularies
 from connector.models.sequence.arrays import Arrays, arrays, unlike
-from connector.models.sequence.tokens import Tokens, window_key
+from connector.models.sequence.tokens import Seen, Tokens, seen
 from connector.models.sequence.vocabulary import Places
 from connector.models.sequence.window import UNSCORED, Context, Token, Window, packed, unpacked
 from connector.ports import MemberPlugin, MemberSpec, State
@@ -41,6 +42,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     calibration: HeadCalibration = HeadCalibration()
 
 
+_Asked: TypeAlias = tuple[Sequence[Event], Sequence[Seen]]
+
+
 class SequenceMember:
     """Scores each event by its host's window. An event that names no host gets no view.
 
@@ -61,6 +65,7 @@ class SequenceMember:
         self._places = Places(self._vocabulary)
         self._tokens = Tokens(self._vocabulary)
         self._slope, self._intercept = technique_scale(self._options.calibration, self.labels)
+        self._asked: _Asked = ((), ())
         self._session = _session(directory / MODEL, threads)
         self._probe(directory / MODEL)
 
@@ -71,7 +76,8 @@ class SequenceMember:
 
     def state_keys(self, events: Sequence[Event]) -> frozenset[str]:
         """One row a host: a digest of its deployment and of the identity that its collector attests, else of its name."""
-        return frozenset(key for key in map(window_key, events) if key is not None)
+        self._asked = tuple(events), tuple(map(seen, events))
+        return frozenset([one.key for one in self._asked[1] if one.key is not None])
 
     def score(self, events: Sequence[Event], views: Mapping[str, Scores], state: State) -> tuple[Scores, StateChange]:
         """Calibrated probabilities of each event's window, and the windows that changed.
@@ -85,13 +91,13 @@ class SequenceMember:
                 f"member {self.name!r} was trained with a text member of {len(self._vocabulary.text)} labels, "
                 f"this one has {text.techniques.shape[1]}: a bundle takes both from one training"
             )
-        tokens = self._tokens.of(events, self._tokens.told(text.techniques, text.p_malicious))
+        known = self._seen(events)
+        tokens = self._tokens.of(events, known, self._tokens.told(text.techniques, text.p_malicious))
         windows: dict[str, Window] = {}
         notes: list[tuple[str, ...]] = [()] * len(events)
-        seen: list[int] = []
+        windowed: list[int] = []
         contexts: list[Context] = []
-        for place, (event, (token, timed)) in enumerate(zip(events, tokens, strict=True)):
-            key = window_key(event)
+        for place, ((key, at, *_), token) in enumerate(zip(known, tokens, strict=True)):
             if key is None:
                 continue
             window = windows.get(key)
@@ -99,22 +105,28 @@ class SequenceMember:
                 found = unpacked(state[key][1], self._digest) if key in state else Window()
                 notes[place] = () if found is not None else (f"{self.name}: {DAMAGED}",)
                 window = windows[key] = found or Window()
-            seen.append(place)
-            contexts.append(window.enter(token, timed=timed))
+            windowed.append(place)
+            contexts.append(window.enter(token, timed=at is not None))
         rows = {
             key: (state.get(key, (0, b""))[0], packed(window, self._digest))
             for key, window in windows.items()
             if window.changed
         }
-        return self._scores(len(events), seen, contexts, notes), StateChange(rows=rows)
+        return self._scores(len(events), windowed, contexts, notes), StateChange(rows=rows)
+
+    def _seen(self, events: Sequence[Event]) -> Sequence[Seen]:
+        """What windows need of the events: it was read already where their rows were asked for just before."""
+        asked, known = self._asked
+        self._asked = ((), ())
+        return known if len(asked) == len(events) and all(map(is_, asked, events)) else list(map(seen, events))
 
     def _scores(
-        self, count: int, seen: Sequence[int], contexts: Sequence[Context], notes: list[tuple[str, ...]]
+        self, count: int, windowed: Sequence[int], contexts: Sequence[Context], notes: list[tuple[str, ...]]
     ) -> Scores:
         techniques = np.full((count, len(self.labels)), np.nan, np.float32)
         p_malicious = np.full(count, np.nan, np.float32)
         distinct, which = unlike(contexts)
-        places = np.array(seen, np.intp)
+        places = np.array(windowed, np.intp)
         for start in range(0, len(distinct), BATCH):
             found, malicious = self.logits(arrays(distinct[start : start + BATCH]))
             own = (start <= which) & (which < start + BATCH)
@@ -122,7 +134,7 @@ class SequenceMember:
             techniques[places[own]] = sigmoid(found * self._slope + self._intercept)[rows]
             p_malicious[places[own]] = sigmoid(scaled(malicious, self._options.calibration.malicious))[rows]
         for i in np.flatnonzero(p_malicious[places] >= self._options.explain_from).tolist():
-            notes[seen[i]] += self._told(contexts[i])
+            notes[windowed[i]] += self._told(contexts[i])
         return Scores(techniques=techniques, p_malicious=p_malicious, notes=tuple(notes))
 
     def logits(self, windows: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,6 +35,19 @@ class Told(NamedTuple):
     weights: NDArray[np.int64]
 
 
+class Seen(NamedTuple):
+    """What a window needs of an event besides its text: whose window (None: the event names no host), when, and which processes.
+
+    ``at`` is None where the event does not say; ``tag`` tells the same event again. Nothing but ``key`` is read without a host.
+    """
+
+    key: str | None
+    at: int | None
+    tag: int
+    process: int
+    above: int
+
+
 class Tokens:
     """Makes tokens by one vocabulary. What depends on the canonical form alone is remembered by fingerprint."""
 
@@ -52,22 +65,31 @@ class Tokens:
         weights = np.rint(np.take_along_axis(seen, top, axis=1) * 255.0).astype(np.int64)
         return Told(logit_of(logit(p_malicious)), np.where(weights > 0, top + 1, 0), weights)
 
-    def of(self, events: Sequence[Event], told: Told) -> Iterator[tuple[Token, bool]]:
-        """One token an event, and whether the event says when it took place; each is made when it is asked for."""
-        return map(self._of, events, told.score.tolist(), told.top.tolist(), told.weights.tolist())
+    def of(self, events: Sequence[Event], seen: Sequence[Seen], told: Told) -> Iterator[Token]:
+        """One token an event; each is made when it is asked for."""
+        return map(self._of, events, seen, told.score.tolist(), told.top.tolist(), told.weights.tolist())
 
-    def _of(self, event: Event, score: int, top: list[int], weights: list[int]) -> tuple[Token, bool]:
+    def _of(self, event: Event, seen: Seen, score: int, top: list[int], weights: list[int]) -> Token:
         places = self._known.get(event.fingerprint)
         if places is None:
             places = self._places.of(event.kind, event.canonical)
             self._known.put(event.fingerprint, places)
-        at = moment(event)
-        process, above = processes(event.ecs)
-        tag = int.from_bytes(hashlib.blake2b(event.id.encode(), digest_size=8).digest(), "little")
+        _, at, tag, process, above = seen
         first, second, third = top
         one, two, three = weights
-        token = Token(at or 0, tag, *places, score, (first, second, third), (one, two, three), process, above)
-        return token, at is not None
+        return Token(at or 0, tag, *places, score, (first, second, third), (one, two, three), process, above)
+
+
+_NOWHERE: Final = Seen(None, None, 0, 0, 0)
+
+
+def seen(event: Event) -> Seen:
+    """What a window needs of an event besides its text."""
+    key = window_key(event)
+    if key is None:
+        return _NOWHERE
+    tag = int.from_bytes(hashlib.blake2b(event.id.encode(), digest_size=8).digest(), "little")
+    return Seen(key, moment(event), tag, *processes(event.ecs))
 
 
 def window_key(event: Event) -> str | None:
@@ -113,8 +135,6 @@ def processes(ecs: Document) -> tuple[int, int]:
 def _hash(process: dict[str, Json]) -> int:
     """Of the identity that its sensor gives a process, else of its number."""
     name = process.get("entity_id") or process.get("pid")
-    return (
-        0
-        if name is None or not isinstance(name, (str, int))
-        else zlib.crc32(str(name).lower().encode("utf-8", "replace")) or 1
-    )
+    if isinstance(name, int):
+        name = str(name)
+    return (zlib.crc32(name.lower().encode("utf-8", "replace")) or 1) if isinstance(name, str) else 0

@@ -170,8 +170,8 @@ class _Reading:
         place = self._places.get(event.fingerprint)
         if place is None:
             place = self._places[event.fingerprint] = len(self._marks)
-            view = view_of(event)
-            matches = tuple(self._rules.matching(view)) if self._rules.covers(view) else None
+            heard = self._rules.heard(view_of(event))
+            matches = None if heard is None else tuple(heard)
             text = str(scrub(render(event.canonical)))
             self._marks.append(Mark(event.fingerprint, event.kind, text, matches))
         return place
