@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ from connector.errors import ConfigError
 from connector.models.cache import Cache
 from connector.models.rules import needs_extra
 from connector.models.rules.nouns import LEVELS, Match
-from connector.models.rules.views import view_of
 from connector.models.rules.weights import Weights, read
 from connector.ports import MemberPlugin, MemberSpec, State
 from connector.types import Event, Scores, StateChange
@@ -83,7 +83,8 @@ class RulesMember:
         """SHA-256 of what the rules of the event's log read, unmasked, and of the rules; one key where there are no rules."""
         if self._watched is None:
             return ""
-        return self._watched.current().keys.of(event)
+        rules, digest = self._watched.current()
+        return hashlib.sha256(digest.encode() + rules.tells(event)).hexdigest()
 
     def state_keys(self, events: Sequence[Event]) -> frozenset[str]:
         """None: each event is matched by itself."""
@@ -106,7 +107,7 @@ class RulesMember:
 
     def _opinion(self, current: Current, event: Event) -> Opinion | None:
         """What the rules that match say, made once for all events that the same ones match; None where no rule speaks of the event's log."""
-        matching = current.rules.heard(view_of(event))
+        matching = current.rules.heard(event)
         if matching is None:
             return None
         key = (current.digest, tuple(matching))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import ahocorasick
 
 from connector.models.cache import Cache
 from connector.models.rules.conditions import all_read, rarity
+from connector.models.rules.forms import LONGEST, REFUSED, Data, Form, Name, Reads, encoded, form_of, name_of
 from connector.models.rules.nouns import LeftOut, Match
 from connector.models.rules.reading import Rule, Variant
 from connector.models.rules.sources import Source
 from connector.models.rules.values import KEYWORDS, Clause, Test
-from connector.models.rules.views import Asked, Told, View, view_of
+from connector.models.rules.views import Asked, View, view_of
 from connector.types import Event
 
 _DEPTH: Final = 3
@@ -24,6 +25,9 @@ _LOGS: Final = 4096
 
 _LONGEST_LOG: Final = 512
 """Characters of a channel and a code that are kept; Windows' own channels have at most 255."""
+
+_FORMS: Final = 4096
+"""Forms of events that are remembered at most: they are an attacker's text too."""
 
 _SHAPES: Final = 256
 """Shapes of the events of one kind of log, which are an attacker's text too."""
@@ -43,21 +47,27 @@ class RuleSet:
         self._of_log: Cache[tuple[str, str], Index] = Cache(_LOGS)
         self._of_windows: dict[tuple[int, ...], Index] = {}
         self._of_source = tuple(_by_source(variants))
+        self._forms: Cache[Name, Form[Index]] = Cache(_FORMS)
 
     def match(self, events: Sequence[Event]) -> list[tuple[Match, ...]]:
         """The rules that match each event, in the order of the set."""
-        return [tuple(self.rules[place].match for place in self.matching(view_of(event))) for event in events]
+        return [tuple(self.rules[place].match for place in self.heard(event) or ()) for event in events]
+
+    def heard(self, event: Event) -> list[int] | None:
+        """The places of the rules that match an event; None where no rule speaks of its log."""
+        form, data = self._form(event)
+        text = None if form is None else form.folded(event.ecs, data)
+        if form is None or text is None:
+            view = view_of(event)
+            return self.matching(view) if self.covers(view) else None
+        if not form.rules.size:
+            return None
+        tests = list(form.rules.among(text))
+        return _passed(tests, view_of(event)) if tests else []
 
     def matching(self, view: View) -> list[int]:
-        """The places of the rules that match an event."""
-        return self.heard(view) or []
-
-    def heard(self, view: View) -> list[int] | None:
-        """The same; None where no rule speaks of the event's log."""
-        indexes = [index for index in self._indexes(view) if index.size]
-        if not indexes:
-            return None
-        return sorted({place for index in indexes for place, test in index.candidates(view) if test(view)})
+        """The places of the rules that match an event, as rules read it."""
+        return _passed(self.candidates(view), view)
 
     def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
         """The places of the rules that are worth testing on an event, with their tests."""
@@ -68,13 +78,42 @@ class RuleSet:
         """Whether any rule speaks of the event's log."""
         return any(index.size for index in self._indexes(view))
 
-    def reads(self, view: View) -> tuple[Sequence[str], Asked, Sequence[Told]]:
-        """All that decides which rules match: the event's log, the fields that a rule of it reads, and their values."""
+    def tells(self, event: Event) -> bytes:
+        """All that decides which rules match: events that differ in it may be matched otherwise."""
+        form, data = self._form(event)
+        told = None if form is None else form.tells(event.ecs, data)
+        if form is not None and told is not None:
+            return form.told + told
+        read = self.reads(view_of(event))
+        try:
+            return encoded(read)
+        except UnicodeEncodeError:  # half of a surrogate pair, which Python's own notation can say
+            return repr(read).encode()
+
+    def reads(self, view: View) -> Reads:
+        """All that decides which rules match, as rules read it."""
         indexes = self._indexes(view)
         each = [index.asked(view) for index in indexes]
         asked = each[0] if len(each) == 1 else view.asked(dict.fromkeys(name for one in each for name in one.elsewhere))
         log = (view.channel or "", view.code, *[index.source for index in indexes])
-        return log, asked, view.told(asked)
+        return Reads(log, asked, view.told(asked))
+
+    def _form(self, event: Event) -> tuple[Form[Index] | None, Data]:
+        """The form of an event, remembered, and the event's data; None where it has none."""
+        named = name_of(event)
+        if named is None:
+            return None, {}
+        name, data = named
+        form = self._forms.get(name)
+        if form is None:
+            view = view_of(event)
+            try:
+                form = form_of(event, data, self.reads(view), self._indexes(view)[0])
+            except REFUSED:
+                return None, data
+            if sum(map(len, name)) <= LONGEST:
+                self._forms.put(name, form)
+        return form, data
 
     def _indexes(self, view: View) -> Sequence[Index]:
         """Those of the event's log: one of a Windows event, one a source of any other.
@@ -105,6 +144,10 @@ class RuleSet:
             if (variant.gate.channels is None or channel in variant.gate.channels)
             and (variant.gate.codes is None or code in variant.gate.codes)
         )
+
+
+def _passed(tests: Iterable[tuple[int, Test]], view: View) -> list[int]:
+    return sorted({place for place, test in tests if test(view)})
 
 
 def _by_source(variants: Sequence[tuple[int, Variant]]) -> Iterator[tuple[Source, Index]]:
@@ -167,10 +210,13 @@ class Index:
 
     def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
         """The rules (their place in the set) that may match, with their tests."""
-        if not self._tests:
-            return
+        return self.among(view.text(self.asked(view)) if self._masks else "")
+
+    def among(self, text: str) -> Iterator[tuple[int, Test]]:
+        """The same by all that the rules read of an event, case-folded."""
         met = list(self._free)
-        for number in self._found(view):
+        found = {number for _, number in self._automaton.iter(text)} if self._masks else ()
+        for number in found:
             for depth, mask in enumerate(self._masks[number]):
                 met[depth] |= mask
         left = met[0] & met[1] & met[2]
@@ -178,9 +224,6 @@ class Index:
             lowest = left & -left
             yield self._tests[lowest.bit_length() - 1]
             left ^= lowest
-
-    def _found(self, view: View) -> set[int]:
-        return {number for _, number in self._automaton.iter(view.text(self.asked(view)))} if self._masks else set()
 
 
 def _rarest(clauses: Sequence[Clause]) -> list[Clause]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from connector.errors import ConfigError
-from connector.models.rules.keys import Keys
 from connector.models.rules.packs import SUFFIXES, files_of
 from connector.models.rules.reading import Part, joined, read_file
 from connector.models.rules.ruleset import RuleSet
@@ -24,11 +23,10 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 class Current(NamedTuple):
-    """The set in use, the digest of all that it was made of, and what names events for it."""
+    """The set in use, and the digest of all that it was made of."""
 
     rules: RuleSet
     digest: str
-    keys: Keys
 
 
 class Watched:
@@ -96,8 +94,7 @@ class Watched:
                 continue
             parts[path] = (digest, read_file(path, content, known[1].rules if known is not None else ()))
         self._parts = parts
-        rules = RuleSet(*joined(part for _, part in parts.values()))
-        return Current(rules, whole.hexdigest(), Keys(rules, whole.hexdigest()))
+        return Current(RuleSet(*joined(part for _, part in parts.values())), whole.hexdigest())
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:

@@ -31,7 +31,6 @@ from connector.learn.streams import CAMPAIGNS, Labelled, Stream, StreamSet, stre
 from connector.learn.training.sequence.recorded import digest_of
 from connector.models.rules.nouns import Match
 from connector.models.rules.ruleset import RuleSet
-from connector.models.rules.views import view_of
 from connector.pipeline.entities.times import event_time
 from connector.pipeline.entities.who import entities_of
 from connector.policy.entity import entity_of
@@ -170,7 +169,7 @@ class _Reading:
         place = self._places.get(event.fingerprint)
         if place is None:
             place = self._places[event.fingerprint] = len(self._marks)
-            heard = self._rules.heard(view_of(event))
+            heard = self._rules.heard(event)
             matches = None if heard is None else tuple(heard)
             text = str(scrub(render(event.canonical)))
             self._marks.append(Mark(event.fingerprint, event.kind, text, matches))

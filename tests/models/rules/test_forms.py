@@ -1,19 +1,17 @@
-"""Keys of events: equal only where no rule can tell the events apart, however odd the events are."""
+"""What is read by an event's form is what rules read of the event with all care, however odd it is."""
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
 from connector.models.rules import load
-from connector.models.rules.keys import Keys
 from connector.models.rules.ruleset import RuleSet
-from connector.models.rules.views import view_of
+from connector.models.rules.views import MAX_VALUE, view_of
 from connector.types import Event, Json
 from tests.models.rules.made import rule, sysmon, windows
 
@@ -56,65 +54,66 @@ def odd(draw: st.DrawFn) -> Event:
 
 @pytest.mark.parametrize("rules", [FIELDS, KEYWORDS], ids=["fields", "keywords"])
 @given(st.lists(odd(), min_size=2, max_size=12))
-def test_events_of_one_key_are_read_alike_and_a_key_never_depends_on_what_came_before(
-    rules: RuleSet, events: list[Event]
-) -> None:
-    keys = Keys(rules, "digest")
-    alike: dict[str, list[Any]] = defaultdict(list)
+def test_rules_hear_by_its_form_what_they_read_of_an_event(rules: RuleSet, events: list[Event]) -> None:
+    fresh = copy(rules)
+    alike: dict[bytes, list[Event]] = defaultdict(list)
     for event in events:
-        alike[keys.of(event)].append(event)
+        view = view_of(event)
+        assert fresh.heard(event) == (rules.matching(view) if rules.covers(view) else None)
+        alike[fresh.tells(event)].append(event)
 
     for found in alike.values():
         for one, other in itertools.pairwise(found):
             assert repr(rules.reads(view_of(one))) == repr(rules.reads(view_of(other)))
-            assert rules.matching(view_of(one)) == rules.matching(view_of(other))
-    assert [Keys(rules, "digest").of(event) for event in events] == [keys.of(event) for event in events]
+    assert [copy(rules).tells(event) for event in events] == [fresh.tells(event) for event in events]
 
 
-def test_what_no_rule_reads_makes_no_other_key() -> None:
-    keys = Keys(FIELDS, "digest")
+def copy(rules: RuleSet) -> RuleSet:
+    """The same rules, with nothing remembered."""
+    return RuleSet(rules.rules, rules.left_out)
+
+
+def changed(base: Event, **ecs: Json) -> Event:
+    return msgspec.structs.replace(base, ecs={**base.ecs, **ecs})
+
+
+def test_what_no_rule_reads_tells_no_events_apart() -> None:
     found = [sysmon(CommandLine="whoami", ProcessId=str(number), Image=f"C:\\{number}.exe") for number in range(5)]
 
-    assert len({keys.of(event) for event in found}) == 1
-    assert keys.of(sysmon(CommandLine="whoami /all")) != keys.of(found[0])
-
-
-def test_another_set_of_rules_gives_another_key() -> None:
-    assert Keys(FIELDS, "one").of(BASE) != Keys(FIELDS, "other").of(BASE)
+    assert len({FIELDS.tells(event) for event in found}) == 1
+    assert FIELDS.tells(sysmon(CommandLine="whoami /all")) != FIELDS.tells(found[0])
 
 
 def test_a_code_that_is_a_number_is_no_other_code_that_python_calls_equal() -> None:
-    keys = Keys(FIELDS, "digest")
-    codes: list[Json] = [True, 1, 1.0]
-    found = [msgspec.structs.replace(BASE, ecs={**BASE.ecs, "event": {"code": code}}) for code in codes]
+    codes: list[Json] = [True, 1, "1"]
+    found = [changed(BASE, event={"code": code}) for code in codes]
 
-    assert len({keys.of(one) for one in found}) == len(codes)
+    assert [FIELDS.heard(one) for one in found] == [None, [0], [0]]
+    assert FIELDS.tells(found[0]) != FIELDS.tells(found[1])
 
 
 def test_a_value_that_is_null_is_looked_for_where_a_door_may_have_moved_it() -> None:
-    keys = Keys(FIELDS, "digest")
     winlog = {**BASE.ecs["winlog"], "event_data": {"CommandLine": None, "User": "LAB\\one"}}
-    found = [
-        msgspec.structs.replace(BASE, ecs={**BASE.ecs, "winlog": winlog, "process": {"command_line": line}})
-        for line in ("whoami", "notepad")
-    ]
+    found = [changed(BASE, winlog=winlog, process={"command_line": line}) for line in ("whoami", "notepad")]
 
-    assert [FIELDS.matching(view_of(one)) for one in found] == [[0], []]
-    assert keys.of(found[0]) != keys.of(found[1])
+    assert [FIELDS.heard(one) for one in found] == [[0], []]
+    assert FIELDS.tells(found[0]) != FIELDS.tells(found[1])
 
 
-def test_texts_without_a_name_and_the_computer_are_part_of_the_key() -> None:
-    keys = Keys(FIELDS, "digest")
-
+def test_texts_without_a_name_and_the_computer_tell_events_apart() -> None:
     def told(text: str, computer: str = "pc") -> Event:
-        made = sysmon(CommandLine="whoami")
-        winlog = {**made.ecs["winlog"], "computer_name": computer, "event_data": {"param1": text}}
-        return msgspec.structs.replace(made, ecs={**made.ecs, "winlog": winlog})
+        winlog = {**BASE.ecs["winlog"], "computer_name": computer, "event_data": {"param1": text}}
+        return changed(BASE, winlog=winlog)
 
-    assert len({keys.of(told("text")), keys.of(told("other")), keys.of(told("text", "pc2"))}) == 3
-    assert keys.of(told("text")) == keys.of(told("text"))
+    assert len({FIELDS.tells(told("text")), FIELDS.tells(told("other")), FIELDS.tells(told("text", "pc2"))}) == 3
+    assert FIELDS.tells(told("text")) == FIELDS.tells(told("text"))
+    assert [FIELDS.heard(told(text)) for text in ("a text", "other")] == [[0, 1, 3], [0, 1]]
 
 
-def test_logs_of_one_form_have_keys_of_their_own() -> None:
-    keys = Keys(FIELDS, "digest")
-    assert keys.of(windows("Security", 4688, CommandLine="whoami")) != keys.of(sysmon(CommandLine="whoami"))
+def test_a_text_too_long_for_rules_is_heard_as_far_as_they_read() -> None:
+    long = "a" * (MAX_VALUE - 6)
+    assert [FIELDS.heard(sysmon(CommandLine=long + end)) for end in ("whoami", "awhoami")] == [[0], []]
+
+
+def test_logs_of_one_form_are_told_apart() -> None:
+    assert FIELDS.tells(windows("Security", 4688, CommandLine="whoami")) != FIELDS.tells(sysmon(CommandLine="whoami"))
