@@ -16,7 +16,7 @@ from connector.errors import ConfigError
 from connector.models.sequence.arrays import arrays
 from connector.models.sequence.member import DAMAGED, MODEL, SequenceMember
 from connector.models.sequence.testbed import LABELS, lay_sequence_member, sequence_spec
-from connector.models.sequence.tokens import Tokens, window_key
+from connector.models.sequence.tokens import Tokens, seen, window_key
 from connector.models.sequence.vocabulary import FILE, NONE, OTHER, Places, Vocabulary
 from connector.models.sequence.window import LENGTH, MOST_BYTES, Window
 from connector.types import Event
@@ -194,8 +194,9 @@ def test_no_feature_holds_a_host_a_user_an_id_or_a_time_of_day(rows: list[tuple[
     features = []
     for stream in (events, strangers):
         window = Window()
-        made = tokens.of(stream, tokens.told(view.techniques, view.p_malicious))
-        contexts = [window.enter(token, timed=timed) for token, timed in made]
+        known = list(map(seen, stream))
+        made = tokens.of(stream, known, tokens.told(view.techniques, view.p_malicious))
+        contexts = [window.enter(token, timed=one.at is not None) for one, token in zip(known, made, strict=True)]
         features.append(arrays([(*before, own) for before, own in contexts]).inputs())
 
     for name, values in features[0].items():
