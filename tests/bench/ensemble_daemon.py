@@ -1,7 +1,8 @@
 """What the whole bundle costs the daemon beside its text member alone: CPU an event, from files to ledger and target.
 
 ``python -m tests.bench.ensemble_daemon --corpora DIR [--rules sigma/rules]`` runs the real daemon over the first events of OTRF's
-stream, in the order of the recordings, with either bundle in turns. :mod:`tests.bench.ensemble` measures scoring by itself.
+stream, in the order of the recordings, with either bundle in turns; the ratio is the median over the rounds, since what else
+the machine does falls on neighbours alike. :mod:`tests.bench.ensemble` measures scoring by itself.
 """
 
 from __future__ import annotations
@@ -77,11 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ruled = f"rules = {folders}\n" if which == "whole" and options.rules else ""
                 found[which].append(spent(lines, named + ruled, place / f"{which}-{turn}"))
     text, whole = (1e6 * median(found[which]) / len(lines) for which in ("text", "whole"))
+    ratios = sorted(one / other for one, other in zip(found["text"], found["whole"], strict=True))
     print(
         f"{ref} on {len(lines)} events of {stream.name}, through the daemon: text alone {text:.0f} µs of CPU an event, "
-        f"whole {whole:.0f} µs; {text / whole:.2f} of the text member's throughput (wanted {WANTED})"
+        f"whole {whole:.0f} µs; {median(ratios):.2f} of the text member's throughput (wanted {WANTED}; "
+        f"{ratios[0]:.2f} to {ratios[-1]:.2f} in {len(ratios)} rounds)"
     )
-    return 0 if text / whole >= WANTED else 1
+    return 0 if median(ratios) >= WANTED else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,8 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--store", type=Path)
     made.add_argument("--bundle")
     made.add_argument("--rules", type=Path, action="append", default=[])
-    made.add_argument("--events", type=int, default=100_000)
-    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--events", type=int, default=30_000)
+    made.add_argument("--rounds", type=int, default=7)
     return made
 
 
