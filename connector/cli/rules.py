@@ -94,7 +94,7 @@ def stats(
     for event in _events(paths):
         begun = time.thread_time_ns()
         view = view_of(event)
-        for place, check in found.candidates(view):
+        for place, check in found.candidates(event) or ():
             before = time.thread_time_ns()
             matched[place] += check(view)
             tested[place] += 1

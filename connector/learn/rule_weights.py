@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Final
 
 from connector.attack import migrate
@@ -16,7 +15,6 @@ from connector.learn.corpora.source import Corpora, Recipe
 from connector.learn.dataset import split_of
 from connector.models.rules.nouns import Match
 from connector.models.rules.ruleset import RuleSet
-from connector.models.rules.views import view_of
 from connector.models.rules.weights import STRENGTH, Count, Prior, Weights
 from connector.types import Event, RawEvent, SourceRef
 
@@ -123,11 +121,9 @@ def witnesses(
 ) -> Witnesses:
     """What the labelled events of the groups that are kept say of each rule."""
     found = Witnesses()
-    stream = _events(corpora, kept, recipes)
-    while batch := list(islice(stream, _BATCH)):
-        covered = [each for each in batch if rules.covers(view_of(each[2]))]
-        for (group, sample, _), matches in zip(covered, rules.match([each[2] for each in covered]), strict=True):
-            found.add(group, sample, matches)
+    for group, sample, event in _events(corpora, kept, recipes):
+        if (heard := rules.heard(event)) is not None:
+            found.add(group, sample, tuple(rules.rules[place].match for place in heard))
     return found
 
 

@@ -11,7 +11,6 @@ a start. An event that was not compared is missing there too.
 from __future__ import annotations
 
 import math
-import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -39,9 +38,6 @@ BYTES: Final = 32 << 20
 REMEMBERED: Final = 20_000
 """State rows of the challenger's members that are kept at most, hosts say: 26 MB of the sequence member's windows."""
 
-WEIGHED: Final = 8
-"""One event in so many is weighed; which, no sender can tell."""
-
 BATCH: Final = 256
 FLAGGED: Final = frozenset({"malicious", "suspicious"})
 """Verdicts that write techniques."""
@@ -59,7 +55,7 @@ class _Said(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """An event, the champion that judged it, what it said, and the bytes that the event is counted as."""
+    """An event, the champion that judged it, and what it said."""
 
     event: Event
     champion: str
@@ -97,9 +93,8 @@ class Shadow:
         """Remembers what the champion said of events that are in the ledger now."""
         if champion.ref == self._challenger.ref:
             return
-        size = _size(events)
         judged = [
-            _Judged(event, champion.ref, _said(prediction, champion), size)
+            _Judged(event, champion.ref, _said(prediction, champion), _size(event))
             for event, prediction in zip(events, predictions, strict=True)
         ]
         with self._lock:
@@ -221,14 +216,10 @@ def _said(prediction: Prediction, bundle: Bundle) -> _Said:
     return _Said(verdict_name(prediction, bundle.thresholds), prediction.passed, None if math.isnan(p) else round(p, 6))
 
 
-def _size(events: Sequence[Event]) -> int:
-    """Bytes of JSON that each event of a batch is counted as: what those weigh on average that are drawn to be weighed.
-
-    To write all of them costs as much as a tenth of scoring them. What cannot be written does not wait.
-    """
-    drawn = events[secrets.randbelow(WEIGHED) % len(events) :: WEIGHED] if events else ()
+def _size(event: Event) -> int:
+    """Bytes of the event as JSON; what cannot be written so does not wait."""
     try:
-        return sum(len(msgspec.json.encode(event.ecs)) for event in drawn) // max(1, len(drawn))
+        return len(msgspec.json.encode(event.ecs))
     except (RecursionError, TypeError, ValueError):
         return BYTES + 1
 

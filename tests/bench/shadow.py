@@ -200,7 +200,7 @@ def cost(turns: Sequence[Turn]) -> dict[str, object]:
         "cpu_beside": round(whole.beside, 2),
         "cpu_in_production": round(whole.in_production, 2),
         "cpu_in_shadow": round(whole.in_shadow, 2),
-        "cost_over_own_scoring": round(whole.extra / whole.in_production, 3),
+        "cost_over_scoring_in_production": round(whole.extra / whole.in_production, 3),
         "half_of_batches_within": [round(low, 3), round(high, 3)],
         "cost_over_scoring_in_shadow": round(whole.extra / whole.in_shadow, 3),
     }
@@ -221,7 +221,7 @@ _WORDS = {
     "cpu_beside": "CPU s of the pipeline with one",
     "cpu_in_production": "CPU s of scoring alone, as in production",
     "cpu_in_shadow": "CPU s of scoring alone, as in shadow",
-    "cost_over_own_scoring": "(with - without) / scoring as in production",
+    "cost_over_scoring_in_production": "(with - without) / scoring as in production",
     "half_of_batches_within": "the same of single batches: half of them within",
     "cost_over_scoring_in_shadow": "(with - without) / scoring as in shadow",
     "rate_without": "events/s that the daemon judges, without",

@@ -16,14 +16,14 @@ from tests.models.tiny import tiny_store
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_cost_is_told_in_the_challengers_own_scoring_times():
+def test_the_cost_is_told_in_scoring_times_as_in_production_and_as_in_shadow():
     turns = [
         Turn(without=1.0, beside=1.5, in_production=0.5, in_shadow=0.4),
         Turn(2.0, 3.1, 1.0, 0.8),
         Turn(1.0, 1.9, 1.0, 0.8),
     ]
     found = cost(turns)
-    assert found["cost_over_own_scoring"] == pytest.approx(2.5 / 2.5)
+    assert found["cost_over_scoring_in_production"] == pytest.approx(2.5 / 2.5)
     assert found["half_of_batches_within"] == [0.9, 1.1]
     assert found["cost_over_scoring_in_shadow"] == 1.25
 

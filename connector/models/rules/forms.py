@@ -22,19 +22,18 @@ from connector.models.rules.views import (
     UNNAMED,
     Asked,
     Places,
-    Told,
+    View,
     moved,
     read,
     unnamed_of,
-    view_of,
 )
-from connector.types import Document, Event, Json
+from connector.types import Event, Json
 
-LONGEST: Final = 4096
-"""Characters of the name of a form that is remembered: those of Windows' own events have some hundreds."""
+LONGEST: Final = 2048
+"""Characters of the name of a form: those of Windows' own events have some hundreds."""
 
 _MOST: Final = 64
-"""Fields of an event's data that still make a form: an event that brings more is nothing that comes again."""
+"""Fields of an event's data: an event that brings more is nothing that comes again."""
 
 Name: TypeAlias = tuple[str, ...]
 """Kind, code, channel, provider, and the names of the data."""
@@ -51,14 +50,6 @@ encoded: Final = msgspec.msgpack.Encoder().encode
 Rules = TypeVar("Rules")
 
 
-class Reads(NamedTuple):
-    """What rules read of an event: its log, the fields that a rule of the log asks for, and their values."""
-
-    log: Sequence[str]
-    asked: Asked
-    told: Sequence[Told]
-
-
 class Form(NamedTuple, Generic[Rules]):
     """``rules`` are those of the log. ``told`` is a digest of the log, the fields and the values that all events share.
 
@@ -72,51 +63,58 @@ class Form(NamedTuple, Generic[Rules]):
     take: Callable[[Data], tuple[Any, ...]]
     places: tuple[Places, ...]
 
-    def tells(self, ecs: Document, data: Data) -> bytes | None:
+    def tells(self, event: Event) -> bytes | None:
         """All that tells an event from others, as far as rules read it; None where a value may stand elsewhere than here."""
         try:
-            told: bytes = encoded(self.take(data))
+            told: bytes = encoded(self.take(event.ecs["winlog"]["event_data"]))
             if _NIL in told:
                 return None
-            return told + encoded([read(ecs, places) for places in self.places]) if self.places else told
+            return self.told + told + (encoded(self._moved(event)) if self.places else b"")
         except REFUSED:
             return None
 
-    def folded(self, ecs: Document, data: Data) -> str | None:
+    def folded(self, event: Event) -> str | None:
         """The same as one text without regard to case; None where it is not made of short texts alone."""
-        values = (*self.take(data), *[value for places in self.places if (value := read(ecs, places)) is not None])
+        values = self.take(event.ecs["winlog"]["event_data"])
+        if self.places:
+            values = (*values, *[value for value in self._moved(event) if value is not None])
         try:
             text = SEPARATOR.join(values)
         except TypeError:
             return None
         return f"{self.text}{SEPARATOR}{text.casefold()}" if len(text) <= MAX_VALUE else None
 
+    def _moved(self, event: Event) -> list[Json]:
+        return [read(event.ecs, places) for places in self.places]
 
-def name_of(event: Event) -> tuple[Name, Data] | None:
-    """What an event's form is remembered by, and its data; None where it is like no other's."""
+
+def name_of(event: Event) -> Name | None:
+    """What an event's form is remembered by; None where it is like no other's, or odd."""
     ecs = event.ecs
     winlog, node = ecs.get("winlog"), ecs.get("event")
     data = winlog.get("event_data") if type(winlog) is dict else None
-    if type(winlog) is not dict or type(data) is not dict:
+    if type(winlog) is not dict or type(data) is not dict or len(data) > _MOST or winlog.get("user_data"):
         return None
     code = (node.get("code") if type(node) is dict else None) or winlog.get("event_id")
-    channel, provider = winlog.get("channel"), winlog.get("provider_name")
+    channel, provider, computer = winlog.get("channel"), winlog.get("provider_name"), winlog.get("computer_name")
     # of texts alone: True and 1 are one key of a dict, and not one code
-    if type(code) is type(channel) is type(provider) is str and len(data) <= _MOST and not winlog.get("user_data"):
-        return (event.kind, code, channel, provider, *data), data
-    return None
+    if not (
+        type(code) is type(channel) is type(provider) is str and code and (computer is None or type(computer) is str)
+    ):
+        return None
+    return event.kind, code, channel, provider, *data
 
 
-def form_of(event: Event, data: Data, reads: Reads, rules: Rules) -> Form[Rules]:
-    """The form of an event of which so much is read. Raises one of :data:`REFUSED` where that is no text."""
-    asked, view = reads.asked, view_of(event)
+def form_of(event: Event, view: View, reads: tuple[Sequence[str], Asked], rules: Rules) -> Form[Rules]:
+    """The form of an event that has a name, of whose log the rules read so much. Raises one of :data:`REFUSED`."""
+    log, asked = reads
     others = [name for name in asked.elsewhere if name not in OF_LOG]
     common = Asked((), tuple(name for name in asked.elsewhere if name in OF_LOG))
-    unnamed = unnamed_of(data) if UNNAMED in others else ()
+    unnamed = unnamed_of(event.ecs["winlog"]["event_data"]) if UNNAMED in others else ()
     places = {**moved(event.kind), COMPUTER: COMPUTER_PLACES}
     return Form(
         rules,
-        hashlib.sha256(encoded((reads.log, asked, unnamed, view.told(common)))).digest(),
+        hashlib.sha256(encoded((log, asked, unnamed, view.told(common)))).digest(),
         view.text(common),
         _taker((*asked.data, *unnamed)),
         tuple(places[name] for name in others if name != UNNAMED),

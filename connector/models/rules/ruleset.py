@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import ahocorasick
 
 from connector.models.cache import Cache
 from connector.models.rules.conditions import all_read, rarity
-from connector.models.rules.forms import LONGEST, REFUSED, Data, Form, Name, Reads, encoded, form_of, name_of
+from connector.models.rules.forms import LONGEST, REFUSED, Form, Name, encoded, form_of, name_of
 from connector.models.rules.nouns import LeftOut, Match
 from connector.models.rules.reading import Rule, Variant
 from connector.models.rules.sources import Source
@@ -26,14 +26,8 @@ _LOGS: Final = 4096
 _LONGEST_LOG: Final = 512
 """Characters of a channel and a code that are kept; Windows' own channels have at most 255."""
 
-_FORMS: Final = 4096
-"""Forms of events that are remembered at most: they are an attacker's text too."""
-
-_SHAPES: Final = 256
-"""Shapes of the events of one kind of log, which are an attacker's text too."""
-
-_LONGEST_SHAPE: Final = 4096
-"""Characters of the names of a shape that is kept: those of Windows' own events have some hundreds."""
+_FORMS: Final = 1024
+"""Forms of events that are remembered at most: they are an attacker's text too, and take some 17 KB each at worst."""
 
 
 class RuleSet:
@@ -55,65 +49,56 @@ class RuleSet:
 
     def heard(self, event: Event) -> list[int] | None:
         """The places of the rules that match an event; None where no rule speaks of its log."""
-        form, data = self._form(event)
-        text = None if form is None else form.folded(event.ecs, data)
-        if form is None or text is None:
-            view = view_of(event)
-            return self.matching(view) if self.covers(view) else None
-        if not form.rules.size:
-            return None
-        tests = list(form.rules.among(text))
-        return _passed(tests, view_of(event)) if tests else []
+        tests = self.candidates(event)
+        if not tests:
+            return None if tests is None else []
+        view = view_of(event)
+        return sorted({place for place, test in tests if test(view)})
 
-    def matching(self, view: View) -> list[int]:
-        """The places of the rules that match an event, as rules read it."""
-        return _passed(self.candidates(view), view)
-
-    def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
-        """The places of the rules that are worth testing on an event, with their tests."""
-        for index in self._indexes(view):
-            yield from index.candidates(view)
-
-    def covers(self, view: View) -> bool:
-        """Whether any rule speaks of the event's log."""
-        return any(index.size for index in self._indexes(view))
+    def candidates(self, event: Event) -> list[tuple[int, Test]] | None:
+        """The places of the rules that are worth testing on an event, with their tests; None where no rule speaks of its log."""
+        form = self._form(event)
+        text = None if form is None else form.folded(event)
+        if form is not None and text is not None:
+            return list(form.rules.among(text)) if form.rules.size else None
+        view = view_of(event)
+        indexes = [index for index in self._indexes(view) if index.size]
+        return [each for index in indexes for each in index.candidates(view)] if indexes else None
 
     def tells(self, event: Event) -> bytes:
-        """All that decides which rules match: events that differ in it may be matched otherwise."""
-        form, data = self._form(event)
-        told = None if form is None else form.tells(event.ecs, data)
-        if form is not None and told is not None:
-            return form.told + told
-        read = self.reads(view_of(event))
+        """All that decides which rules match: only events that differ in it may be matched otherwise."""
+        form = self._form(event)
+        told = None if form is None else form.tells(event)
+        if told is not None:
+            return told
+        view = view_of(event)
+        log, asked = self._reads(view)
+        read = (log, asked, view.told(asked))
         try:
             return encoded(read)
         except UnicodeEncodeError:  # half of a surrogate pair, which Python's own notation can say
             return repr(read).encode()
 
-    def reads(self, view: View) -> Reads:
-        """All that decides which rules match, as rules read it."""
+    def _reads(self, view: View) -> tuple[Sequence[str], Asked]:
+        """The event's log, and the fields that a rule of it reads."""
         indexes = self._indexes(view)
         each = [index.asked(view) for index in indexes]
         asked = each[0] if len(each) == 1 else view.asked(dict.fromkeys(name for one in each for name in one.elsewhere))
-        log = (view.channel or "", view.code, *[index.source for index in indexes])
-        return Reads(log, asked, view.told(asked))
+        return (view.channel or "", view.code, *[index.source for index in indexes]), asked
 
-    def _form(self, event: Event) -> tuple[Form[Index] | None, Data]:
-        """The form of an event, remembered, and the event's data; None where it has none."""
-        named = name_of(event)
-        if named is None:
-            return None, {}
-        name, data = named
-        form = self._forms.get(name)
-        if form is None:
-            view = view_of(event)
-            try:
-                form = form_of(event, data, self.reads(view), self._indexes(view)[0])
-            except REFUSED:
-                return None, data
-            if sum(map(len, name)) <= LONGEST:
-                self._forms.put(name, form)
-        return form, data
+    def _form(self, event: Event) -> Form[Index] | None:
+        """The form of an event, remembered; None where it has none."""
+        name = name_of(event)
+        form = None if name is None else self._forms.get(name)
+        if name is None or form is not None or sum(map(len, name)) > LONGEST:
+            return form
+        view = view_of(event)
+        try:
+            form = form_of(event, view, self._reads(view), self._indexes(view)[0])
+        except REFUSED:
+            return None
+        self._forms.put(name, form)
+        return form
 
     def _indexes(self, view: View) -> Sequence[Index]:
         """Those of the event's log: one of a Windows event, one a source of any other.
@@ -146,10 +131,6 @@ class RuleSet:
         )
 
 
-def _passed(tests: Iterable[tuple[int, Test]], view: View) -> list[int]:
-    return sorted({place for place, test in tests if test(view)})
-
-
 def _by_source(variants: Sequence[tuple[int, Variant]]) -> Iterator[tuple[Source, Index]]:
     groups: dict[str, tuple[Source, list[tuple[int, Variant]]]] = {}
     for place, variant in variants:
@@ -174,7 +155,6 @@ class Index:
         read = all_read(variant.condition for _, variant in variants)
         self._named = tuple(sorted(read - {KEYWORDS}))
         self._keywords = KEYWORDS in read
-        self._shapes: Cache[tuple[str, ...], Asked] = Cache(_SHAPES)
         self._free = [0] * _DEPTH
         masks: dict[str, list[int]] = {}
         for bit, (_, variant) in enumerate(variants):
@@ -198,15 +178,9 @@ class Index:
         return len(self._tests)
 
     def asked(self, view: View) -> Asked:
-        """The fields of an event that its rules read. They are looked for once for all events of a shape."""
-        shape = view.shape()
-        found = None if shape is None else self._shapes.get(shape)
-        if found is None:
-            # keywords pass over ports, ids and times: a rule that names one reads it all the same
-            found = view.asked(dict.fromkeys((*view.names(), *self._named)) if self._keywords else self._named)
-            if shape is not None and sum(map(len, shape)) <= _LONGEST_SHAPE:
-                self._shapes.put(shape, found)
-        return found
+        """The fields of an event that its rules read."""
+        # keywords pass over ports, ids and times: a rule that names one reads it all the same
+        return view.asked(dict.fromkeys((*view.names(), *self._named)) if self._keywords else self._named)
 
     def candidates(self, view: View) -> Iterator[tuple[int, Test]]:
         """The rules (their place in the set) that may match, with their tests."""

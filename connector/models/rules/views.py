@@ -42,9 +42,6 @@ _PASSING_ECS: Final = (
 )
 """Ends of names whose values come once: what no keyword means."""
 
-_SHAPED: Final = 64
-"""Fields of an event's data that still make a shape: an event that brings more is nothing that comes again."""
-
 Texts = tuple[str, ...]
 Told: TypeAlias = str | Texts
 """The values of a field: one text by itself, or any number of them."""
@@ -84,10 +81,6 @@ class View:
         if found is None:
             found = self._folded[name] = tuple([value.casefold() for value in self.get(name)])
         return found
-
-    def shape(self) -> Texts | None:
-        """Events of one shape have their fields in the same places; None: an event like no other."""
-        return None
 
     def asked(self, names: Iterable[str]) -> Asked:
         """Where these fields stand."""
@@ -131,10 +124,6 @@ class WindowsView(View):
         """The names of the event's data, and of the record's fields."""
         found = [name for part in (self._data, self._user_data) for name in part if not name.endswith(_PASSING)]
         return dict.fromkeys((*found[:MAX_VALUES], "Provider_Name"))
-
-    def shape(self) -> Texts | None:
-        """The event's kind and the names of its data."""
-        return None if self._user_data or len(self._data) > _SHAPED else (self._event.kind, *self._data)
 
     def asked(self, names: Iterable[str]) -> Asked:
         """As of any event, less what is nowhere."""

@@ -65,7 +65,7 @@ class SequenceMember:
         self._places = Places(self._vocabulary)
         self._tokens = Tokens(self._vocabulary)
         self._slope, self._intercept = technique_scale(self._options.calibration, self.labels)
-        self._asked: _Asked = ((), ())
+        self._asked: _Asked = ((), ())  # one batch at most: of what is scored without its rows, until the next
         self._session = _session(directory / MODEL, threads)
         self._probe(directory / MODEL)
 

@@ -175,12 +175,12 @@ def test_a_rule_may_look_for_a_keyword_or_in_a_named_field() -> None:
     assert not matches(made, sysmon(CommandLine="4711", ProcessId="471"))
 
 
-def test_what_is_kept_of_shapes_is_small_however_long_an_attackers_names_are() -> None:
+def test_what_is_kept_of_forms_is_small_however_long_an_attackers_names_are() -> None:
     rules = load([rule(["mimikatz"])])
     rules.match([sysmon(CommandLine="mimikatz")])
 
     def kept(name: int) -> int:
-        """Bytes that remain of events of 100 shapes of 50 names, which are ``name`` characters long."""
+        """Bytes that remain of events of 100 forms of 50 names, which are ``name`` characters long."""
         tracemalloc.start()
         for number in range(100):
             data = {f"{number}_{place}".ljust(name, "x"): "mimikatz" for place in range(50)}
@@ -189,8 +189,8 @@ def test_what_is_kept_of_shapes_is_small_however_long_an_attackers_names_are() -
         tracemalloc.stop()
         return remains
 
-    assert kept(40) > 100 * 50 * 40
-    assert kept(2000) < 100 * 50 * 40
+    assert kept(30) > 100 * 50 * 30
+    assert kept(2000) < 100 * 50 * 30
 
 
 def test_no_long_name_of_a_log_is_kept() -> None:
@@ -205,7 +205,7 @@ def test_no_long_name_of_a_log_is_kept() -> None:
     assert remains < 100 * 10_000
 
 
-def test_what_events_of_a_shape_were_asked_holds_for_others_of_it() -> None:
+def test_what_events_of_a_form_were_asked_holds_for_others_of_it() -> None:
     kept = "Microsoft-Windows-Sysmon/Operational"
     rules = [rule(["mimikatz"], title="keyword"), rule({"Image|endswith": "evil.exe"}, title="image")]
 

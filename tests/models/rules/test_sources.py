@@ -10,7 +10,6 @@ import pytest
 from connector.models.rules import load
 from connector.models.rules.ruleset import Index
 from connector.models.rules.sources import facts
-from connector.models.rules.views import view_of
 from tests.models.rules.made import event, matches, rule
 
 AUDIT = """type=SYSCALL msg=audit(1700000000.123:42): arch=c000003e syscall=59 success=yes exit=0 ppid=1 pid=2 auid=1000 uid=0 comm="chmod" exe="/usr/bin/chmod" key="perm"
@@ -124,9 +123,9 @@ def test_a_rule_finds_its_fields_in_events_of_its_log_source_and_in_no_others(ra
     found = event(raw)
     made = rule(selection, logsource=logsource)
     assert matches(made, found)
-    assert load([made]).covers(view_of(found))
+    assert load([made]).heard(found) is not None
     other = event(ZEEK_RPC if raw is not ZEEK_RPC else OKTA)
-    assert not load([made]).covers(view_of(other))
+    assert load([made]).heard(other) is None
 
 
 def indexes() -> int:
