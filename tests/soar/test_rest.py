@@ -83,13 +83,15 @@ def test_a_lost_answer_is_in_doubt_and_asked_once() -> None:
 
 @contextmanager
 def trickling(said: bytes, *, steadily: bool) -> Iterator[str]:
-    """The address of something that says this, once, whatever it is asked, and then hangs up or trickles on."""
+    """The address of something that says this, once, whatever it is asked with ``{}``, and then hangs up or trickles on."""
     over = threading.Event()
 
     def answer(listening: socket.socket) -> None:
         peer, _ = listening.accept()
         with peer, suppress(OSError):
-            peer.recv(4096)
+            heard = b""
+            while not heard.endswith(b"{}"):  # what is hung up on while unread is a reset, and no end
+                heard += peer.recv(4096) or b"{}"
             peer.sendall(said)
             while steadily and not over.wait(0.05):
                 peer.sendall(b"x")
