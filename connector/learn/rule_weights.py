@@ -24,7 +24,6 @@ FROM_SIGMA: Final[frozenset[Basis]] = frozenset({"rule-match", "rule-pattern", "
 OF_WHOLE_FILES: Final[frozenset[Basis]] = frozenset({"file-name"})
 """Labels of every event of a file, most of which are ordinary: they teach what a match shows, and nothing of malice."""
 
-_BATCH: Final = 1000
 _NOWHERE: Final = SourceRef(siem="corpus", index="rules", id="")
 Group = tuple[str, str]
 """A source, and a file, recording or page of it."""
