@@ -64,6 +64,15 @@ def test_a_score_does_not_depend_on_how_a_stream_is_cut(
     assert {key: value for key, (_, value) in cut_state.items()} == {key: value for key, (_, value) in state.items()}
 
 
+def test_events_are_scored_by_their_own_windows_whatever_rows_were_asked_for_before(member: SequenceMember) -> None:
+    batch, strangers = [event(1), event(2)], [event(3, host="pc2"), event(4, host="pc3")]
+    member.state_keys(strangers)
+
+    _, change = member.score(batch, said([0.9, 0.02]), {})
+
+    assert change.rows.keys() == member.state_keys(batch)
+
+
 def test_a_batch_that_is_replayed_on_the_same_rows_gives_the_same_scores_and_rows(member: SequenceMember) -> None:
     _, before = scored(member, [[event(number) for number in range(50)]], {})
     batch = [event(number) for number in range(50, 80)]
